@@ -1,0 +1,158 @@
+"""Every job's config, torch-free: the same dataclass is the REST body, the CLI's flags and the record in a checkpoint.
+
+`data`, `tokenizer` and `checkpoint` name inputs. Over HTTP they are ids (the gateway checks that they exist);
+on the command line they are folders. The worker turns ids into folders before a recipe sees them.
+Presets are plain functions; `PRESETS[kind][name]()` returns a config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+FORBID_EXTRA: Any = {"extra": "forbid"}
+Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
+Fraction = Annotated[float, Ge(0), Le(1)]
+InputId = Annotated[str, MinLen(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordConfig:
+    """Walk the block world and record episodes. Every episode has its own world seed: `seed`, `seed + 1`, ..."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["dataset.record"] = "dataset.record"
+    world: Terrain = "mixed"
+    episodes: Annotated[int, Ge(2), Le(100_000)] = 200
+    steps: Annotated[int, Ge(16), Le(10_000)] = 256  # actions an episode; frames = steps + 1
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # the last episodes, so split by seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """VQ-VAE on frames: 4x down, then one code a cell (`ema_vq`: EMA codebook; `fsq`: finite scalar levels)."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["tokenizer.train"] = "tokenizer.train"
+    data: InputId
+    quantiser: Literal["ema_vq", "fsq"] = "ema_vq"
+    codes: Annotated[int, Ge(8), Le(65_536)] = 512  # codebook size, ema_vq
+    code_dim: Annotated[int, Ge(2), Le(64)] = 16  # ema_vq
+    levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)  # fsq
+    channels: Annotated[int, Ge(8), Le(512)] = 48
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1500
+    batch: Annotated[int, Ge(1), Le(4096)] = 32
+    lr: Annotated[float, Ge(0), Le(1)] = 1e-3
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    log_every: Annotated[int, Ge(1)] = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldModelConfig:
+    """ConvGRU dynamics on a tokenizer's codes (worlds/world_model/dynamics.py)."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["world-model.train"] = "world-model.train"
+    data: InputId
+    tokenizer: InputId
+    channels: Annotated[int, Ge(8), Le(1024)] = 96
+    layers: Annotated[int, Ge(1), Le(16)] = 2
+    flow: bool = True  # move h by a bounded, learned, zero-initialised flow before each step
+    burn_in: Annotated[int, Ge(1), Le(64)] = 6  # real frames before a self-rollout
+    horizon: Annotated[int, Ge(1), Le(64)] = 4  # longest self-rollout on sampled tokens
+    rollout_fraction: Fraction = 0.4  # batches that end in a self-rollout
+    frames: Annotated[int, Ge(4), Le(128)] = 10  # frames a training clip
+    corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
+    changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
+    action_dropout: Fraction = 0.1
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000
+    batch: Annotated[int, Ge(1), Le(4096)] = 16
+    lr: Annotated[float, Ge(0), Le(1)] = 1e-3
+    ema: Fraction = 0.995
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    log_every: Annotated[int, Ge(1)] = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluate.py)."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["world-model.evaluate"] = "world-model.evaluate"
+    checkpoint: InputId
+    episodes: Annotated[int, Ge(1), Le(10_000)] = 20
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 7
+
+
+JobConfig = RecordConfig | TokenizerConfig | WorldModelConfig | EvaluateConfig
+CONFIGS: dict[str, type] = {
+    "dataset.record": RecordConfig,
+    "tokenizer.train": TokenizerConfig,
+    "world-model.train": WorldModelConfig,
+    "world-model.evaluate": EvaluateConfig,
+}
+# Which config fields name an input, and what kind of thing each names.
+INPUTS = {"data": "dataset", "tokenizer": "tokenizer", "checkpoint": "world-model"}
+
+
+def record_debug() -> RecordConfig:
+    return RecordConfig(world="plains", episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
+
+
+def record_cpu() -> RecordConfig:
+    return RecordConfig()
+
+
+def record_ochre() -> RecordConfig:
+    return RecordConfig(width=128, height=72, episodes=2000)
+
+
+def tokenizer_debug(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data, codes=64, channels=16, steps=20, batch=8, log_every=1)
+
+
+def tokenizer_cpu(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data)
+
+
+def tokenizer_ochre(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data, codes=1024, code_dim=32, channels=128, steps=60_000, batch=64)
+
+
+def world_model_debug(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+    return WorldModelConfig(
+        data=data, tokenizer=tokenizer, channels=16, steps=10, batch=4, frames=6, burn_in=3, horizon=2, log_every=1
+    )
+
+
+def world_model_cpu(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+    return WorldModelConfig(data=data, tokenizer=tokenizer)
+
+
+def world_model_small(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+    return replace(world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16)
+
+
+def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+    return replace(world_model_small(data, tokenizer), channels=512, layers=6, steps=200_000, batch=16)
+
+
+PRESETS: dict[str, dict[str, Callable[..., JobConfig]]] = {
+    "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
+    "tokenizer.train": {"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
+    "world-model.train": {
+        "debug": world_model_debug,
+        "cpu": world_model_cpu,
+        "small": world_model_small,
+        "ochre": world_model_ochre,
+    },
+    "world-model.evaluate": {},
+}

@@ -1,0 +1,55 @@
+"""What a recipe tells the outside while it runs, and how the outside asks it to stop. Torch-free.
+
+A recipe is `(config, out_dir, progress) -> dict`: the returned dict is the job's result (JSON). It keeps its
+resumable state under `out_dir`, and on a stop request writes that state and raises `Stopped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Stopped(Exception):
+    """Raised by a recipe that saw `progress.stop_requested()` and has saved its state."""
+
+
+class RecipeError(Exception):
+    """A failure with a name and a remedy: `code` is stable (`nan_loss`, `out_of_memory`, `disk_full`, ...)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Progress(Protocol):
+    def step(self, step: int, total: int, phase: str = "") -> None:
+        """Work done so far, in steps of `total`; called every step, cheap, rate-limited by the receiver."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Scalars at a step. After a resume from step N every metric past N is sent again."""
+
+    def preview(self, name: str, path: Path) -> None:
+        """A PNG or JPEG under out_dir, worth showing while the job runs."""
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        """A complete training state at `path` (already renamed and synced); it may be resumed from once recorded."""
+
+    def resumed(self, step: int) -> None:
+        """The run goes on from the state at `step`; metrics past it are void."""
+
+    def stop_requested(self) -> bool:
+        """True once the run should save and raise `Stopped` (cancel or drain). Polled every step."""
+
+
+class Silent:
+    """A `Progress` for library use and tests: forgets everything, never stops."""
+
+    def step(self, step: int, total: int, phase: str = "") -> None: ...
+    def metrics(self, step: int, values: Mapping[str, float]) -> None: ...
+    def preview(self, name: str, path: Path) -> None: ...
+    def checkpoint(self, step: int, path: Path) -> None: ...
+    def resumed(self, step: int) -> None: ...
+    def stop_requested(self) -> bool:
+        return False

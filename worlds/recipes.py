@@ -1,0 +1,24 @@
+"""kind -> recipe, one dict literal. Values are import paths so that reading this table loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from worlds.progress import Progress
+
+Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
+
+RECIPES = {
+    "dataset.record": "worlds.world_model.record:record_dataset",
+    "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
+    "world-model.train": "worlds.world_model.recipe:train_world_model",
+    "world-model.evaluate": "worlds.world_model.evaluate:evaluate_recipe",
+}
+
+
+def load_recipe(kind: str) -> Recipe:
+    module, name = RECIPES[kind].split(":")
+    return getattr(import_module(module), name)
