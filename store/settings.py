@@ -1,0 +1,53 @@
+"""One Settings for every process, read from the environment (`TERRARIUM_*`, and the usual DATABASE_URL, REDIS_URL).
+
+With neither URL set, `terrarium up` starts an embedded PostgreSQL and Redis under `data_dir` and sets both
+for its children.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TERRARIUM_", extra="ignore", populate_by_name=True)
+
+    data_dir: Path = Path(".terrarium")
+    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "TERRARIUM_DATABASE_URL"))
+    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "TERRARIUM_REDIS_URL"))
+    host: str = "127.0.0.1"
+    port: int = 8420
+    player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
+    allowed_origins: list[str] = []  # besides the gateway's own origin
+    torch_threads: int = 0  # of a runner; 0: torch's default
+    lease_s: float = 60.0
+    heartbeat_s: float = 10.0
+    max_players: int = 16
+    log_json: bool = False
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.data_dir / "datasets"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Finished checkpoints, a folder each, named by the id of the job that made them."""
+        return self.data_dir / "checkpoints"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Scratch of running jobs, a folder each: resumable state, previews, log."""
+        return self.data_dir / "runs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.data_dir / "artifacts"
+
+
+@lru_cache
+def settings() -> Settings:
+    return Settings()

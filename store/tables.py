@@ -1,0 +1,162 @@
+"""The tables. Postgres owns the truth; every state change is one conditional UPDATE plus an event row.
+
+Job states (the edges live in store/jobs.py):
+    queued -> running | cancelled
+    running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
+    retry_wait -> queued | cancelled
+    cancelling -> cancelled | succeeded (the commit won) | failed
+    quarantined -> queued
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSONB, datetime: TIMESTAMP(timezone=True), int: BigInteger}  # noqa: RUF012
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.clock_timestamp())
+
+
+class Job(Base):
+    """What the user asked for. `fence` grows with every claim; a write with an old fence changes nothing."""
+
+    __tablename__ = "jobs"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    kind: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(default="queued")
+    queue: Mapped[str]  # Celery queue: gpu.train, gpu.generate or cpu
+    fence: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)  # charged attempts (failures of the recipe)
+    lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker or runner vanished; 3: quarantined
+    lease_until: Mapped[datetime | None]
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {step, total, phase, eta_s}
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]  # {code, message}
+    last_seq: Mapped[int] = mapped_column(default=0)  # newest job_events.seq
+    created_at: Mapped[datetime] = _now()
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (Index("jobs_by_age", created_at.desc(), "id"), Index("jobs_by_state", "state"))
+
+
+class Run(Base):
+    """One attempt at a job."""
+
+    __tablename__ = "runs"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    fence: Mapped[int]
+    worker: Mapped[str]
+    state: Mapped[str] = mapped_column(default="running")  # running, succeeded, failed, cancelled, drained, lost
+    exit_code: Mapped[int | None]
+    evidence: Mapped[dict[str, Any] | None]  # {signal, log_tail}
+    started_at: Mapped[datetime] = _now()
+    finished_at: Mapped[datetime | None]
+
+
+class Outbox(Base):
+    """Job ids still to be published to Celery; written in the transaction that queues the job."""
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = _now()
+
+
+class JobEvent(Base):
+    """Gapless per job: seq 1, 2, 3, ... `type`: state, progress, metrics, preview, checkpoint, log."""
+
+    __tablename__ = "job_events"
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = _now()
+
+
+class Metric(Base):
+    __tablename__ = "metrics"
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float]
+
+
+class TrainingState(Base):
+    """A resumable state on disk. The row is the commit: a folder without its row is swept before a resume."""
+
+    __tablename__ = "training_states"
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str]  # relative to the job's run folder
+    fence: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class Dataset(Base):
+    """A finished dataset under datasets/<id>; the id is that of the job that recorded it."""
+
+    __tablename__ = "datasets"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    manifest: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = _now()
+
+
+class Checkpoint(Base):
+    """A finished checkpoint. `id` is the making job's id as text, or `shipped` for the one in the package."""
+
+    __tablename__ = "checkpoints"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]  # tokenizer or world-model
+    manifest: Mapped[dict[str, Any]]
+    evaluation: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class Artifact(Base):
+    """Bytes in the artifact store, found by an opaque id; `name` is shown, never used as a path."""
+
+    __tablename__ = "artifacts"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int]
+    sha256: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (UniqueConstraint("job_id", "name"),)
+
+
+class IdempotencyKey(Base):
+    __tablename__ = "idempotency_keys"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_sha256: Mapped[str]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = _now()
+
+
+class PlaySession(Base):
+    """A live session's record and its one-use ticket (stored as a hash, good for 30 s)."""
+
+    __tablename__ = "play_sessions"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    checkpoint: Mapped[str] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))
+    seed: Mapped[int]
+    ticket_sha256: Mapped[str | None]  # NULL once used
+    created_at: Mapped[datetime] = _now()
+    ended_at: Mapped[datetime | None]
+
+
