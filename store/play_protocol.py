@@ -4,29 +4,45 @@ Browser -> player, binary, little-endian, `INPUT`, 28 bytes:
     u8 version=1 | u8 type=1 | u16 keys | f32 yaw_deg | f32 pitch_deg | u32 seq | u32 ack | f64 client_ms
     keys: bit i is actions.KEYS[i] (w a s d jump sprint sneak). yaw_deg and pitch_deg are the mouse's (and arrow
     keys') turn since the last input, added up by the player until a tick uses them. `ack` is the seq of the newest
-    frame drawn: it gives the gateway its one credit back. Sent on change and at least every 100 ms.
+    frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn, and at least
+    every 100 ms. Keys of a client that says nothing for a second are taken as released.
 Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
     u8 version=1 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms | f32 queue_ms
     | f32 fps | f64 client_ms (echo of the input that action_seq names) | u32 dropped | u32 model_bytes | u32 sim_bytes
-    action_seq is the newest input whose keys the frame answers. dropped is written by the gateway: frames that it
-    replaced in the client's slot so far. Flags: bit 0 = a simulator picture follows; bit 1 = the world was just reset;
-    bit 2 = paused.
+    seq counts 1, 2, 3, ... through a session, resets included. action_seq is the newest input whose keys the frame
+    answers. dropped counts the frames replaced by a newer one before they were sent (the gateway adds its own).
+    Flags: bit 0 = a simulator picture follows; bit 1 = the world was just reset (the first frame too);
+    bit 2 = paused: the last frame until something changes.
 Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, checkpoint?}
-    server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed, temperature},
-            reset {seed}, settings {...the values now in force}, error {code, message}
+    server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed, temperature}
+            at first, and again after a checkpoint was swapped; reset {seed}; settings {...the values now in force};
+            error {code, message}. fps in hello is the model's own; in settings it is the pace.
+An error that ends the session is followed by the close:
+    1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1012 going away
+    1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
+    4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
+Gateway -> player, first of all: the text open {session, checkpoint, seed}.
 """
 
 from __future__ import annotations
 
+import math
 import struct
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 VERSION = 1
 INPUT = struct.Struct("<BBHffIId")
 FRAME = struct.Struct("<BBHIIffffdIII")
 DROPPED_OFFSET = struct.calcsize("<BBHIIffffd")
 SIMULATOR, RESET, PAUSED = 1, 2, 4
+MAX_MESSAGE = 4096  # bytes of anything that a client sends
+MAX_SEED = 2**31 - 1
+
+CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_TOO_LARGE, CLOSE_FAILED, CLOSE_LATER = 1012, 1008, 1009, 1011, 1013
+CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE = 4401, 4404, 4408
 
 
 class Input(NamedTuple):
@@ -58,13 +74,16 @@ def pack_input(i: Input) -> bytes:
 
 
 def unpack_input(data: bytes) -> Input:
-    """Raises ValueError for a wrong length, version or type."""
+    """Raises ValueError for a wrong length, version or type, and for a number that is not finite."""
     if len(data) != INPUT.size:
         raise ValueError(f"input of {len(data)} bytes, expected {INPUT.size}")
     version, kind, *rest = INPUT.unpack(data)
     if (version, kind) != (VERSION, 1):
         raise ValueError(f"input version {version} type {kind}, expected version {VERSION} type 1")
-    return Input(*rest)
+    i = Input(*rest)
+    if not (math.isfinite(i.yaw_deg) and math.isfinite(i.pitch_deg) and math.isfinite(i.client_ms)):
+        raise ValueError(f"input turns by ({i.yaw_deg}, {i.pitch_deg}) at {i.client_ms} ms, expected finite numbers")
+    return i
 
 
 def pack_frame(f: Frame) -> bytes:
@@ -77,7 +96,91 @@ def unpack_frame(data: bytes) -> Frame:
     if len(data) < FRAME.size:
         raise ValueError(f"frame of {len(data)} bytes, expected at least {FRAME.size}")
     version, *head, n_model, n_sim = FRAME.unpack_from(data)
-    if version != VERSION or len(data) != FRAME.size + n_model + n_sim:
-        raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {FRAME.size + n_model + n_sim} bytes")
+    size = FRAME.size + n_model + n_sim
+    if version != VERSION or len(data) != size:
+        raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {size} bytes")
     body = data[FRAME.size :]
     return Frame(*head, body[:n_model], body[n_model:])
+
+
+class FrameSlot:
+    """The newest packed frame, for one sender. A newer frame replaces one that was not taken, keeps its RESET flag
+    (the client must not miss it) and counts it as dropped."""
+
+    def __init__(self) -> None:
+        self.frame: bytes | None = None
+        self.dropped = 0
+
+    def put(self, frame: bytes) -> None:
+        if self.frame is not None:
+            self.dropped += 1
+            if self.frame[1] & RESET:
+                frame = frame[:1] + bytes([frame[1] | RESET]) + frame[2:]
+        self.frame = frame
+
+    def take(self) -> bytes | None:
+        """The frame, its `dropped` grown by ours; None when there is no new one."""
+        frame, self.frame = self.frame, None
+        if frame is None or not self.dropped:
+            return frame
+        (before,) = struct.unpack_from("<I", frame, DROPPED_OFFSET)
+        count = struct.pack("<I", before + self.dropped)
+        return frame[:DROPPED_OFFSET] + count + frame[DROPPED_OFFSET + 4 :]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+CheckpointId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Open(_Message):
+    type: Literal["open"] = "open"
+    session: Annotated[str, Field(max_length=64)]
+    checkpoint: CheckpointId
+    seed: Seed
+
+
+class Reset(_Message):
+    type: Literal["reset"] = "reset"
+    seed: Seed | None = None
+
+
+class Settings(_Message):
+    """What a client asks to change; None leaves a value as it is."""
+
+    type: Literal["settings"] = "settings"
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    simulator: bool | None = None
+    fps: Annotated[float, Field(ge=5, le=30)] | None = None
+    paused: bool | None = None
+    checkpoint: CheckpointId | None = None
+
+
+Command = Reset | Settings
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+def parse_command(text: str) -> Command:
+    """A client's JSON text. ValueError says what stands there and what was expected."""
+    try:
+        return _COMMAND.validate_json(text)
+    except ValidationError as e:
+        raise ValueError(_explain(e)) from None
+
+
+def parse_open(text: str) -> Open:
+    """The gateway's first text. ValueError says what stands there and what was expected."""
+    try:
+        return Open.model_validate_json(text)
+    except ValidationError as e:
+        raise ValueError(_explain(e)) from None
+
+
+def _explain(e: ValidationError) -> str:
+    """The first complaint, short: `settings.fps = 99: Input should be less than or equal to 30`."""
+    first = e.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "message"
+    return f"{where} = {repr(first['input'])[:80]}: {first['msg']}"
