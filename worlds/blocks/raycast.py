@@ -1,0 +1,273 @@
+"""First-person ray-caster: 3-D DDA (Amanatides & Woo 1987), one core, deterministic to the byte.
+
+`Volume` pads the blocks with one layer of `OUTSIDE`, so that a step of the walk is one load and one compare.
+The walk's picture (`render`) shades with textures, fog and sky; `render_flat` draws what the map viewer's
+shader would: one colour a material and face, nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import floor, sqrt
+
+import numpy as np
+from numba import njit
+
+from worlds.blocks import sky, texture
+from worlds.blocks.camera import FOVY_DEG, basis, pixel_angle, pixel_rays
+from worlds.blocks.palette import SKY, patterns, sun_lut, walk_lut
+
+OUTSIDE = 255
+FAR = 38.0  # blocks; the fog is complete here
+FOG_START = 14.0
+WALK_LUT, SUN_LUT, PATTERNS = walk_lut(), sun_lut(), patterns()
+SKY_KEY = -1
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Blocks uint8 [X, Y, Z] (never changed) and `cells`, the same within a layer of `OUTSIDE`."""
+
+    blocks: np.ndarray
+    cells: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        cells = np.full([n + 2 for n in self.blocks.shape], OUTSIDE, np.uint8)
+        cells[1:-1, 1:-1, 1:-1] = self.blocks
+        cells.flags.writeable = False
+        self.blocks.flags.writeable = False
+        object.__setattr__(self, "cells", cells)
+
+
+@njit(cache=True, nogil=True)
+def _entry(shape, ox, oy, oz, dx, dy, dz):
+    """Distance to where a ray that starts outside comes in (0 inside); negative if it never does."""
+    near, far = 0.0, 1e30
+    for o, d, n in ((ox, dx, shape[0] - 2), (oy, dy, shape[1] - 2), (oz, dz, shape[2] - 2)):
+        if abs(d) < 1e-12:
+            if o < 0 or o >= n:
+                return -1.0
+            continue
+        t0, t1 = -o / d, (n - o) / d
+        near, far = max(near, min(t0, t1)), min(far, max(t0, t1))
+    return near if near < far else -1.0
+
+
+@njit(cache=True, nogil=True)
+def _axis(o, d, i):
+    """Step, distance between planes, and distance to the first plane along one axis, from cell i."""
+    if d > 1e-12:
+        return 1, 1.0 / d, (i + 1 - o) / d
+    if d < -1e-12:
+        return -1, -1.0 / d, (i - o) / d
+    return 0, 1e30, 1e30
+
+
+@njit(cache=True, nogil=True)
+def cast(cells, ox, oy, oz, dx, dy, dz, far):
+    """First solid block on a unit ray: (block or 0, distance, face, x, y, z)."""
+    nx, ny, nz = cells.shape
+    start = 0.0
+    px, py, pz = ox, oy, oz
+    if ox < 0 or oy < 0 or oz < 0 or ox >= nx - 2 or oy >= ny - 2 or oz >= nz - 2:
+        start = _entry(cells.shape, ox, oy, oz, dx, dy, dz)
+        if start < 0.0:
+            return 0, far, 0, 0, 0, 0
+        start += 1e-9
+        px, py, pz = ox + dx * start, oy + dy * start, oz + dz * start
+    ix = min(max(int(floor(px)), 0), nx - 3)
+    iy = min(max(int(floor(py)), 0), ny - 3)
+    iz = min(max(int(floor(pz)), 0), nz - 3)
+    sx, gap_x, tx = _axis(ox, dx, ix)
+    sy, gap_y, ty = _axis(oy, dy, iy)
+    sz, gap_z, tz = _axis(oz, dz, iz)
+    stride_x, stride_y = sx * ny * nz, sy * nz
+    at = ((ix + 1) * ny + iy + 1) * nz + iz + 1
+    flat = cells.ravel()
+    t, axis = start, 1
+    if start > 0.0:  # the plane that the ray came in through
+        ex, ey, ez = tx - gap_x, ty - gap_y, tz - gap_z
+        axis = 0 if ex >= ey and ex >= ez else (1 if ey >= ez else 2)
+    block = flat[at]
+    while block == 0:
+        if tx < ty:
+            if tx < tz:
+                t, axis = tx, 0
+                tx += gap_x
+                ix += sx
+                at += stride_x
+            else:
+                t, axis = tz, 2
+                tz += gap_z
+                iz += sz
+                at += sz
+        elif ty < tz:
+            t, axis = ty, 1
+            ty += gap_y
+            iy += sy
+            at += stride_y
+        else:
+            t, axis = tz, 2
+            tz += gap_z
+            iz += sz
+            at += sz
+        if t > far:
+            return 0, far, 0, 0, 0, 0
+        block = flat[at]
+    if block == OUTSIDE:
+        return 0, far, 0, 0, 0, 0
+    step = sx if axis == 0 else (sy if axis == 1 else sz)
+    return block, t, 2 * axis + (1 if step < 0 else 0), ix, iy, iz
+
+
+@njit(cache=True, nogil=True)
+def _surface(lut, kinds, block, face, t, ix, iy, iz, px, py, pz, facing, pixel):
+    """Colour of a hit before fog. `facing` is |cos| of the angle between ray and normal."""
+    if face < 2:
+        u, v = pz - iz, py - iy
+    elif face < 4:
+        u, v = px - ix, pz - iz
+    else:
+        u, v = px - ix, py - iy
+    foot = t * pixel / sqrt(max(facing, 0.02))
+    kind = kinds[block, face]
+    light = texture.seam(u, v, foot) * texture.tone(ix, iy, iz, foot) * texture.pattern(kind, u, v, foot)
+    if face < 2 or face > 3:
+        light *= 0.94 + 0.12 * v
+    earth = texture.turf(kind, v)
+    r, g, b = lut[block, face, 0], lut[block, face, 1], lut[block, face, 2]
+    if earth > 0.0:  # the bottom's colour under this face's light
+        light *= 0.9
+        r, g, b = r * 0.89, g * 0.55, b * 0.58
+    return r * light, g * light, b * light
+
+
+@njit(cache=True, nogil=True)
+def _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel):
+    """Colour of one unit ray, and a key that two rays share if they hit one flat surface of one material."""
+    block, t, face, ix, iy, iz = cast(cells, ox, oy, oz, dx, dy, dz, FAR)
+    if block == 0:
+        r, g, b = sky.colour(clouds, dx, dy, dz)
+        return r, g, b, SKY_KEY
+    if face < 2:
+        facing, plane = abs(dx), ix
+    elif face < 4:
+        facing, plane = abs(dy), iy
+    else:
+        facing, plane = abs(dz), iz
+    r, g, b = _surface(
+        lut, kinds, block, face, t, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, facing, pixel
+    )
+    if t > FOG_START:
+        fog = (t - FOG_START) / (FAR - FOG_START)
+        fog = fog * fog * (3.0 - 2.0 * fog)
+        fr, fg, fb = sky.gradient(dy)
+        r, g, b = r + (fr - r) * fog, g + (fg - g) * fog, b + (fb - b) * fog
+    return r, g, b, (block * 6 + face) * 4096 + plane
+
+
+@njit(cache=True, nogil=True)
+def _rotate(axes, a, b, c):
+    return (
+        a * axes[0, 0] + b * axes[1, 0] + c * axes[2, 0],
+        a * axes[0, 1] + b * axes[1, 1] + c * axes[2, 1],
+        a * axes[0, 2] + b * axes[1, 2] + c * axes[2, 2],
+    )
+
+
+@njit(cache=True, nogil=True)
+def _smooth(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, keys, colours):
+    """Draw the outline pixels again, each as the mean of four rays."""
+    height, width = keys.shape
+    # from a pixel's ray to its neighbour's, in camera axes, per unit of depth
+    for i in range(height):
+        for j in range(width):
+            key = keys[i, j]
+            if (
+                keys[max(i - 1, 0), j] == key
+                and keys[min(i + 1, height - 1), j] == key
+                and keys[i, max(j - 1, 0)] == key
+                and keys[i, min(j + 1, width - 1)] == key
+            ):
+                continue
+            depth = rays[i, j, 2]
+            r = g = b = 0.0
+            for k in range(4):
+                a = rays[i, j, 0] / depth + pixel * (0.25 if k & 1 else -0.25)
+                c = rays[i, j, 1] / depth + pixel * (0.25 if k & 2 else -0.25)
+                norm = 1.0 / sqrt(a * a + c * c + 1.0)
+                dx, dy, dz = _rotate(axes, a * norm, c * norm, norm)
+                r1, g1, b1, _ = _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel)
+                r, g, b = r + min(r1, 1.0), g + min(g1, 1.0), b + min(b1, 1.0)
+            colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = 0.25 * r, 0.25 * g, 0.25 * b
+
+
+@njit(cache=True, nogil=True)
+def _draw(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, smooth, out):
+    height, width, _ = out.shape
+    colours = np.empty((height, width, 3))
+    keys = np.empty((height, width), np.int64)
+    for i in range(height):
+        for j in range(width):
+            dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
+            r, g, b, key = _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel)
+            colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = r, g, b
+            keys[i, j] = key
+    if smooth:
+        _smooth(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, keys, colours)
+    for i in range(height):
+        for j in range(width):
+            for k in range(3):
+                out[i, j, k] = np.uint8(min(max(colours[i, j, k], 0.0), 1.0) * 255.0 + 0.5)
+
+
+def render(
+    volume: Volume,
+    eye: tuple[float, float, float],
+    yaw_deg: float,
+    pitch_deg: float,
+    width: int = 64,
+    height: int = 64,
+    *,
+    smooth: bool = True,
+) -> np.ndarray:
+    """The walk's picture from `eye` (blocks), uint8 RGB [H, W, 3]. `smooth` antialiases outlines."""
+    out = np.empty((height, width, 3), np.uint8)
+    rays, pixel = pixel_rays(width, height), pixel_angle(height)
+    axes = basis(yaw_deg, pitch_deg)
+    _draw(volume.cells, WALK_LUT, PATTERNS, sky.CLOUDS, *eye, axes, rays, pixel, smooth, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _draw_flat(cells, lut, background, ox, oy, oz, axes, rays, out):
+    height, width, _ = out.shape
+    for i in range(height):
+        for j in range(width):
+            dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
+            block, _t, face, _x, _y, _z = cast(cells, ox, oy, oz, dx, dy, dz, 1e9)
+            for k in range(3):
+                out[i, j, k] = lut[block, face, k] if block != 0 else background[k]
+
+
+def render_flat(
+    volume: Volume,
+    eye: tuple[float, float, float],
+    axes: np.ndarray,
+    width: int,
+    height: int,
+    fovy_deg: float = FOVY_DEG,
+) -> np.ndarray:
+    """The map viewer's picture in [0, 1], float64 [H, W, 3]: flat lit colours, clear sky, no fog, no limit.
+
+    `axes` holds unit right, up, forward as rows; `eye`, in blocks, may lie outside the map.
+    """
+    out = np.empty((height, width, 3))
+    _draw_flat(volume.cells, SUN_LUT, SKY, *eye, axes, pixel_rays(width, height, fovy_deg), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def distance(cells, ox, oy, oz, dx, dy, dz, far):
+    """Distance to the first solid block on a unit ray, `far` if there is none."""
+    return cast(cells, ox, oy, oz, dx, dy, dz, far)[1]
