@@ -1,23 +1,26 @@
-"""The bytes of live play, shared by gateway, player, bench and (mirrored in web/src/play/protocol.ts) browser.
+"""The bytes of live play, shared by gateway, player, bench and browser (its mirror: web/src/play/protocol.ts).
 
 Browser -> player, binary, little-endian, `INPUT`, 28 bytes:
     u8 version=1 | u8 type=1 | u16 keys | f32 yaw_deg | f32 pitch_deg | u32 seq | u32 ack | f64 client_ms
-    keys: bit i is actions.KEYS[i] (w a s d jump sprint sneak). yaw_deg and pitch_deg are the mouse's (and arrow
-    keys') turn since the last input, added up by the player until a tick uses them. `ack` is the seq of the newest
-    frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn, and at least
-    every 100 ms. Keys of a client that says nothing for a second are taken as released.
+    keys: bit i is actions.KEYS[i] (w a s d jump sprint sneak). yaw_deg and pitch_deg are the mouse's (and
+    arrow keys') turn since the last input, added up by the player until a tick uses them. `ack` is the seq of
+    the newest frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn, and
+    at least every 100 ms. Keys of a client that says nothing for a second are taken as released.
 Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
-    u8 version=1 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms | f32 queue_ms
-    | f32 fps | f64 client_ms (echo of the input that action_seq names) | u32 dropped | u32 model_bytes | u32 sim_bytes
-    seq counts 1, 2, 3, ... through a session, resets included. action_seq is the newest input whose keys the frame
-    answers. dropped counts the frames replaced by a newer one before they were sent (the gateway adds its own).
-    Flags: bit 0 = a simulator picture follows; bit 1 = the world was just reset (the first frame too);
-    bit 2 = paused: the last frame until something changes.
+    u8 version=1 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms
+    | f32 queue_ms | f32 fps | f64 client_ms (echo of the input that action_seq names) | u32 dropped
+    | u32 model_bytes | u32 sim_bytes
+    seq counts 1, 2, 3, ... through a session, resets included. action_seq is the newest input whose keys the
+    frame answers. dropped counts the frames replaced by a newer one before they were sent (the gateway adds
+    its own). queue_ms: the newest input's wait for the tick. Flags: bit 0 = a simulator picture follows;
+    bit 1 = the world was just reset (the first frame too); bit 2 = paused: the last frame until something
+    changes.
 Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, checkpoint?}
-    server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed, temperature}
-            at first, and again after a checkpoint was swapped; reset {seed}; settings {...the values now in force};
-            error {code, message}. fps in hello is the model's own; in settings it is the pace.
+    server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed,
+            temperature} at first, and again after a checkpoint was swapped; reset {seed};
+            settings {...the values now in force}; error {code, message}.
+            fps in hello is the model's own; in settings it is the pace.
 An error that ends the session is followed by the close:
     1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1012 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
@@ -82,7 +85,7 @@ def unpack_input(data: bytes) -> Input:
         raise ValueError(f"input version {version} type {kind}, expected version {VERSION} type 1")
     i = Input(*rest)
     if not (math.isfinite(i.yaw_deg) and math.isfinite(i.pitch_deg) and math.isfinite(i.client_ms)):
-        raise ValueError(f"input turns by ({i.yaw_deg}, {i.pitch_deg}) at {i.client_ms} ms, expected finite numbers")
+        raise ValueError(f"yaw {i.yaw_deg}, pitch {i.pitch_deg}, time {i.client_ms}: expected finite numbers")
     return i
 
 
@@ -98,14 +101,14 @@ def unpack_frame(data: bytes) -> Frame:
     version, *head, n_model, n_sim = FRAME.unpack_from(data)
     size = FRAME.size + n_model + n_sim
     if version != VERSION or len(data) != size:
-        raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {size} bytes")
+        raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {size}")
     body = data[FRAME.size :]
     return Frame(*head, body[:n_model], body[n_model:])
 
 
 class FrameSlot:
-    """The newest packed frame, for one sender. A newer frame replaces one that was not taken, keeps its RESET flag
-    (the client must not miss it) and counts it as dropped."""
+    """The newest packed frame, for one sender. A newer frame replaces one that was not taken, keeps its RESET
+    flag (the client must not miss it) and counts it as dropped."""
 
     def __init__(self) -> None:
         self.frame: bytes | None = None
