@@ -1,11 +1,11 @@
-"""The bytes of live play, shared by gateway, player, bench and browser (its mirror: web/src/play/protocol.ts).
+"""The bytes of live play, shared by gateway, player, bench and browser (mirror: web/src/play/protocol.ts).
 
 Browser -> player, binary, little-endian, `INPUT`, 28 bytes:
     u8 version=1 | u8 type=1 | u16 keys | f32 yaw_deg | f32 pitch_deg | u32 seq | u32 ack | f64 client_ms
     keys: bit i is actions.KEYS[i] (w a s d jump sprint sneak). yaw_deg and pitch_deg are the mouse's (and
     arrow keys') turn since the last input, added up by the player until a tick uses them. `ack` is the seq of
-    the newest frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn, and
-    at least every 100 ms. Keys of a client that says nothing for a second are taken as released.
+    the newest frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn,
+    and at least every 100 ms. Keys of a client that says nothing for a second are taken as released.
 Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
     u8 version=1 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms
     | f32 queue_ms | f32 fps | f64 client_ms (echo of the input that action_seq names) | u32 dropped
