@@ -1,0 +1,93 @@
+"""Weights and training states on disk: safetensors plus a JSON manifest, written atomically.
+
+A folder is complete when its `manifest.json` is there: files are written to `<folder>.partial`, synced, hashed into
+the manifest, and the folder is renamed. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(folder: Path, kind: str, tensors: dict[str, torch.Tensor], manifest: dict[str, Any]) -> None:
+    """Replaces `folder` by {model.safetensors, manifest.json}. `kind`: tokenizer, world-model or training-state."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    weights = partial / "model.safetensors"
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, weights)
+    sha = hashlib.sha256(weights.read_bytes()).hexdigest()
+    head = {"format_version": FORMAT_VERSION, "kind": kind, "sha256": sha}
+    (partial / "manifest.json").write_text(json.dumps(head | manifest, indent=1))
+    for file in partial.iterdir():
+        _fsync(file)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    _fsync(folder.parent)
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a checkpoint folder of that kind; ValueError says what else was found."""
+    file = folder / "manifest.json"
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "not there"
+        raise ValueError(f"{folder} is {what}: expected a checkpoint folder with manifest.json and model.safetensors")
+    if not file.is_file():
+        raise ValueError(f"{folder} is no checkpoint: manifest.json is missing")
+    try:
+        manifest = json.loads(file.read_text())
+    except json.JSONDecodeError as e:
+        raise ValueError(f"{file} is not JSON: {e}") from None
+    if manifest.get("format_version") != FORMAT_VERSION or manifest.get("kind") != kind:
+        found = f"{manifest.get('kind')!r} of format {manifest.get('format_version')!r}"
+        raise ValueError(f"{folder} holds {found}, expected {kind!r} of format {FORMAT_VERSION}")
+    return manifest
+
+
+def load_checkpoint(folder: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """-> tensors, manifest. ValueError for a missing, foreign, changed or non-safetensors file."""
+    manifest = read_manifest(folder, kind)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"{folder}: model.safetensors is missing")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != manifest.get("sha256"):
+        _probe_safetensors(weights)
+        raise ValueError(f"{weights} differs from the sha256 in its manifest: the file was changed or cut short")
+    return _probe_safetensors(weights), manifest
+
+
+def _probe_safetensors(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as e:
+        raise ValueError(f"{file} is not a safetensors file ({e}): other weight formats are refused") from None
+
+
+def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """Strict load; ValueError names the first tensor that does not fit and both shapes."""
+    want = module.state_dict()
+    for name in sorted(want.keys() | tensors.keys()):
+        have = tuple(tensors[name].shape) if name in tensors else "missing"
+        need = tuple(want[name].shape) if name in want else "not expected"
+        if have != need:
+            raise ValueError(f"{source}: tensor {name} is {have}, this model wants {need}")
+    module.load_state_dict(tensors)
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

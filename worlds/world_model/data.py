@@ -1,0 +1,82 @@
+"""Episodes to training batches: random frames for the tokenizer, random clips of tokens for the dynamics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from worlds.world_model.episodes import Dataset, Episode
+from worlds.world_model.tokenizer import Tokenizer
+
+
+class FrameStore:
+    """Uniform frames out of memory-mapped episodes."""
+
+    def __init__(self, episodes: list[Episode]) -> None:
+        self.episodes = episodes
+        self.ends = np.cumsum([len(e.frames) for e in episodes])
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """-> uint8 [n, H, W, 3]."""
+        picks = np.sort(rng.integers(self.ends[-1], size=n))
+        which = np.searchsorted(self.ends, picks, side="right")
+        starts = self.ends - [len(e.frames) for e in self.episodes]
+        return np.stack([self.episodes[e].frames[i - starts[e]] for e, i in zip(which, picks, strict=True)])
+
+
+class ClipStore:
+    """Uniform clips of `length` frames, as codes and actions, held in memory (2 bytes a code)."""
+
+    def __init__(self, codes: list[np.ndarray], actions: list[np.ndarray], length: int) -> None:
+        self.codes, self.actions, self.length = codes, actions, length
+        room = [len(c) - length + 1 for c in codes]
+        if min(room) < 1:
+            shortest = min(len(c) for c in codes)
+            raise ValueError(f"an episode has {shortest} frames, a training clip needs {length}: lower `frames`")
+        self.ends = np.cumsum(room)
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A]."""
+        picks = rng.integers(self.ends[-1], size=n)
+        which = np.searchsorted(self.ends, picks, side="right")
+        first = picks - np.concatenate([[0], self.ends])[which]
+        codes = np.stack([self.codes[e][i : i + self.length] for e, i in zip(which, first, strict=True)])
+        acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in zip(which, first, strict=True)])
+        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts)
+
+
+def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:
+    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read where it is complete, else written."""
+    lengths = [len(e.frames) for e in episodes]
+    if cache.is_file():
+        codes = np.load(cache)
+    else:
+        codes = np.concatenate([tokenizer.encode(e.frames).numpy().astype(np.uint16) for e in episodes])
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_suffix(".partial.npy")
+        np.save(partial, codes)
+        partial.rename(cache)
+    return np.split(codes, np.cumsum(lengths)[:-1])
+
+
+def data_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a checkpoint must remember of its data."""
+    m = dataset.manifest
+    facts = {k: m[k] for k in ("fps", "frame_size", "action_names", "source")}
+    seeds = [e["seed"] for e in m["episodes"]]
+    return facts | {"episodes": len(seeds), "seeds": [min(seeds), max(seeds)]}
+
+
+def resume_key(config: Any, dataset: Dataset) -> str:
+    """A hash of the config (less what may change on resume) and of the data's hashes."""
+    fixed = asdict(config)
+    for name in ("data", "tokenizer", "checkpoint_every_s", "log_every", "steps"):
+        fixed.pop(name, None)
+    shas = [e["sha256"] for e in dataset.manifest["episodes"]]
+    return hashlib.sha256(json.dumps([fixed, shas], sort_keys=True).encode()).hexdigest()

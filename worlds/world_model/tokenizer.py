@@ -1,0 +1,100 @@
+"""VQ-VAE: a frame to a grid of codes, four times smaller each way, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import TypeAdapter
+from torch import nn
+
+from worlds.checkpoint import load_checkpoint, load_into
+from worlds.configs import TokenizerConfig
+from worlds.world_model.quantise import make_quantiser
+
+DOWN = 4
+
+
+class ResBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+
+
+class Tokenizer(nn.Module):
+    """Frames are float [B, 3, H, W] in [0, 1]; H and W are multiples of 4. Codes are int64 [B, H/4, W/4]."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        c, wide = config.channels, 2 * config.channels
+        self.config = config
+        self.quantiser = make_quantiser(config)
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, c, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(c, wide, 4, stride=2, padding=1),
+            ResBlock(wide),
+            ResBlock(wide),
+            nn.Conv2d(wide, self.quantiser.dim, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(self.quantiser.dim, wide, 3, padding=1),
+            ResBlock(wide),
+            ResBlock(wide),
+            nn.Conv2d(wide, 4 * c, 1),
+            nn.PixelShuffle(2),
+            ResBlock(c),
+            nn.Conv2d(c, 3 * 4, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+
+    @property
+    def factors(self) -> list[int]:
+        return self.quantiser.factors
+
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """-> reconstruction [B, 3, H, W] (unclamped), codes [B, h, w], quantiser loss."""
+        quantised, codes, loss = self.quantiser(self.encoder(frames - 0.5))
+        return self.decoder(quantised) + 0.5, codes, loss
+
+    @torch.no_grad()
+    def encode(self, frames: np.ndarray | torch.Tensor, batch: int = 256) -> torch.Tensor:
+        """uint8 [N, H, W, 3] -> codes int64 [N, h, w]."""
+        device = next(self.parameters()).device
+        out = []
+        for i in range(0, len(frames), batch):
+            x = to_input(np.asarray(frames[i : i + batch])).to(device)
+            out.append(self.quantiser(self.encoder(x - 0.5))[1])
+        return torch.cat(out)
+
+    @torch.no_grad()
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        """codes int64 [N, h, w] -> uint8 [N, H, W, 3]."""
+        x = self.decoder(self.quantiser.decode(codes)) + 0.5
+        return (x.clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
+
+
+def to_input(frames: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1], channels-last in memory."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1).float().div_(255)
+
+
+def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
+    """An untrained tokenizer of the shape that a manifest's `tokenizer` config records."""
+    config = TypeAdapter(TokenizerConfig).validate_python(manifest["tokenizer"])
+    return Tokenizer(config).to(memory_format=torch.channels_last)
+
+
+def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
+    tensors, manifest = load_checkpoint(folder, "tokenizer")
+    tokenizer = tokenizer_from(manifest)
+    load_into(tokenizer, tensors, folder)
+    return tokenizer.eval(), manifest
