@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import BigInteger, ForeignKey, Index, func
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSONB, datetime: TIMESTAMP(timezone=True), int: BigInteger}  # noqa: RUF012
+    type_annotation_map = {dict[str, Any]: JSONB(none_as_null=True), datetime: TIMESTAMP(timezone=True), int: BigInteger}  # noqa: RUF012
 
 
 def _now() -> Mapped[datetime]:
@@ -37,9 +37,12 @@ class Job(Base):
     state: Mapped[str] = mapped_column(default="queued")
     queue: Mapped[str]  # Celery queue: gpu.train, gpu.generate or cpu
     fence: Mapped[int] = mapped_column(default=0)
-    attempt: Mapped[int] = mapped_column(default=0)  # charged attempts (failures of the recipe)
+    attempt: Mapped[int] = mapped_column(default=0)  # charged attempts: a drained or lost one is given back
     lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker or runner vanished; 3: quarantined
     lease_until: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]  # retry_wait: when it goes back to queued
+    queued_at: Mapped[datetime] = _now()  # when it last became queued: old and in no queue means a lost message
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # a retry's original
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {step, total, phase, eta_s}
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]  # {code, message}
@@ -47,7 +50,7 @@ class Job(Base):
     created_at: Mapped[datetime] = _now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    __table_args__ = (Index("jobs_by_age", created_at.desc(), "id"), Index("jobs_by_state", "state"))
+    __table_args__ = (Index("jobs_by_age", "created_at", "id"), Index("jobs_by_state", "state"))
 
 
 class Run(Base):
@@ -75,7 +78,7 @@ class Outbox(Base):
 
 
 class JobEvent(Base):
-    """Gapless per job: seq 1, 2, 3, ... `type`: state, progress, metrics, preview, checkpoint, log."""
+    """Gapless per job: seq 1, 2, 3, ... `type`: state, progress, metrics, preview, checkpoint, resumed, log."""
 
     __tablename__ = "job_events"
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
@@ -127,7 +130,10 @@ class Checkpoint(Base):
 
 
 class Artifact(Base):
-    """Bytes in the artifact store, found by an opaque id; `name` is shown, never used as a path."""
+    """Bytes in the artifact store, found by an opaque id; `name` is shown, never used as a path.
+
+    Bytes never change under an id: a later preview of the same name is another artifact.
+    """
 
     __tablename__ = "artifacts"
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -137,7 +143,6 @@ class Artifact(Base):
     size: Mapped[int]
     sha256: Mapped[str]
     created_at: Mapped[datetime] = _now()
-    __table_args__ = (UniqueConstraint("job_id", "name"),)
 
 
 class IdempotencyKey(Base):
