@@ -20,7 +20,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSONB(none_as_null=True), datetime: TIMESTAMP(timezone=True), int: BigInteger}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        dict[str, Any]: JSONB(none_as_null=True),
+        datetime: TIMESTAMP(timezone=True),
+        int: BigInteger,
+    }
 
 
 def _now() -> Mapped[datetime]:
@@ -41,8 +45,8 @@ class Job(Base):
     lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker or runner vanished; 3: quarantined
     lease_until: Mapped[datetime | None]
     retry_at: Mapped[datetime | None]  # retry_wait: when it goes back to queued
-    queued_at: Mapped[datetime] = _now()  # when it last became queued: old and in no queue means a lost message
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # a retry's original
+    queued_at: Mapped[datetime] = _now()  # long ago and in no Celery queue: its message was lost
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # retry of
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {step, total, phase, eta_s}
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]  # {code, message}
@@ -61,7 +65,7 @@ class Run(Base):
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     fence: Mapped[int]
     worker: Mapped[str]
-    state: Mapped[str] = mapped_column(default="running")  # running, succeeded, failed, cancelled, drained, lost
+    state: Mapped[str] = mapped_column(default="running")  # or succeeded, failed, cancelled, drained, lost
     exit_code: Mapped[int | None]
     evidence: Mapped[dict[str, Any] | None]  # {signal, log_tail}
     started_at: Mapped[datetime] = _now()
@@ -78,7 +82,7 @@ class Outbox(Base):
 
 
 class JobEvent(Base):
-    """Gapless per job: seq 1, 2, 3, ... `type`: state, progress, metrics, preview, checkpoint, resumed, log."""
+    """Gapless per job: seq 1, 2, 3, ... Types: state, progress, metrics, preview, checkpoint, resumed, log."""
 
     __tablename__ = "job_events"
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
@@ -163,5 +167,3 @@ class PlaySession(Base):
     ticket_sha256: Mapped[str | None]  # NULL once used
     created_at: Mapped[datetime] = _now()
     ended_at: Mapped[datetime | None]
-
-
