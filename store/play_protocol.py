@@ -18,11 +18,12 @@ Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
 Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, checkpoint?}
     server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed,
-            temperature} at first, and again after a checkpoint was swapped; reset {seed};
-            settings {...the values now in force}; error {code, message}.
-            fps in hello is the model's own; in settings it is the pace.
+            temperature}; reset {seed}; settings {temperature, simulator, fps, paused, checkpoint}: the values
+            now in force, at once; error {code, message}. fps in hello is the model's own, in settings the pace.
+    A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
+    is another and) reset, then its first frame, flagged. Of several asked for meanwhile only the last is done.
 An error that ends the session is followed by the close:
-    1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1012 going away
+    1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1001 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
     4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
 Gateway -> player, first of all: the text open {session, checkpoint, seed}.
@@ -44,7 +45,7 @@ SIMULATOR, RESET, PAUSED = 1, 2, 4
 MAX_MESSAGE = 4096  # bytes of anything that a client sends
 MAX_SEED = 2**31 - 1
 
-CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_TOO_LARGE, CLOSE_FAILED, CLOSE_LATER = 1012, 1008, 1009, 1011, 1013
+CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_TOO_LARGE, CLOSE_FAILED, CLOSE_LATER = 1001, 1008, 1009, 1011, 1013
 CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE = 4401, 4404, 4408
 
 
