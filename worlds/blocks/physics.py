@@ -35,7 +35,7 @@ HEIGHT = 1.8
 EYE = 1.62
 SNEAK_DROP = 0.3  # how far sneaking lowers the eye
 MAX_PITCH = 60.0
-# y after k frames is k JUMP_SPEED - k (k - 1) / 2 GRAVITY: 1.25 at frame 4, ground at frame 8, exact in binary.
+# Height after k frames is k JUMP_SPEED - k (k - 1) / 2 GRAVITY: 1.25 at k = 4, 0 at k = 8, exact in binary.
 GRAVITY = 5 / 32
 JUMP_SPEED = 35 / 64
 MAX_FALL = 0.9375  # under a block a frame, so that nothing is tunnelled through

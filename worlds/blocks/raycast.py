@@ -26,24 +26,25 @@ SKY_KEY = -1
 
 @dataclass(frozen=True)
 class Volume:
-    """Blocks uint8 [X, Y, Z] (never changed) and `cells`, the same within a layer of `OUTSIDE`."""
+    """Blocks uint8 [X, Y, Z] (never changed) and `flat`, the same within a layer of `OUTSIDE`, in one row."""
 
     blocks: np.ndarray
-    cells: np.ndarray = field(init=False)
+    flat: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         cells = np.full([n + 2 for n in self.blocks.shape], OUTSIDE, np.uint8)
         cells[1:-1, 1:-1, 1:-1] = self.blocks
-        cells.flags.writeable = False
+        flat = cells.reshape(-1)
+        flat.flags.writeable = False
         self.blocks.flags.writeable = False
-        object.__setattr__(self, "cells", cells)
+        object.__setattr__(self, "flat", flat)
 
 
 @njit(cache=True, nogil=True)
-def _entry(shape, ox, oy, oz, dx, dy, dz):
-    """Distance to where a ray that starts outside comes in (0 inside); negative if it never does."""
+def _entry(nx, ny, nz, ox, oy, oz, dx, dy, dz):
+    """Distance to where a ray that starts outside [0, n) comes in; negative if it never does."""
     near, far = 0.0, 1e30
-    for o, d, n in ((ox, dx, shape[0] - 2), (oy, dy, shape[1] - 2), (oz, dz, shape[2] - 2)):
+    for o, d, n in ((ox, dx, nx), (oy, dy, ny), (oz, dz, nz)):
         if abs(d) < 1e-12:
             if o < 0 or o >= n:
                 return -1.0
@@ -54,84 +55,75 @@ def _entry(shape, ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True, nogil=True)
-def _axis(o, d, i):
-    """Step, distance between planes, and distance to the first plane along one axis, from cell i."""
-    if d > 1e-12:
-        return 1, 1.0 / d, (i + 1 - o) / d
-    if d < -1e-12:
-        return -1, -1.0 / d, (i - o) / d
-    return 0, 1e30, 1e30
+def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
+    """First solid block on a unit ray: (block, or 0 if none; distance; face; x; y; z).
 
-
-@njit(cache=True, nogil=True)
-def cast(cells, ox, oy, oz, dx, dy, dz, far):
-    """First solid block on a unit ray: (block or 0, distance, face, x, y, z)."""
-    nx, ny, nz = cells.shape
-    start = 0.0
-    px, py, pz = ox, oy, oz
-    if ox < 0 or oy < 0 or oz < 0 or ox >= nx - 2 or oy >= ny - 2 or oz >= nz - 2:
-        start = _entry(cells.shape, ox, oy, oz, dx, dy, dz)
-        if start < 0.0:
+    `cells` is `Volume.flat` of a world of nx x ny x nz blocks. A ray that starts in a block hits that block.
+    """
+    t, axis = 0.0, 1
+    ix, iy, iz = floor(ox), floor(oy), floor(oz)
+    if ix < 0 or iy < 0 or iz < 0 or ix >= nx or iy >= ny or iz >= nz:
+        t = _entry(nx, ny, nz, ox, oy, oz, dx, dy, dz)
+        if t < 0.0 or t > far:
             return 0, far, 0, 0, 0, 0
-        start += 1e-9
-        px, py, pz = ox + dx * start, oy + dy * start, oz + dz * start
-    ix = min(max(int(floor(px)), 0), nx - 3)
-    iy = min(max(int(floor(py)), 0), ny - 3)
-    iz = min(max(int(floor(pz)), 0), nz - 3)
-    sx, gap_x, tx = _axis(ox, dx, ix)
-    sy, gap_y, ty = _axis(oy, dy, iy)
-    sz, gap_z, tz = _axis(oz, dz, iz)
-    stride_x, stride_y = sx * ny * nz, sy * nz
-    at = ((ix + 1) * ny + iy + 1) * nz + iz + 1
-    flat = cells.ravel()
-    t, axis = start, 1
-    if start > 0.0:  # the plane that the ray came in through
+        ix = min(max(floor(ox + dx * (t + 1e-9)), 0), nx - 1)
+        iy = min(max(floor(oy + dy * (t + 1e-9)), 0), ny - 1)
+        iz = min(max(floor(oz + dz * (t + 1e-9)), 0), nz - 1)
+    gap_x, gap_y, gap_z = 1.0 / max(abs(dx), 1e-12), 1.0 / max(abs(dy), 1e-12), 1.0 / max(abs(dz), 1e-12)
+    tx = (ix + 1 - ox if dx > 0 else ox - ix) * gap_x
+    ty = (iy + 1 - oy if dy > 0 else oy - iy) * gap_y
+    tz = (iz + 1 - oz if dz > 0 else oz - iz) * gap_z
+    if t > 0.0:  # the plane that the ray came in through
         ex, ey, ez = tx - gap_x, ty - gap_y, tz - gap_z
         axis = 0 if ex >= ey and ex >= ez else (1 if ey >= ez else 2)
-    block = flat[at]
+    stride_y, stride_x = nz + 2, (ny + 2) * (nz + 2)
+    at = (ix + 1) * stride_x + (iy + 1) * stride_y + iz + 1
+    step_x = stride_x if dx > 0 else -stride_x
+    step_y = stride_y if dy > 0 else -stride_y
+    step_z = 1 if dz > 0 else -1
+    block = cells[at]
     while block == 0:
         if tx < ty:
             if tx < tz:
                 t, axis = tx, 0
                 tx += gap_x
-                ix += sx
-                at += stride_x
+                at += step_x
             else:
                 t, axis = tz, 2
                 tz += gap_z
-                iz += sz
-                at += sz
+                at += step_z
         elif ty < tz:
             t, axis = ty, 1
             ty += gap_y
-            iy += sy
-            at += stride_y
+            at += step_y
         else:
             t, axis = tz, 2
             tz += gap_z
-            iz += sz
-            at += sz
+            at += step_z
+        block = cells[at]
         if t > far:
             return 0, far, 0, 0, 0, 0
-        block = flat[at]
     if block == OUTSIDE:
         return 0, far, 0, 0, 0, 0
-    step = sx if axis == 0 else (sy if axis == 1 else sz)
-    return block, t, 2 * axis + (1 if step < 0 else 0), ix, iy, iz
+    step = step_x if axis == 0 else (step_y if axis == 1 else step_z)
+    ix = at // stride_x
+    at -= ix * stride_x
+    iy = at // stride_y
+    return block, t, 2 * axis + (1 if step < 0 else 0), ix - 1, iy - 1, at - iy * stride_y - 1
 
 
 @njit(cache=True, nogil=True)
-def _surface(lut, kinds, block, face, t, ix, iy, iz, px, py, pz, facing, pixel):
-    """Colour of a hit before fog. `facing` is |cos| of the angle between ray and normal."""
+def _surface(lut, kinds, block, face, ix, iy, iz, px, py, pz, foot):
+    """Colour of the hit at (px, py, pz) before fog; `foot` is the size of a pixel there, in blocks."""
     if face < 2:
         u, v = pz - iz, py - iy
     elif face < 4:
         u, v = px - ix, pz - iz
     else:
         u, v = px - ix, py - iy
-    foot = t * pixel / sqrt(max(facing, 0.02))
-    kind = kinds[block, face]
-    light = texture.seam(u, v, foot) * texture.tone(ix, iy, iz, foot) * texture.pattern(kind, u, v, foot)
+    kind, sharp = kinds[block, face], 1.0 / foot
+    light = texture.seam(u, v, foot, sharp) * texture.tone(ix, iy, iz, foot)
+    light *= texture.pattern(kind, u, v, foot, sharp)
     if face < 2 or face > 3:
         light *= 0.94 + 0.12 * v
     earth = texture.turf(kind, v)
@@ -143,9 +135,10 @@ def _surface(lut, kinds, block, face, t, ix, iy, iz, px, py, pz, facing, pixel):
 
 
 @njit(cache=True, nogil=True)
-def _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel):
+def _shade(scene, ox, oy, oz, dx, dy, dz, pixel):
     """Colour of one unit ray, and a key that two rays share if they hit one flat surface of one material."""
-    block, t, face, ix, iy, iz = cast(cells, ox, oy, oz, dx, dy, dz, FAR)
+    cells, nx, ny, nz, lut, kinds, clouds = scene
+    block, t, face, ix, iy, iz = cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, FAR)
     if block == 0:
         r, g, b = sky.colour(clouds, dx, dy, dz)
         return r, g, b, SKY_KEY
@@ -155,9 +148,8 @@ def _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel):
         facing, plane = abs(dy), iy
     else:
         facing, plane = abs(dz), iz
-    r, g, b = _surface(
-        lut, kinds, block, face, t, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, facing, pixel
-    )
+    foot = max(t * pixel / sqrt(max(facing, 0.02)), 1e-4)
+    r, g, b = _surface(lut, kinds, block, face, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, foot)
     if t > FOG_START:
         fog = (t - FOG_START) / (FAR - FOG_START)
         fog = fog * fog * (3.0 - 2.0 * fog)
@@ -176,10 +168,9 @@ def _rotate(axes, a, b, c):
 
 
 @njit(cache=True, nogil=True)
-def _smooth(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, keys, colours):
+def _smooth(scene, ox, oy, oz, axes, rays, pixel, keys, colours):
     """Draw the outline pixels again, each as the mean of four rays."""
     height, width = keys.shape
-    # from a pixel's ray to its neighbour's, in camera axes, per unit of depth
     for i in range(height):
         for j in range(width):
             key = keys[i, j]
@@ -197,24 +188,24 @@ def _smooth(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, keys, colo
                 c = rays[i, j, 1] / depth + pixel * (0.25 if k & 2 else -0.25)
                 norm = 1.0 / sqrt(a * a + c * c + 1.0)
                 dx, dy, dz = _rotate(axes, a * norm, c * norm, norm)
-                r1, g1, b1, _ = _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel)
+                r1, g1, b1, _ = _shade(scene, ox, oy, oz, dx, dy, dz, pixel)
                 r, g, b = r + min(r1, 1.0), g + min(g1, 1.0), b + min(b1, 1.0)
             colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = 0.25 * r, 0.25 * g, 0.25 * b
 
 
 @njit(cache=True, nogil=True)
-def _draw(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, smooth, out):
+def _draw(scene, ox, oy, oz, axes, rays, pixel, smooth, out):
     height, width, _ = out.shape
     colours = np.empty((height, width, 3))
     keys = np.empty((height, width), np.int64)
     for i in range(height):
         for j in range(width):
             dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
-            r, g, b, key = _shade(cells, lut, kinds, clouds, ox, oy, oz, dx, dy, dz, pixel)
+            r, g, b, key = _shade(scene, ox, oy, oz, dx, dy, dz, pixel)
             colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = r, g, b
             keys[i, j] = key
     if smooth:
-        _smooth(cells, lut, kinds, clouds, ox, oy, oz, axes, rays, pixel, keys, colours)
+        _smooth(scene, ox, oy, oz, axes, rays, pixel, keys, colours)
     for i in range(height):
         for j in range(width):
             for k in range(3):
@@ -235,17 +226,18 @@ def render(
     out = np.empty((height, width, 3), np.uint8)
     rays, pixel = pixel_rays(width, height), pixel_angle(height)
     axes = basis(yaw_deg, pitch_deg)
-    _draw(volume.cells, WALK_LUT, PATTERNS, sky.CLOUDS, *eye, axes, rays, pixel, smooth, out)
+    scene = (volume.flat, *volume.blocks.shape, WALK_LUT, PATTERNS, sky.CLOUDS)
+    _draw(scene, *eye, axes, rays, pixel, smooth, out)
     return out
 
 
 @njit(cache=True, nogil=True)
-def _draw_flat(cells, lut, background, ox, oy, oz, axes, rays, out):
+def _draw_flat(cells, nx, ny, nz, lut, background, ox, oy, oz, axes, rays, out):
     height, width, _ = out.shape
     for i in range(height):
         for j in range(width):
             dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
-            block, _t, face, _x, _y, _z = cast(cells, ox, oy, oz, dx, dy, dz, 1e9)
+            block, _t, face, _x, _y, _z = cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, 1e9)
             for k in range(3):
                 out[i, j, k] = lut[block, face, k] if block != 0 else background[k]
 
@@ -263,11 +255,6 @@ def render_flat(
     `axes` holds unit right, up, forward as rows; `eye`, in blocks, may lie outside the map.
     """
     out = np.empty((height, width, 3))
-    _draw_flat(volume.cells, SUN_LUT, SKY, *eye, axes, pixel_rays(width, height, fovy_deg), out)
+    rays = pixel_rays(width, height, fovy_deg)
+    _draw_flat(volume.flat, *volume.blocks.shape, SUN_LUT, SKY, *eye, axes, rays, out)
     return out
-
-
-@njit(cache=True, nogil=True)
-def distance(cells, ox, oy, oz, dx, dy, dz, far):
-    """Distance to the first solid block on a unit ray, `far` if there is none."""
-    return cast(cells, ox, oy, oz, dx, dy, dz, far)[1]

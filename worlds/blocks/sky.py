@@ -12,19 +12,18 @@ SUN_COLOUR = (1.0, 0.93, 0.55)
 
 
 def _clouds() -> np.ndarray:
-    """Clouds as float64 [N, 8]: unit direction, unit horizontal tangent (x, z), half width, half height."""
-    rows = []
-    # azimuth, elevation in degrees; half width, half height: each cloud is a wide slab under a narrow one
-    for azimuth, elevation, wide, high in (
+    """Clouds as float64 [N, 7]: unit direction, unit horizontal tangent (x, z), half width, half height."""
+    # azimuth and elevation in degrees, half width, half height: a wide slab with a narrower one on top
+    sizes = (
         (12, 30, 0.26, 0.05), (58, 44, 0.20, 0.06), (100, 24, 0.30, 0.05), (150, 38, 0.22, 0.07),
         (196, 27, 0.24, 0.05), (242, 46, 0.30, 0.06), (281, 25, 0.20, 0.05), (328, 40, 0.28, 0.06),
         (30, 66, 0.22, 0.09), (210, 68, 0.22, 0.09),
-    ):  # fmt: skip
-        for shift, lift, w, h in ((0.0, 0.0, wide, high), (0.25 * wide, 1.6 * high, 0.55 * wide, high)):
-            az, el = np.radians(azimuth) + shift, np.radians(elevation) + lift
-            rows.append(
-                [np.sin(az) * np.cos(el), np.sin(el), -np.cos(az) * np.cos(el), np.cos(az), np.sin(az), w, h]
-            )
+    )  # fmt: skip
+    rows = []
+    for azimuth, elevation, wide, high in sizes:
+        az, el = np.radians(azimuth), np.radians(elevation)
+        towards = np.sin(az) * np.cos(el), np.sin(el), -np.cos(az) * np.cos(el)
+        rows.append([*towards, np.cos(az), np.sin(az), wide, high])
     return np.array(rows)
 
 
@@ -60,9 +59,11 @@ def colour(clouds, dx, dy, dz):
     for i in range(clouds.shape[0]):
         if dx * clouds[i, 0] + dy * clouds[i, 1] + dz * clouds[i, 2] < 0.85:
             continue
-        across = abs((dx - clouds[i, 0]) * clouds[i, 3] + (dz - clouds[i, 2]) * clouds[i, 4])
-        above = abs(dy - clouds[i, 1])
-        inside = min(clouds[i, 5] - across, clouds[i, 6] - above)
-        cover = max(cover, min(1.0, max(0.0, 0.5 + inside * 40.0)))
+        across = (dx - clouds[i, 0]) * clouds[i, 3] + (dz - clouds[i, 2]) * clouds[i, 4]
+        above = dy - clouds[i, 1]
+        wide, high = clouds[i, 5], clouds[i, 6]
+        slab = min(wide - abs(across), high - abs(above))
+        hump = min(0.55 * wide - abs(across - 0.25 * wide), high - abs(above - 1.4 * high))
+        cover = max(cover, min(1.0, max(0.0, 0.5 + max(slab, hump) * 40.0)))
     cover *= 0.9
     return r + (1.0 - r) * cover, g + (1.0 - g) * cover, b + (1.0 - b) * cover

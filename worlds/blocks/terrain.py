@@ -1,7 +1,7 @@
-"""Block worlds from a seed: rolling ground, a rim of cliffs that closes the horizon, and something to see nearby.
+"""Block worlds from a seed: rolling ground, a rim of cliffs that closes the horizon, something to see nearby.
 
-`generate(kind, seed)` is deterministic. A world is 64 x 24 x 64; every cell of a jittered 8 x 8 lattice holds a
-tree or a landmark, so that objects stand 4 to 15 blocks from nearly anywhere.
+`generate(kind, seed)` is deterministic. A world is 64 x 24 x 64; most cells of a jittered 8 x 8 lattice hold
+a tree or a landmark, so that objects stand 4 to 15 blocks from nearly anywhere.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BIOMES: dict[str, Biome] = {
     ),
     "desert": Biome(
         6.0, 1.6, "Sand", "Sand", "Brick", 0.85,
-        (lm.cactus, lm.cactus, lm.cactus, lm.pyramid, lm.tower, lm.pillar, lm.rock, lm.cube, lm.arch, lm.wall),
+        (lm.cactus, lm.cactus, lm.pyramid, lm.tower, lm.pillar, lm.rock, lm.cube, lm.arch, lm.wall),
     ),
     "forest": Biome(
         6.5, 1.6, "Grass", "Dirt", "Stone", 1.0,
@@ -104,7 +104,8 @@ def _ground(biomes: list[Biome], dominant: np.ndarray, height: np.ndarray, wet: 
     top = np.array([ID[b.ground] for b in biomes])[dominant]
     below = np.array([ID[b.below] for b in biomes])[dominant]
     cliff = np.array([ID[b.cliff] for b in biomes])[dominant]
-    top = np.where(height > SNOW_LINE, ID["Snow"], top)
+    top = np.where((height > SNOW_LINE) & (top == ID["Grass"]), ID["Snow"], top)
+    below = np.where(height > SNOW_LINE, cliff, below)
     if wet:
         top = np.where(height <= WATER_LEVEL + 1, ID["Sand"], top)
     y = np.arange(SIZE[1])[None, :, None]
