@@ -1,4 +1,4 @@
-"""One Settings for every process, read from the environment (`TERRARIUM_*`, and the usual DATABASE_URL, REDIS_URL).
+"""One Settings for every process, read from the environment (`TERRARIUM_*`; DATABASE_URL and REDIS_URL as usual).
 
 With neither URL set, `terrarium up` starts an embedded PostgreSQL and Redis under `data_dir` and sets both
 for its children.
@@ -6,6 +6,7 @@ for its children.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +18,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TERRARIUM_", extra="ignore", populate_by_name=True)
 
     data_dir: Path = Path(".terrarium")
-    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "TERRARIUM_DATABASE_URL"))
-    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "TERRARIUM_REDIS_URL"))
+    database_url: str = Field(
+        default="", validation_alias=AliasChoices("DATABASE_URL", "TERRARIUM_DATABASE_URL")
+    )
+    redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "TERRARIUM_REDIS_URL"))
     host: str = "127.0.0.1"
     port: int = 8420
     player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
@@ -28,6 +31,11 @@ class Settings(BaseSettings):
     heartbeat_s: float = 10.0
     max_players: int = 16
     log_json: bool = False
+
+    @property
+    def broker_url(self) -> str:
+        """redis_url as Celery spells it: unix:///path becomes redis+socket:///path."""
+        return re.sub("^unix://", "redis+socket://", self.redis_url)
 
     @property
     def datasets_dir(self) -> Path:

@@ -1,0 +1,81 @@
+"""The schema, the session scope and the fixtures themselves, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine, func, inspect, select, text
+from sqlalchemy.orm import Session
+
+from store.db import downgrade_database, engine, session_scope, sqlalchemy_url, upgrade_database
+from store.tables import Base, Job
+
+
+@pytest.fixture
+def empty_database(database_url: str) -> Iterator[str]:
+    """A second database on the same server."""
+    server = create_engine(sqlalchemy_url(database_url), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("CREATE DATABASE scratch"))
+        yield database_url.replace("/postgres?", "/scratch?")
+        connection.execute(text("DROP DATABASE scratch WITH (FORCE)"))
+    server.dispose()
+
+
+def tables_of(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names())
+
+
+def test_migrations_give_exactly_the_metadata_and_go_down(empty_database: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    upgrade_database(empty_database)
+    upgrade_database(empty_database)  # a second time changes nothing
+    engine = create_engine(sqlalchemy_url(empty_database))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Base.metadata) == [], (
+            "a migration is missing: see migrations/__init__.py"
+        )
+    downgrade_database(empty_database)
+    assert tables_of(engine) == {"alembic_version"}
+    upgrade_database(empty_database)
+    assert tables_of(engine) == {"alembic_version", *Base.metadata.tables}
+    engine.dispose()
+
+
+def test_session_scope_commits_or_rolls_back(db: Session) -> None:
+    with session_scope() as session:
+        job = Job(kind="dataset.record", config={"seed": 1}, queue="cpu")
+        session.add(job)
+    assert job.config == {"seed": 1}  # readable after the commit
+    with pytest.raises(RuntimeError, match="half way"), session_scope() as session:
+        session.add(Job(kind="dataset.record", config={}, queue="cpu"))
+        session.flush()
+        raise RuntimeError("half way")
+    assert db.scalar(select(func.count()).select_from(Job)) == 1
+
+
+def test_the_db_fixture_leaves_a_clean_database(db: Session) -> None:
+    assert db.scalar(select(func.count()).select_from(Job)) == 0
+    assert engine().url.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"), [("", "set DATABASE_URL"), ("mysql://x/y", "mysql://, expected postgresql://")]
+)
+def test_a_wrong_url_says_so(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sqlalchemy_url(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_spelling_of_postgres_gets_psycopg_3(scheme: str) -> None:
+    url = sqlalchemy_url(f"{scheme}://me:secret@host/db?sslmode=require")
+    assert (
+        url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host/db?sslmode=require"
+    )
