@@ -1,4 +1,4 @@
-"""Runs migrations in one transaction, under an advisory lock: two processes that start together take turns."""
+"""Runs migrations in one transaction, under an advisory lock: processes that start together take turns."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 def sqlalchemy_url(url: str) -> URL:
-    """`postgresql://` and `postgres://` become `postgresql+psycopg://`; ValueError for anything but Postgres."""
+    """`postgresql://` and `postgres://` become `postgresql+psycopg://`; anything else is a ValueError."""
     if not url:
         raise ValueError("no database: set DATABASE_URL, or start everything with `terrarium up`")
     parsed = make_url(url)

@@ -1,11 +1,11 @@
 """PostgreSQL and Redis as children of ours: real servers out of wheels, on private unix sockets.
 
-Both are started by their own binaries, not through the wheels' Python: they must be our children, so that they end
-with us (PR_SET_PDEATHSIG) and by their own pid.
+Both are started by their own binaries, not through the wheels' Python: they must be our children, so that
+they end with us (PR_SET_PDEATHSIG) and by their own pid.
 
-Postgres refuses to run as root. Started by root it runs as the owner of its data directory, `nobody` for a new one.
-Where that account cannot walk to the data directory or to the binaries (a checkout under /root), `setpriv` leaves it
-the one capability of searching directories; no other permission on the machine changes.
+Postgres refuses to run as root. Started by root it runs as the owner of its data directory, `nobody` for a new
+one. Where that account cannot walk to the data directory or to the binaries (a checkout under /root), `setpriv`
+leaves it the one capability of searching directories; no permission on the machine changes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 
 
 class Child:
-    """A process of ours: its own session (Ctrl-C reaches only us), its output in a log, gone when we are gone.
+    """A process of ours: its own session (Ctrl-C reaches only us), its output in a log, gone when we are.
 
     PR_SET_PDEATHSIG follows the *thread* that starts the child: call `start` from the main thread.
     """
@@ -116,7 +116,7 @@ class Child:
 
 
 class Postgres(Child):
-    """An embedded PostgreSQL: data in `home`, socket in `sockets`/pg. Makes the data directory on its first start."""
+    """An embedded PostgreSQL: data in `home`, made on the first start; socket in `sockets`/pg."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Postgres(Child):
         super().start()
 
     def _init(self) -> None:
-        """initdb in a folder beside the final one, then renamed: a killed first start leaves nothing half made."""
+        """initdb in a folder beside the final one, then renamed: a killed start leaves nothing half made."""
         draft = self.home.with_name(self.home.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
@@ -198,7 +198,7 @@ class Postgres(Child):
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def reap(self, timeout_s: float) -> int | None:
-        """Postgres killed outright leaves its shared memory behind: SIGQUIT (end at once) comes before SIGKILL."""
+        """Before SIGKILL, which leaves shared memory and backends behind, comes SIGQUIT: end at once."""
         if self.process is not None:
             try:
                 return self.process.wait(timeout_s)
@@ -208,7 +208,7 @@ class Postgres(Child):
 
 
 class Redis(Child):
-    """An embedded Redis that loses at most a second: AOF everysec, and it refuses writes rather than evict."""
+    """An embedded Redis that loses a second at most: AOF everysec; refuses writes rather than evict."""
 
     def __init__(self, home: Path, sockets: Path, log: Path, *, keep_fds: Sequence[int] = ()) -> None:
         self.home, self.socket = home.resolve(), sockets.resolve() / "redis.sock"
@@ -250,8 +250,10 @@ class Redis(Child):
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """Where the unix sockets of a data directory lie: `data_dir`/sockets, or a short folder in the temp directory
-    where that path is too long for a socket (about 100 bytes) or would need quoting in a URL.
+    """Where the unix sockets of a data directory lie.
+
+    `data_dir`/sockets; where that is too long for a socket (about 100 bytes) or would need quoting in a URL,
+    a short folder in the temp directory.
     """
     path = data_dir.resolve() / "sockets"
     if len(str(path)) <= 80 and re.fullmatch(r"[A-Za-z0-9_./+-]+", str(path)):
@@ -291,9 +293,7 @@ def tail(path: Path, lines: int = 5) -> str:
 def _package_dir(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise Unavailable(
-            f"the package {name} is not installed; install it, or set DATABASE_URL and REDIS_URL"
-        )
+        raise Unavailable(f"{name} is not installed; install it, or set DATABASE_URL and REDIS_URL")
     return Path(spec.origin).parent
 
 
@@ -312,14 +312,12 @@ def _dies_with_parent(signum: int) -> Callable[[], None] | None:
 
 
 def _run_as(home: Path, bin_dir: Path) -> tuple[list[str], pwd.struct_passwd | None]:
-    """The argv prefix (setpriv) and the account that run Postgres; nothing of the kind for anybody but root."""
+    """The argv prefix (setpriv) and the account that run Postgres for root; nothing for anybody else."""
     if os.getuid() != 0:
         return [], None
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise Unavailable(
-            "PostgreSQL cannot run as root without setpriv (util-linux): use another user or DATABASE_URL"
-        )
+        raise Unavailable("PostgreSQL needs another user than root, or setpriv (util-linux), or DATABASE_URL")
     owner = home.stat().st_uid if home.exists() else 0
     account = pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
     prefix = [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
@@ -327,8 +325,8 @@ def _run_as(home: Path, bin_dir: Path) -> tuple[list[str], pwd.struct_passwd | N
         cap = _search_capability()
         if cap is None:
             raise Unavailable(
-                f"the account {account.pw_name}, which runs PostgreSQL for root, cannot reach {home} or {bin_dir}: "
-                f"make their parent folders searchable (chmod o+x), choose another --data-dir, or set DATABASE_URL"
+                f"{account.pw_name}, who runs PostgreSQL for root, cannot reach {home} or {bin_dir}: make their "
+                f"parent folders searchable (chmod o+x), choose another --data-dir, or set DATABASE_URL"
             )
         prefix += [f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"]
     return prefix, account

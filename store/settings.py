@@ -1,4 +1,4 @@
-"""One Settings for every process, read from the environment (`TERRARIUM_*`; DATABASE_URL and REDIS_URL as usual).
+"""One Settings for every process, from the environment (`TERRARIUM_*`; DATABASE_URL and REDIS_URL as usual).
 
 With neither URL set, `terrarium up` starts an embedded PostgreSQL and Redis under `data_dir` and sets both
 for its children.
