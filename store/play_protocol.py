@@ -19,9 +19,9 @@ Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, checkpoint?}
     server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed,
             temperature}; reset {seed}; settings {temperature, simulator, fps, paused, checkpoint}: the values
-            now in force, at once; error {code, message}. fps in hello is the model's own, in settings the pace.
+            now in force; error {code, message}. fps in hello is the model's own, in settings the pace.
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
-    is another and) reset, then its first frame, flagged. Of several asked for meanwhile only the last is done.
+    is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:
     1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1001 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
@@ -104,7 +104,7 @@ def unpack_frame(data: bytes) -> Frame:
     if version != VERSION or len(data) != size:
         raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {size}")
     body = data[FRAME.size :]
-    return Frame(*head, body[:n_model], body[n_model:])
+    return Frame._make((*head, body[:n_model], body[n_model:]))
 
 
 class FrameSlot:

@@ -1,0 +1,147 @@
+"""A live session: the newest input, the settings in force, the frame to send, its seat in a batch.
+
+Three threads meet here. The event loop writes inputs and settings and sends frames; a model's tick thread
+takes actions and makes frames; a loader thread makes seats. `Session.lock` guards what two of them touch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
+from worlds.world_model.actions import KEYS, MAX_PITCH_DEG, MAX_YAW_DEG, from_mask
+
+if TYPE_CHECKING:
+    from workers.ticker import Ticker
+
+ALL_KEYS = (1 << len(KEYS)) - 1
+CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
+SILENT_S = 1.0  # keys of a client that says nothing for so long are released
+
+
+class Taken(NamedTuple):
+    """What one tick takes from a session's input."""
+
+    action: np.ndarray  # float32 [A]
+    queue_ms: float  # the newest input's wait; 0 when it has been taken before
+
+
+class Controls:
+    """Held keys, keys pressed since the last tick, and the turn not yet made."""
+
+    def __init__(self) -> None:
+        self.keys = self.pressed = self.seq = 0
+        self.answered = 0, 0.0  # seq and client_ms of the newest input that a tick has taken
+        self.yaw_deg = self.pitch_deg = self.client_ms = 0.0
+        self.arrived = 0.0
+        self.fresh = False
+
+    def put(self, i: Input, now: float) -> None:
+        self.keys = i.keys & ALL_KEYS
+        self.pressed |= self.keys
+        self.yaw_deg += i.yaw_deg
+        self.pitch_deg += i.pitch_deg
+        self.seq, self.client_ms = i.seq, i.client_ms
+        self.arrived, self.fresh = now, True
+
+    def take(self, now: float) -> Taken:
+        """The action of one frame. A key released before the tick saw it still acts once."""
+        held = self.keys if now - self.arrived < SILENT_S else 0
+        action = from_mask(held | self.pressed, self.yaw_deg, self.pitch_deg)
+        self.yaw_deg = _rest(self.yaw_deg, MAX_YAW_DEG)
+        self.pitch_deg = _rest(self.pitch_deg, MAX_PITCH_DEG)
+        queue_ms = (now - self.arrived) * 1e3 if self.fresh else 0.0
+        self.pressed, self.fresh = 0, False
+        self.answered = self.seq, self.client_ms
+        return Taken(action, queue_ms)
+
+    def forget(self) -> None:
+        """Drop presses and turns that no tick has used: what was done in a pause stays in the pause."""
+        self.pressed, self.yaw_deg, self.pitch_deg = 0, 0.0, 0.0
+
+
+def _rest(turn_deg: float, reach_deg: float) -> float:
+    """What one frame of `turn_deg` leaves over, at most `CARRY_FRAMES` frames of it."""
+    left = abs(turn_deg) - reach_deg
+    return float(np.copysign(np.clip(left, 0.0, CARRY_FRAMES * reach_deg), turn_deg))
+
+
+@dataclass(eq=False)
+class Seat:
+    """A session's place in a model's batch: one walk from one start. A reset and a swap are new seats."""
+
+    session: Session
+    ticker: Ticker
+    seed: int
+    world: Any  # BlockWorld, at the same instant as `state`
+    state: Any  # the model's, updated in place
+    picture: np.ndarray  # the newest frame, uint8 [H, W, 3]
+    shown: bool = False  # a first frame was sent
+    due: float = 0.0  # time of the next step
+    stepped_at: float = 0.0
+    interval_s: float = 0.0  # between steps, smoothed
+
+    @property
+    def fps(self) -> float:
+        """The pace: what the session asked for, else the model's own."""
+        return self.session.pace or self.ticker.model.fps
+
+
+@dataclass(eq=False)
+class Session:
+    id: str
+    loop: asyncio.AbstractEventLoop
+    controls: Controls = field(default_factory=Controls)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    slot: FrameSlot = field(default_factory=FrameSlot)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    seat: Seat | None = None
+    frames: int = 0
+    # Settings in force.
+    temperature: float = 1.0
+    simulator: bool = False
+    paused: bool = False
+    pace: float | None = None  # fps asked for; None: the model's own
+    still: bool = False  # show the newest picture again without a step
+    failed: asyncio.Future[tuple[str, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failed = self.loop.create_future()
+
+    def sit(self, seat: Seat) -> None:
+        with self.lock:
+            self.seat, self.still = seat, True
+            self.controls.forget()
+
+    def put(self, i: Input, now: float) -> None:
+        with self.lock:
+            self.controls.put(i, now)
+
+    def take(self, now: float) -> Taken:
+        with self.lock:
+            return self.controls.take(now)
+
+    def send(self, seat: Seat, frame: Frame) -> None:
+        """From a tick thread: complete the header, hand it to the loop. A seat that was left is silent."""
+        with self.lock:
+            if self.seat is not seat:
+                return
+            self.frames += 1
+            action_seq, client_ms = self.controls.answered
+            flags = frame.flags | (PAUSED if self.paused else 0)
+            frame = frame._replace(seq=self.frames, action_seq=action_seq, client_ms=client_ms, flags=flags)
+            self.loop.call_soon_threadsafe(self._deliver, pack_frame(frame))
+
+    def _deliver(self, packed: bytes) -> None:
+        self.slot.put(packed)
+        self.ready.set()
+
+    def fail(self, code: str, message: str) -> None:
+        """On the loop: end the session with this error."""
+        if not self.failed.done():
+            self.failed.set_result((code, message))

@@ -1,0 +1,160 @@
+"""One model's thread: every session that plays it advances in one batch a tick.
+
+A tick takes the newest action of every due seat, steps the model once, encodes and hands out the frames, then
+lets the simulators follow. The ticker runs at the pace of its fastest session and each seat steps when it is
+due. A late tick is not made up for: two ticks at once would be two frames that nobody steered.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+
+from store.play_protocol import RESET, SIMULATOR, Frame
+from workers.sessions import Seat
+
+log = logging.getLogger("terrarium.player")
+SMOOTHING = 0.1  # weight of the newest interval in the measured fps
+
+
+class Ticker:
+    """The thread of `model`. `on_failed(seats, reason)` is called, in this thread, for seats that it lost."""
+
+    def __init__(
+        self, checkpoint: str, model: Any, on_failed: Callable[[Ticker, list[Seat], str], None]
+    ) -> None:
+        self.checkpoint, self.model, self.on_failed = checkpoint, model, on_failed
+        self.seats: list[Seat] = []
+        self.closed = False
+        self.users, self.idle_since = 0, 0.0  # kept by workers/models.py: sessions here or about to be
+        self._changed = threading.Condition()
+        self._next_tick = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"ticker-{checkpoint[:8]}", daemon=True)
+        self._thread.start()
+
+    # From the event loop.
+
+    def join(self, seat: Seat) -> bool:
+        """Seat it at the next tick; False when the model has failed."""
+        with self._changed:
+            if not self.closed:
+                self.seats.append(seat)
+            self._changed.notify()
+            return not self.closed
+
+    def leave(self, seat: Seat) -> None:
+        with self._changed:
+            if seat in self.seats:
+                self.seats.remove(seat)
+
+    def wake(self) -> None:
+        """A session's settings changed."""
+        with self._changed:
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self.closed = True
+            self._changed.notify()
+
+    def wait_closed(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    # In the thread.
+
+    def _run(self) -> None:
+        while due := self._wait():
+            try:
+                self._tick(due)
+            except Exception as e:
+                log.exception("model %s failed", self.checkpoint)
+                self.close()
+                self.on_failed(self, list(self.seats), f"{type(e).__name__}: {e}")
+
+    def _wait(self) -> list[Seat]:
+        """Sleep until a tick is due; its seats. Empty when closed."""
+        with self._changed:
+            while not self.closed:
+                now = time.monotonic()
+                active = [seat for seat in self.seats if not seat.session.paused or seat.session.still]
+                if not active:
+                    self._changed.wait()
+                elif now < self._next_tick:
+                    self._changed.wait(self._next_tick - now)
+                else:
+                    period = 1.0 / max(seat.fps for seat in active)
+                    self._next_tick = max(self._next_tick + period, now)
+                    due = [seat for seat in active if seat.due <= now + period / 2 or seat.session.still]
+                    if due:
+                        return due
+            return []
+
+    def _tick(self, due: list[Seat]) -> None:
+        now = time.monotonic()
+        stills = [seat for seat in due if seat.session.still]
+        stepping = [seat for seat in due if not seat.session.still]
+        for seat in stills:
+            seat.session.still = False
+            simulator = seat.world.render() if seat.session.simulator else None
+            self._send(seat, simulator, Timing(now, len(due)))
+        if stepping:
+            self._step(stepping, now)
+
+    def _step(self, seats: list[Seat], now: float) -> None:
+        taken = [seat.session.take(now) for seat in seats]
+        shown = [seat.session.simulator for seat in seats]
+        actions = np.stack([t.action for t in taken])
+        temperature = np.array([seat.session.temperature for seat in seats], np.float32)
+        pictures = self.model.step([seat.state for seat in seats], actions, temperature)
+        done = time.monotonic()
+        for seat, t, picture, show in zip(seats, taken, pictures, shown, strict=True):
+            seat.picture = picture
+            _keep_time(seat, now)
+            simulator = seat.world.step(t.action) if show else None
+            self._send(seat, simulator, Timing(done, len(seats), (done - now) * 1e3, t.queue_ms))
+        # The others' simulators follow when every frame is on its way.
+        for seat, t, show in zip(seats, taken, shown, strict=True):
+            if not show:
+                advance(seat.world, t.action)
+
+    def _send(self, seat: Seat, simulator: np.ndarray | None, timing: Timing) -> None:
+        flags = (0 if seat.shown else RESET) | (0 if simulator is None else SIMULATOR)
+        model_jpeg = encode(seat.picture)
+        sim_jpeg = b"" if simulator is None else encode(simulator)
+        fps = 1.0 / seat.interval_s if seat.interval_s else 0.0
+        encode_ms = (time.monotonic() - timing.encode_from) * 1e3
+        head = (timing.model_ms, encode_ms, timing.queue_ms, fps)
+        seat.session.send(seat, Frame(flags, timing.players, 0, 0, *head, 0.0, 0, model_jpeg, sim_jpeg))
+        seat.shown = True
+
+
+class Timing(NamedTuple):
+    encode_from: float
+    players: int
+    model_ms: float = 0.0
+    queue_ms: float = 0.0
+
+
+def encode(picture: np.ndarray) -> bytes:
+    """uint8 RGB [H, W, 3] to JPEG. Full chroma: at 64 pixels a block's colour is one sample wide."""
+    rgb = np.ascontiguousarray(picture)
+    return simplejpeg.encode_jpeg(rgb, quality=85, colorspace="RGB", colorsubsampling="444")
+
+
+def advance(world: Any, action: np.ndarray) -> None:
+    """Step a simulator that nobody sees: with no picture, if it can."""
+    getattr(world, "advance", world.step)(action)
+
+
+def _keep_time(seat: Seat, now: float) -> None:
+    seat.due = max(seat.due + 1.0 / seat.fps, now)
+    if seat.stepped_at:
+        interval = now - seat.stepped_at
+        seat.interval_s += (interval - seat.interval_s) * (SMOOTHING if seat.interval_s else 1.0)
+    seat.stepped_at = now
