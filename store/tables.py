@@ -82,7 +82,7 @@ class Outbox(Base):
 
 
 class JobEvent(Base):
-    """Gapless per job: seq 1, 2, 3, ... Types: state, progress, metrics, preview, checkpoint, resumed, log."""
+    """Gapless a job: seq 1, 2, 3, ... Types: state, progress, metrics, preview, checkpoint, resumed, log."""
 
     __tablename__ = "job_events"
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)

@@ -1,0 +1,377 @@
+"""The life of a job. Every change is one conditional UPDATE and an event row in the caller's transaction.
+
+    queued -> running | cancelled
+    running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
+    retry_wait -> queued | cancelled
+    cancelling -> cancelled | succeeded (the commit won) | failed
+    quarantined -> queued (an operator releases it)
+
+Who holds a job holds its fence, the number that the claim returned. A write with an older fence, or on a job
+that is no longer running, raises `LeaseLost` and so rolls back all else in its transaction. All times are the
+database's, so the clocks of workers do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, case, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from store import events
+from store.events import Event
+from store.tables import Job, Outbox, Run
+
+EDGES: dict[str, frozenset[str]] = {
+    "queued": frozenset({"running", "cancelled"}),
+    "running": frozenset({"succeeded", "failed", "cancelling", "retry_wait", "queued", "quarantined"}),
+    "retry_wait": frozenset({"queued", "cancelled"}),
+    "cancelling": frozenset({"cancelled", "succeeded", "failed"}),
+    "quarantined": frozenset({"queued"}),
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+STATES = tuple(EDGES)
+TERMINAL = frozenset(state for state, after in EDGES.items() if not after)
+AT_REST = TERMINAL | {"quarantined"}  # nothing more happens by itself
+HELD = ("running", "cancelling")  # a worker has it
+
+MAX_LOST = 3
+MAX_ATTEMPTS = 3
+RETRY_DELAYS_S = (5.0, 30.0)  # after the first and the second attempt
+
+OUTBOX_CHANNEL = "outbox"
+QUEUES = {
+    "dataset.record": "cpu",
+    "tokenizer.train": "gpu.train",
+    "world-model.train": "gpu.train",
+    "world-model.evaluate": "gpu.generate",
+}
+
+
+class LeaseLost(Exception):
+    """The job is no longer ours: another worker has it, or it was taken away."""
+
+
+# ---- the user's side
+
+
+def submit(session: Session, config: dict[str, Any], parent_id: UUID | None = None) -> Job:
+    """A queued job with its first event and the outbox row that will bring it to a worker."""
+    kind = config["kind"]
+    job = Job(id=uuid4(), kind=kind, config=config, queue=QUEUES[kind], parent_id=parent_id, last_seq=1)
+    session.add(job)
+    session.flush()
+    session.refresh(job)
+    events.append(session, job.id, 1, [_state_event("queued")])
+    emit(session, job.id)
+    return job
+
+
+def cancel(session: Session, job_id: UUID) -> Job | None:
+    """Waiting jobs end at once, running ones begin to stop, any other stays as it is. None: no such job."""
+    waiting = Job.state.in_(("queued", "retry_wait"))
+    moved = _move(
+        session,
+        job_id,
+        case((waiting, "cancelled"), else_="cancelling"),
+        (waiting | (Job.state == "running"),),
+        finished_at=case((waiting, func.clock_timestamp()), else_=None),
+    )
+    return moved or session.get(Job, job_id, populate_existing=True)
+
+
+def release(session: Session, job_id: UUID) -> Job | None:
+    """quarantined -> queued, with its losses forgiven. None: it is not quarantined."""
+    return _requeue(
+        session, job_id, (Job.state == "quarantined",), reason="released", lost=0, finished_at=None
+    )
+
+
+# ---- the worker's side
+
+
+def claim(session: Session, job_id: UUID, worker: str, lease_s: float) -> Job | None:
+    """queued -> running, for exactly one of those who try. The new fence is `job.fence`."""
+    job = _move(
+        session,
+        job_id,
+        literal("running"),
+        (Job.state == "queued",),
+        fence=Job.fence + 1,
+        attempt=Job.attempt + 1,
+        lease_until=_from_now(lease_s),
+        started_at=func.coalesce(Job.started_at, func.clock_timestamp()),
+        error=None,
+    )
+    if job is not None:
+        session.add(Run(job_id=job_id, fence=job.fence, worker=worker))
+    return job
+
+
+def heartbeat(session: Session, job_id: UUID, fence: int, lease_s: float) -> str:
+    """Renews the lease and returns the state: running or cancelling."""
+    state = session.execute(
+        update(Job).where(*_held(job_id, fence)).values(lease_until=_from_now(lease_s)).returning(Job.state)
+    ).scalar_one_or_none()
+    if state is None:
+        raise LeaseLost(str(job_id))
+    return state
+
+
+def held_state(session: Session, job_id: UUID, fence: int) -> str:
+    """The state (running or cancelling) of a job that we hold."""
+    state = session.execute(select(Job.state).where(*_held(job_id, fence))).scalar_one_or_none()
+    if state is None:
+        raise LeaseLost(str(job_id))
+    return state
+
+
+def record(
+    session: Session, job_id: UUID, fence: int, new: Sequence[Event], progress: dict[str, Any] | None = None
+) -> None:
+    """Appends events of a job that we hold, and its newest progress."""
+    values: dict[str, Any] = {"last_seq": Job.last_seq + len(new)}
+    if progress is not None:
+        values["progress"] = progress
+    last_seq = session.execute(
+        update(Job).where(*_held(job_id, fence)).values(values).returning(Job.last_seq)
+    ).scalar_one_or_none()
+    if last_seq is None:
+        raise LeaseLost(str(job_id))
+    if new:
+        events.append(session, job_id, last_seq, new)
+
+
+def finish(session: Session, job_id: UUID, fence: int, result: dict[str, Any]) -> Job:
+    """-> succeeded, also from cancelling: the work was done before the stop was heard.
+
+    The job's row stays locked until the commit, so what the caller moves or inserts next is fenced too.
+    """
+    job = _settle(session, job_id, fence, literal("succeeded"), result=result)
+    _end_run(session, job, "succeeded")
+    return job
+
+
+def fail(
+    session: Session, job_id: UUID, fence: int, error: dict[str, Any], evidence: dict[str, Any] | None = None
+) -> Job:
+    """-> failed, at once: the same config would fail again."""
+    job = _settle(session, job_id, fence, literal("failed"), error=error)
+    _end_run(session, job, "failed", evidence)
+    return job
+
+
+def cancelled(session: Session, job_id: UUID, fence: int) -> Job:
+    """cancelling -> cancelled: the runner has ended."""
+    job = _settle(session, job_id, fence, literal("cancelled"), extra=(Job.state == "cancelling",))
+    _end_run(session, job, "cancelled")
+    return job
+
+
+def drained(session: Session, job_id: UUID, fence: int) -> Job:
+    """-> queued (or cancelled, if that was asked for too): the worker goes away. Charges nothing."""
+    cancelling = Job.state == "cancelling"
+    job = _requeue(
+        session,
+        job_id,
+        _held(job_id, fence),
+        to=case((cancelling, "cancelled"), else_="queued"),
+        reason="drained",
+        attempt=Job.attempt - 1,
+        finished_at=case((cancelling, func.clock_timestamp()), else_=None),
+    )
+    if job is None:
+        raise LeaseLost(str(job_id))
+    _end_run(session, job, "drained")
+    return job
+
+
+def retry_later(session: Session, job_id: UUID, fence: int, error: dict[str, Any]) -> Job:
+    """-> retry_wait, for failures of the place and not of the job; the third is final."""
+    cancelling, last = Job.state == "cancelling", Job.attempt >= MAX_ATTEMPTS
+    delay = case((Job.attempt <= 1, RETRY_DELAYS_S[0]), else_=RETRY_DELAYS_S[1])
+    job = _settle(
+        session,
+        job_id,
+        fence,
+        case((cancelling, "cancelled"), (last, "failed"), else_="retry_wait"),
+        error=error,
+        retry_at=func.clock_timestamp() + delay * timedelta(seconds=1),
+        finished_at=case((cancelling | last, func.clock_timestamp()), else_=None),
+    )
+    _end_run(session, job, "failed")
+    return job
+
+
+def lose(
+    session: Session,
+    job_id: UUID,
+    fence: int,
+    evidence: dict[str, Any],
+    extra: tuple[ColumnElement[bool], ...] = (),
+) -> Job:
+    """-> queued again, or quarantined at the third loss: the worker or its runner vanished.
+
+    `evidence`: {"reason", "exit_code"?, "signal"?, "log_tail"?}. Losses count apart from attempts.
+    """
+    cancelling, too_often = Job.state == "cancelling", Job.lost + 1 >= MAX_LOST
+    message = f"lost {MAX_LOST} times, the last time because {evidence['reason']}"
+    error = {"code": "worker_lost", "message": message, "evidence": evidence}
+    job = _requeue(
+        session,
+        job_id,
+        (*_held(job_id, fence), *extra),
+        to=case((cancelling, "cancelled"), (too_often, "quarantined"), else_="queued"),
+        reason=evidence["reason"],
+        lost=Job.lost + 1,
+        attempt=Job.attempt - 1,
+        error=case((~cancelling & too_often, literal(error, JSONB)), else_=None),
+        finished_at=case((cancelling | too_often, func.clock_timestamp()), else_=None),
+    )
+    if job is None:
+        raise LeaseLost(str(job_id))
+    _end_run(session, job, "lost", evidence)
+    return job
+
+
+# ---- the dispatcher's side
+
+
+def expire_leases(session: Session) -> list[Job]:
+    """Takes jobs away from workers that have not renewed their lease in time."""
+    expired = Job.lease_until < func.clock_timestamp()
+    rows = session.execute(
+        select(Job.id, Job.fence).where(Job.state.in_(HELD), expired).with_for_update(skip_locked=True)
+    ).all()
+    evidence = {"reason": "the worker stopped renewing its lease"}
+    return [lose(session, job_id, fence, evidence, (expired,)) for job_id, fence in rows]
+
+
+def queue_due_retries(session: Session) -> list[Job]:
+    """retry_wait -> queued for those whose time has come."""
+    due = (Job.state == "retry_wait", Job.retry_at <= func.clock_timestamp())
+    ids = session.scalars(select(Job.id).where(*due).with_for_update(skip_locked=True)).all()
+    moved = (_requeue(session, job_id, due, reason="retry", finished_at=None) for job_id in ids)
+    return [job for job in moved if job is not None]
+
+
+def emit(session: Session, job_id: UUID) -> None:
+    """Asks the dispatcher to publish the job's id (again): twice is harmless, only one claim wins."""
+    session.add(Outbox(job_id=job_id))
+    session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+
+
+def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
+    """The oldest outbox rows as (job id, queue), deleted here: publish them, then commit."""
+    oldest = select(Outbox).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
+    rows = session.scalars(oldest).all()
+    if not rows:
+        return []
+    statement = select(Job.id, Job.queue).where(Job.id.in_({r.job_id for r in rows}), Job.state == "queued")
+    queues = dict(session.execute(statement).all())
+    for row in rows:
+        session.delete(row)
+    return [(row.job_id, queues[row.job_id]) for row in rows if row.job_id in queues]
+
+
+def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
+    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should know them."""
+    statement = select(Job.id, Job.queue).where(
+        Job.state == "queued",
+        Job.queued_at < _from_now(-older_than_s),
+        ~select(Outbox.id).where(Outbox.job_id == Job.id).exists(),
+    )
+    return [(job_id, queue) for job_id, queue in session.execute(statement)]
+
+
+# ---- the one UPDATE
+
+
+def _move(
+    session: Session,
+    job_id: UUID,
+    to: ColumnElement[str],
+    where: Sequence[ColumnElement[bool]],
+    reason: str | None = None,
+    **values: Any,
+) -> Job | None:
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, *where)
+        .values(state=to, last_seq=Job.last_seq + 1, **values)
+        .returning(Job)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    job = session.execute(statement).scalar_one_or_none()
+    if job is not None:
+        events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
+    return job
+
+
+def _settle(
+    session: Session,
+    job_id: UUID,
+    fence: int,
+    to: ColumnElement[str],
+    extra: tuple[ColumnElement[bool], ...] = (),
+    **values: Any,
+) -> Job:
+    """The end of a run by the one who holds it."""
+    values = {"finished_at": func.clock_timestamp()} | values
+    job = _move(session, job_id, to, (*_held(job_id, fence), *extra), lease_until=None, **values)
+    if job is None:
+        raise LeaseLost(str(job_id))
+    return job
+
+
+def _requeue(
+    session: Session,
+    job_id: UUID,
+    where: Sequence[ColumnElement[bool]],
+    reason: str,
+    to: ColumnElement[str] | None = None,
+    **values: Any,
+) -> Job | None:
+    """Back to queued with an outbox row, or to where `to` sends it."""
+    values = {"error": None, "lease_until": None, "retry_at": None} | values
+    target = literal("queued") if to is None else to
+    job = _move(session, job_id, target, where, reason, queued_at=func.clock_timestamp(), **values)
+    if job is not None and job.state == "queued":
+        emit(session, job.id)
+    return job
+
+
+def _end_run(session: Session, job: Job, state: str, evidence: dict[str, Any] | None = None) -> None:
+    session.execute(
+        update(Run)
+        .where(Run.job_id == job.id, Run.fence == job.fence, Run.state == "running")
+        .values(
+            state=state,
+            exit_code=(evidence or {}).get("exit_code"),
+            evidence=evidence,
+            finished_at=func.clock_timestamp(),
+        )
+    )
+
+
+def _held(job_id: UUID, fence: int) -> tuple[ColumnElement[bool], ...]:
+    return Job.id == job_id, Job.fence == fence, Job.state.in_(HELD)
+
+
+def _from_now(seconds: float) -> ColumnElement[Any]:
+    return func.clock_timestamp() + timedelta(seconds=seconds)
+
+
+def _state_event(state: str, error: dict[str, Any] | None = None, reason: str | None = None) -> Event:
+    data: dict[str, Any] = {"state": state}
+    if error is not None:
+        data["error"] = error
+    if reason is not None:
+        data["reason"] = reason
+    return Event("state", data)
