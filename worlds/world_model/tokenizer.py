@@ -84,7 +84,7 @@ class Tokenizer(nn.Module):
 
 def to_input(frames: np.ndarray) -> torch.Tensor:
     """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1], channels-last in memory."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1).float().div_(255)
+    return torch.tensor(frames).movedim(-1, 1).float().div_(255)
 
 
 def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:

@@ -1,0 +1,116 @@
+"""One ConvGRU layer with action conditioning and a moving state.
+
+Step t sees the tokens of frame t, the action that leads to frame t+1, and a state aligned with frame t:
+
+    Gx = FiLM(Norm(Conv3x3(x)), action, place)       known for all T under teacher forcing: one convolution
+    Gh = Norm(Conv3x3(h))                             the only convolution in the recurrence (reset-after)
+    h' = gates(Gx, Gh, h)                             still aligned with frame t
+    h  = warp(h', flow(h', action, place))            aligned with frame t+1: the prediction, and the next state
+
+The state is warped after the gates, not before them: so `x` and `h` meet in one frame of reference, and a wall that
+the flow moves over is where the next frame's tokens will show it. The flow is bounded and starts at zero.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kernels.conv_gru.naive import conv_gru_gates
+
+MAX_FLOW = 3.0  # cells a step; a full turn of the camera moves the picture by about two
+
+
+def place_basis(height: int, width: int) -> torch.Tensor:
+    """Low polynomials of the cell's position, [P, H, W], P = 8: what lets one action mean zoom here and slide there."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    return torch.stack([torch.ones_like(x), x, y, x * y, x * x, y * y, x.abs(), y.abs()])
+
+
+PLACES = 8
+
+
+class ActionMap(nn.Module):
+    """An action embedding times a place basis: [B, E] -> [B, out, H, W], zero at the start."""
+
+    def __init__(self, embed: int, out: int) -> None:
+        super().__init__()
+        self.out = out
+        self.linear = nn.Linear(embed, out * PLACES)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+        weights = self.linear(action).view(-1, self.out, PLACES)
+        return (weights @ basis.flatten(1)).view(-1, self.out, *basis.shape[1:])
+
+
+class ConvGRULayer(nn.Module):
+    """x [B, Cx, H, W], h [B, C, H, W]. `prepare` is the hoisted part, `step` the recurrence."""
+
+    def __init__(self, x_channels: int, channels: int, embed: int, *, flow: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.conv_x = nn.Conv2d(x_channels, 3 * channels, 3, padding=1)
+        self.norm_x = nn.GroupNorm(3, 3 * channels)  # a group a gate
+        self.conv_h = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
+        self.norm_h = nn.GroupNorm(3, 3 * channels)
+        self.film = ActionMap(embed, 2 * 3 * channels)
+        self.flow = Flow(channels, embed) if flow else None
+        with torch.no_grad():
+            self.norm_x.bias[channels : 2 * channels] = 1.0  # z starts near .7: remember
+
+    def prepare(self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+        """x [N, Cx, H, W], action [N, E] -> Gx [N, 3C, H, W]; N may be batch times time."""
+        scale, shift = self.film(action, basis).chunk(2, dim=1)
+        return torch.addcmul(shift, self.norm_x(self.conv_x(x)), 1 + scale)
+
+    def step(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        """-> h' [B, C, H, W], aligned with the same frame as x."""
+        return conv_gru_gates(gx, self.norm_h(self.conv_h(h)), h)
+
+    def move(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """-> the state aligned with the next frame, and the flow that moved it [B, 2G, H, W] in cells."""
+        if self.flow is None:
+            return h, h.new_zeros(h.shape[0], 2, *h.shape[2:])
+        field = self.flow(h, action, basis)
+        return warp(h, field), field
+
+
+class Flow(nn.Module):
+    """A flow of at most MAX_FLOW cells from the state, the action and the place; one for each channel group."""
+
+    GROUPS = 2
+
+    def __init__(self, channels: int, embed: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.act = ActionMap(embed, hidden)
+        self.direct = ActionMap(embed, 2 * self.GROUPS)
+        self.out = nn.Conv2d(hidden, 2 * self.GROUPS, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        nn.init.normal_(self.act.linear.weight, std=0.05)
+
+    def forward(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+        """The flow in cells, [B, 2 * GROUPS, H, W]: where in h each cell of the next frame comes from."""
+        mixed = self.look(h) * self.act(action, basis)  # what is there, times what is done
+        return MAX_FLOW * torch.tanh((self.out(mixed) + self.direct(action, basis)) / MAX_FLOW)
+
+
+def warp(h: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """h [B, C, H, W] sampled at each cell plus flow [B, 2G, H, W] (x, y a group, in cells), bilinear, edges repeated."""
+    b, c, height, width = h.shape
+    groups = flow.shape[1] // 2
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=h.dtype, device=h.device),
+        torch.arange(width, dtype=h.dtype, device=h.device),
+        indexing="ij",
+    )
+    at = flow.reshape(b * groups, 2, height, width)
+    grid = torch.stack([(x + at[:, 0]) * (2 / (width - 1)) - 1, (y + at[:, 1]) * (2 / (height - 1)) - 1], dim=-1)
+    moved = F.grid_sample(
+        h.reshape(b * groups, c // groups, height, width), grid, padding_mode="border", align_corners=True
+    )
+    return moved.reshape(b, c, height, width)

@@ -1,0 +1,146 @@
+"""The dynamics: ConvGRU layers over code embeddings, and a head that says what the next frame's codes are.
+
+Shape suffixes: B batch, T time, F factors of a code, K = sum of the factors' levels, h x w the grid of codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from worlds.configs import WorldModelConfig
+from worlds.world_model.actions import A
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, warp
+from worlds.world_model.quantise import join_factors, split_factors
+
+EMBED = 64  # of an action
+TOKEN = 32  # of a code
+
+
+@dataclass
+class Hidden:
+    """The state between two frames: one [B, C, h, w] a layer, aligned with the frame to come."""
+
+    layers: list[torch.Tensor]
+
+    def select(self, index: slice | torch.Tensor | list[int]) -> Hidden:
+        return Hidden([x[index] for x in self.layers])
+
+    def repeat(self, times: int) -> Hidden:
+        """Each row `times` times in a row."""
+        return Hidden([x.repeat_interleave(times, dim=0) for x in self.layers])
+
+    @staticmethod
+    def stack(states: list[Hidden]) -> Hidden:
+        return Hidden([torch.cat(parts) for parts in zip(*(s.layers for s in states), strict=True)])
+
+
+class Dynamics(nn.Module):
+    def __init__(self, config: WorldModelConfig, factors: list[int], grid: tuple[int, int]) -> None:
+        super().__init__()
+        c = config.channels
+        self.config, self.factors, self.grid = config, factors, grid
+        self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
+        self.corruption = nn.Parameter(torch.zeros(TOKEN))
+        self.action = nn.Sequential(nn.Linear(A, EMBED), nn.SiLU(), nn.Linear(EMBED, EMBED))
+        self.no_action = nn.Parameter(torch.zeros(EMBED))
+        basis = place_basis(*grid)
+        self.register_buffer("basis", basis, persistent=False)
+        widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
+        self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
+        self.head_in = nn.Conv2d(c * config.layers, c, 3, padding=1)
+        self.head_film = ActionMap(EMBED, 2 * c)
+        self.head_out = nn.Conv2d(c, sum(factors) + len(factors), 1)  # logits, and how far to trust the copy
+
+    def initial(self, batch: int) -> Hidden:
+        like = self.no_action
+        shape = (batch, self.config.channels, *self.grid)
+        return Hidden([like.new_zeros(shape) for _ in self.layers])
+
+    def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
+        """action [..., A] -> [..., EMBED]; `drop` [...] bool puts the learned no-action in its place."""
+        e = self.action(action)
+        return e if drop is None else torch.where(drop.unsqueeze(-1), self.no_action, e)
+
+    def forward(
+        self,
+        codes: torch.Tensor,
+        action: torch.Tensor,
+        hidden: Hidden,
+        noise: torch.Tensor | None = None,
+        drop: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, Hidden]:
+        """Teacher forcing over T frames, each layer's x-part for all T at once; T = 1 is the live step.
+
+        codes int64 [B, T, h, w]; action [B, T, A], action[:, t] leads away from frame t; noise [B]: share of the
+        codes that was corrupted; drop bool [B, T] -> logits [B, T, K, h, w] of frames 1..T, state after frame T.
+        """
+        b, t = codes.shape[:2]
+        digits = split_factors(codes.flatten(0, 1), self.factors)  # [BT, h, w, F]
+        act = self.embed_action(action, drop)
+        flat_act = act.flatten(0, 1)
+        x = self._embed(digits, noise, t)
+        moved, layers, field = [], [], None
+        for layer, h in zip(self.layers, hidden.layers, strict=True):
+            gx = layer.prepare(x, flat_act, self.basis).unflatten(0, (b, t))
+            still, after, fields = [], [], []
+            for i in range(t):
+                h = layer.step(gx[:, i], h)
+                still.append(h)
+                h, field = layer.move(h, act[:, i], self.basis)
+                after.append(h)
+                fields.append(field)
+            x = torch.stack(still, dim=1).flatten(0, 1)
+            moved.append(torch.stack(after, dim=1).flatten(0, 1))
+            field = torch.stack(fields, dim=1).flatten(0, 1)
+            layers.append(h)
+        return self._head(moved, flat_act, digits, field).unflatten(0, (b, t)), Hidden(layers)
+
+    def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
+        x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
+        if noise is not None:
+            x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
+        x = x.movedim(-1, 1)
+        return torch.cat([x, self.basis.expand(len(x), -1, -1, -1)], dim=1)
+
+    def _head(
+        self, moved: list[torch.Tensor], act: torch.Tensor, digits: torch.Tensor, field: torch.Tensor
+    ) -> torch.Tensor:
+        x = self.head_in(torch.cat(moved, dim=1))
+        scale, shift = self.head_film(act, self.basis).chunk(2, dim=1)
+        out = self.head_out(F.silu(torch.addcmul(shift, x, 1 + scale)))
+        logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
+        return logits + self._copy(digits, field, F.softplus(trust))
+
+    def _copy(self, digits: torch.Tensor, field: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+        """Log-odds for the previous codes, moved by the last layer's first flow: [N, K, h, w]."""
+        onehot = torch.cat([F.one_hot(digits[..., f], n) for f, n in enumerate(self.factors)], dim=-1)
+        share = warp(onehot.movedim(-1, 1).to(field.dtype), field[:, :2])
+        weight = torch.cat([trust[:, f : f + 1].expand(-1, n, -1, -1) for f, n in enumerate(self.factors)], dim=1)
+        return weight * torch.log(share + 0.02)
+
+    def log_probs(self, logits: torch.Tensor) -> list[torch.Tensor]:
+        """logits [..., K, h, w] -> log-probabilities a factor, each [..., n, h, w]."""
+        return [part.log_softmax(dim=-3) for part in logits.split(self.factors, dim=-3)]
+
+    @torch.no_grad()
+    def sample(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
+        """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
+        heat = torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(len(logits))
+        heat = heat.view(-1, 1, 1, 1)
+        digits = []
+        for part in logits.split(self.factors, dim=1):
+            gumbel = -torch.empty_like(part).exponential_().log()
+            digits.append((part + heat * gumbel).argmax(dim=1))
+        return join_factors(torch.stack(digits, dim=-1), self.factors)
+
+
+def cross_entropy(model: Dynamics, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """logits [B, T, K, h, w], codes int64 [B, T, h, w] -> nats a code, [B, T, h, w]."""
+    digits = split_factors(codes, model.factors)
+    parts = model.log_probs(logits)
+    losses = [-p.gather(2, digits[..., f].unsqueeze(2)).squeeze(2) for f, p in enumerate(parts)]
+    return torch.stack(losses).sum(dim=0)

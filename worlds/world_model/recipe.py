@@ -1,0 +1,181 @@
+"""Recipe `world-model.train`: ConvGRU dynamics on the codes of a tokenizer.
+
+Teacher forcing with corrupted codes; in a share of the batches the clip ends in a self-rollout on sampled, detached
+codes with gradient through the state, as long as it will be in play: horizon 1, 2, 4, ... over the run.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from worlds.checkpoint import save_checkpoint
+from worlds.configs import WorldModelConfig
+from worlds.metrics import save_strip
+from worlds.progress import Progress
+from worlds.train import Loop, Step, train
+from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
+from worlds.world_model.dynamics import Dynamics, cross_entropy
+from worlds.world_model.episodes import Dataset, open_dataset
+from worlds.world_model.tokenizer import DOWN, Tokenizer, load_tokenizer
+
+
+def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
+    dataset = open_dataset(config.data)
+    tokenizer, tokenizer_manifest = load_tokenizer(Path(config.tokenizer))
+    _check_same_frames(dataset, tokenizer_manifest, config)
+    started = time.monotonic()
+    progress.step(0, config.steps, "tokenise")
+    train_clips, val_clips = (_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
+    torch.manual_seed(config.seed)
+    height, width = dataset.frame_size
+    model = Dynamics(config, tokenizer.factors, (height // DOWN, width // DOWN)).to(memory_format=torch.channels_last)
+    losses = Losses(model, config)
+    held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
+
+    def preview(ema: torch.nn.Module, step: int) -> None:
+        assert isinstance(ema, Dynamics)
+        values, rows = _look(ema, tokenizer, *held_out, burn_in=config.burn_in)
+        save_strip(out_dir / "rollout.png", rows)
+        progress.preview("rollout", out_dir / "rollout.png")
+        progress.metrics(step, values)
+
+    loop = Loop(
+        steps=config.steps,
+        lr=config.lr,
+        seed=config.seed,
+        ema=config.ema,
+        log_every=config.log_every,
+        checkpoint_every_s=config.checkpoint_every_s,
+        resume_key=resume_key(config, dataset, tokenizer_manifest["sha256"]),
+    )
+    ema = train(model, lambda step: losses(step, *train_clips.sample(step.rng, config.batch)), loop, out_dir, progress, preview)
+    assert isinstance(ema, Dynamics)
+    values, _ = _look(ema, tokenizer, *held_out, burn_in=config.burn_in)
+    save_world_model(out_dir / "output", ema, tokenizer, tokenizer_manifest, data_facts(dataset))
+    seconds = round(time.monotonic() - started, 1)
+    return {"steps": config.steps, "parameters": sum(p.numel() for p in ema.parameters()), "seconds": seconds} | values
+
+
+def save_world_model(
+    folder: Path, model: Dynamics, tokenizer: Tokenizer, tokenizer_manifest: dict[str, Any], data: dict[str, Any]
+) -> None:
+    """A playable checkpoint: dynamics and tokenizer in one file, and what they were trained on."""
+    tensors = {f"dynamics.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"tokenizer.{k}": v for k, v in tokenizer.state_dict().items()}
+    manifest = {
+        "dynamics": asdict(model.config),
+        "tokenizer": tokenizer_manifest["tokenizer"],
+        "grid": list(model.grid),
+        "data": data,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+    }
+    save_checkpoint(folder, "world-model", tensors, manifest)
+
+
+def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], config: WorldModelConfig) -> None:
+    have, want = list(dataset.frame_size), tokenizer_manifest["data"]["frame_size"]
+    if have != want:
+        raise ValueError(
+            f"dataset {config.data} has frames of {have[0]}x{have[1]}, the tokenizer was trained on {want[0]}x{want[1]}: "
+            "train a tokenizer on this dataset"
+        )
+
+
+def _clips(dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path) -> ClipStore:
+    episodes = dataset.split(split)
+    codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
+    return ClipStore(codes, [np.asarray(e.actions) for e in episodes], config.frames)
+
+
+class Losses:
+    """The loss of one training step."""
+
+    def __init__(self, model: Dynamics, config: WorldModelConfig) -> None:
+        self.model, self.config = model, config
+
+    def __call__(
+        self, step: Step, codes: torch.Tensor, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """codes int64 [B, T, h, w], actions [B, T-1, A] -> loss, metrics."""
+        config = self.config
+        drop = torch.rand(actions.shape[:2]) < config.action_dropout
+        seen, noise = self._corrupt(codes[:, :-1])
+        if step.rng.random() < config.rollout_fraction:
+            free = min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in)
+            logits = self._rollout(seen, actions, noise, drop, max(free, 0))
+        else:
+            logits, _ = self.model(seen, actions, self.model.initial(len(codes)), noise, drop)
+        return self._score(logits, codes)
+
+    def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
+        noise = torch.rand(len(codes)) * self.config.corruption
+        hit = torch.rand(codes.shape) < noise.view(-1, 1, 1, 1)
+        other = codes.flatten()[torch.randint(codes.numel(), codes.shape)]
+        return torch.where(hit, other, codes), noise
+
+    def _rollout(
+        self, codes: torch.Tensor, actions: torch.Tensor, noise: torch.Tensor, drop: torch.Tensor, free: int
+    ) -> torch.Tensor:
+        """Real frames up to the last `free`, then the model's own samples as its input."""
+        model, real = self.model, codes.shape[1] - free
+        logits, hidden = model(codes[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
+        parts = [logits]
+        for t in range(real, codes.shape[1]):
+            own = model.sample(parts[-1][:, -1].detach(), 1.0)
+            logits, hidden = model(own.unsqueeze(1), actions[:, t : t + 1], hidden, None, drop[:, t : t + 1])
+            parts.append(logits)
+        return torch.cat(parts, dim=1)
+
+    def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        target = codes[:, 1:]
+        nats = cross_entropy(self.model, logits, target)
+        changed = target != codes[:, :-1]
+        weight = 1 + (self.config.changed_weight - 1) * changed.to(nats.dtype)
+        loss = (nats * weight).sum() / weight.sum()
+        with torch.no_grad():
+            hit = torch.stack(
+                [p.argmax(dim=2) == d for p, d in _pairs(self.model, logits, target)]
+            ).all(dim=0)
+            metrics = {"ce": nats.mean(), "ce_changed": nats[changed].mean(), "accuracy": hit.float().mean()}
+        return loss, metrics
+
+
+def _pairs(model: Dynamics, logits: torch.Tensor, codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    from worlds.world_model.quantise import split_factors
+
+    digits = split_factors(codes, model.factors)
+    return [(p, digits[..., f]) for f, p in enumerate(logits.split(model.factors, dim=2))]
+
+
+def horizon(done: float, longest: int) -> int:
+    """1, 2, 4, ... up to `longest`, in equal shares of the first 60 % of the run."""
+    stages = max(1, longest.bit_length())
+    return min(longest, 1 << int(min(done / 0.6, 0.999) * stages))
+
+
+@torch.no_grad()
+def _look(
+    model: Dynamics, tokenizer: Tokenizer, codes: torch.Tensor, actions: torch.Tensor, burn_in: int
+) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
+    logits, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
+    val = cross_entropy(model, logits, codes[:, 1:]).mean().item()
+    shown = 4
+    own, hidden = list(codes[:shown, :burn_in].unbind(1)), model.initial(shown)
+    logits, hidden = model(codes[:shown, :burn_in], actions[:shown, :burn_in], hidden)
+    for t in range(burn_in, codes.shape[1]):
+        own.append(model.sample(logits[:, -1], 0.0))
+        if t < actions.shape[1]:
+            logits, hidden = model(own[-1].unsqueeze(1), actions[:shown, t : t + 1], hidden)
+    free = torch.stack(own, dim=1)
+    rows = [tokenizer.decode(x).numpy() for i in range(shown) for x in (codes[i], free[i])]
+    return {"val_ce": round(val, 4)}, rows
