@@ -256,5 +256,7 @@ def render_flat(
     """
     out = np.empty((height, width, 3))
     rays = pixel_rays(width, height, fovy_deg)
-    _draw_flat(volume.flat, *volume.blocks.shape, SUN_LUT, SKY, *eye, axes, rays, out)
+    nx, ny, nz = volume.blocks.shape
+    ox, oy, oz = eye
+    _draw_flat(volume.flat, nx, ny, nz, SUN_LUT, SKY, ox, oy, oz, axes, rays, out)
     return out
