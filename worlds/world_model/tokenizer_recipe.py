@@ -76,6 +76,6 @@ def measure(tokenizer: Tokenizer, frames: np.ndarray) -> dict[str, float]:
     p = p[p > 0] / p.sum()
     return {
         "psnr": round(float(psnr(tokenizer.decode(codes).numpy(), frames).mean()), 3),
-        "codes_used": int(len(p)),
+        "codes_used": len(p),
         "perplexity": round(float(torch.exp(-(p * p.log()).sum())), 1),
     }

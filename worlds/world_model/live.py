@@ -1,0 +1,69 @@
+"""A world model as live play uses it: one step a frame, many players in one batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from worlds.blocks.world import BlockWorld
+from worlds.world_model import actions as act
+from worlds.world_model.dynamics import Hidden
+from worlds.world_model.evaluate import simulator
+from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
+
+TEMPERATURE = 0.3  # greedy codes blur and stick, sampling at 1 flickers
+
+
+@dataclass
+class PlayState:
+    codes: torch.Tensor  # int64 [1, h, w], the frame on show
+    hidden: Hidden  # batch 1
+
+
+class LiveModel:
+    """`step` is meant to be called from one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dynamics, self.tokenizer, self.manifest = load_world_model(folder)
+        self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
+        self.fps: float = self.manifest["data"]["fps"]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LiveModel:
+        """`folder` is a checkpoint's, or `shipped`. ValueError says what is wrong with it."""
+        return cls(shipped_folder() if str(folder) == "shipped" else Path(folder))
+
+    @torch.inference_mode()
+    def start(self, frames: np.ndarray, actions: np.ndarray) -> PlayState:
+        """uint8 [T, H, W, 3], float32 [T-1, A] of real context -> the state of one player at the last frame."""
+        codes = self.tokenizer.encode(frames).unsqueeze(0)
+        return PlayState(codes[:, -1], burn_in(self.dynamics, codes, torch.from_numpy(actions).unsqueeze(0)))
+
+    @torch.inference_mode()
+    def step(self, states: list[PlayState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+        """B states (updated in place), actions [B, A], temperature [B] -> the next frames uint8 [B, H, W, 3]."""
+        hidden = Hidden.stack([s.hidden for s in states])
+        codes = torch.cat([s.codes for s in states])
+        action = torch.from_numpy(np.asarray(actions, np.float32)).unsqueeze(1)
+        logits, hidden = self.dynamics(codes.unsqueeze(1), action, hidden)
+        codes = self.dynamics.sample(logits[:, 0], torch.from_numpy(np.asarray(temperature, np.float32)))
+        for i, state in enumerate(states):
+            state.codes, state.hidden = codes[i : i + 1], hidden.select(slice(i, i + 1))
+        return self.tokenizer.decode(codes).numpy()
+
+    def simulator(self) -> BlockWorld:
+        return simulator(self.manifest)
+
+    def context(self, world: BlockWorld, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Resets `world` to `seed` and glances right and back: what the model needs to have seen before play.
+
+        -> frames uint8 [T, H, W, 3], actions [T-1, A]; `world` stays at the last frame.
+        """
+        glance = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
+        frames = [world.reset(seed)] + [world.step(a) for a in glance]
+        return np.stack(frames), np.stack(glance)
+
+
