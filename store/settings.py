@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8420
     player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
+    artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts; empty: data_dir/artifacts
     allowed_origins: list[str] = []  # besides the gateway's own origin
     torch_threads: int = 0  # of a runner; 0: torch's default
     lease_s: float = 60.0

@@ -1,0 +1,79 @@
+"""Bytes worth keeping beside a job: previews, logs, evaluations. Local folder or S3, found by an opaque id.
+
+An artifact's bytes never change, so its sha256 is a strong ETag and any part may be cached for ever. The bytes
+are written before the row: an object may lack its row (rubbish that nobody reaches), no row lacks its object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from uuid import UUID, uuid4
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from store.errors import NotFound
+from store.settings import settings
+from store.tables import Artifact
+
+MAX_BYTES = 32 * 2**20
+CHUNK = 2**18
+
+
+@lru_cache
+def _open(url: str, folder: str) -> ObjectStore:
+    if url:
+        return from_url(url)
+    return LocalStore(folder, mkdir=True)
+
+
+def object_store() -> ObjectStore:
+    return _open(settings().artifacts_url, str(settings().artifacts_dir.resolve()))
+
+
+def put(job_id: UUID, name: str, media_type: str, data: bytes) -> Artifact:
+    """Stores the bytes and returns the row for the caller's transaction to add."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"artifact {name!r} has {len(data)} bytes, expected at most {MAX_BYTES}")
+    artifact = Artifact(
+        id=uuid4(),
+        job_id=job_id,
+        name=name,
+        media_type=media_type,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    obstore.put(object_store(), str(artifact.id), data)
+    return artifact
+
+
+def stream(artifact: Artifact, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes [start, end) in chunks. Raises NotFound at the call, not at the first chunk."""
+    end = artifact.size if end is None else end
+    first = get_range(artifact, start, min(start + CHUNK, end))
+
+    def rest() -> Iterator[bytes]:
+        yield first
+        for at in range(start + CHUNK, end, CHUNK):
+            yield get_range(artifact, at, min(at + CHUNK, end))
+
+    return rest()
+
+
+def get_range(artifact: Artifact, start: int, end: int) -> bytes:
+    """The bytes [start, end)."""
+    if start >= end:
+        return b""
+    try:
+        return bytes(obstore.get_range(object_store(), str(artifact.id), start=start, end=end))
+    except (FileNotFoundError, obstore.exceptions.NotFoundError):
+        raise NotFound(f"the bytes of artifact {artifact.id} are gone") from None
+
+
+def image_type(data: bytes) -> str | None:
+    """The media type of a PNG or JPEG by its first bytes; None for anything else."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    return "image/jpeg" if data.startswith(b"\xff\xd8\xff") else None
