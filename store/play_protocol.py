@@ -23,7 +23,7 @@ Both directions also carry JSON texts, `{"type": ...}`:
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
     is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:
-    1008 bad_open, too many bad_message; 1009 too_large; 1011 model_failed; 1001 going away
+    1008 bad_open, too many bad_message, too_many; 1009 too_large; 1011 model_failed; 1001 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
     4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
 Gateway -> player, first of all: the text open {session, checkpoint, seed}.
@@ -40,6 +40,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 VERSION = 1
 INPUT = struct.Struct("<BBHffIId")
 FRAME = struct.Struct("<BBHIIffffdIII")
+SEQ_OFFSET = struct.calcsize("<BBH")
 DROPPED_OFFSET = struct.calcsize("<BBHIIffffd")
 SIMULATOR, RESET, PAUSED = 1, 2, 4
 MAX_MESSAGE = 4096  # bytes of anything that a client sends
@@ -105,6 +106,10 @@ def unpack_frame(data: bytes) -> Frame:
         raise ValueError(f"frame version {version}, {len(data)} bytes; expected version {VERSION}, {size}")
     body = data[FRAME.size :]
     return Frame._make((*head, body[:n_model], body[n_model:]))
+
+
+def frame_seq(data: bytes) -> int:
+    return struct.unpack_from("<I", data, SEQ_OFFSET)[0]
 
 
 class FrameSlot:

@@ -309,7 +309,11 @@ async def listen(player: Player, url: str) -> Server:
         if _answers(path):
             raise ValueError(f"another player listens on {path}")
         path.unlink()
-    return await unix_serve(player.handle, str(path), **options)
+    umask = os.umask(0o177)  # a socket of this user alone
+    try:
+        return await unix_serve(player.handle, str(path), **options)
+    finally:
+        os.umask(umask)
 
 
 def _answers(path: Path) -> bool:

@@ -1,0 +1,112 @@
+"""Live play's gateway: a session and its ticket over REST, then bytes relayed between browser and player.
+
+    POST /v1/play/sessions {"checkpoint": "shipped", "seed": 7}  ->  {"id", "ticket", "url"}
+    WS   /v1/play/<id>?ticket=<ticket>                               store/play_protocol.py
+
+Once the ticket is used, nothing here touches the database until the session has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import secrets
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, text, update
+from starlette.concurrency import run_in_threadpool
+
+from api.relay import relay
+from store.db import session_scope
+from store.errors import InvalidInput, NotFound
+from store.play_protocol import CLOSE_TICKET, MAX_SEED
+from store.settings import settings
+from store.tables import Checkpoint, PlaySession
+
+log = logging.getLogger("terrarium.gateway")
+router = APIRouter(tags=["play"])
+TICKET_S = 30
+
+
+class PlayRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    checkpoint: Annotated[str, Field(min_length=1, max_length=64)] = "shipped"
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(None, description="none: a random world")
+
+
+class PlayTicket(BaseModel):
+    id: UUID
+    ticket: str = Field(description=f"opens the session's socket once, within {TICKET_S} s")
+    url: str = Field(description="path of the WebSocket, ticket included")
+
+
+@router.post("/v1/play/sessions", status_code=201)
+def create_session(body: PlayRequest) -> PlayTicket:
+    """Reserve a live session and get the one-use ticket of its WebSocket."""
+    id, ticket = uuid4(), secrets.token_urlsafe(32)
+    seed = random.randrange(MAX_SEED) if body.seed is None else body.seed
+    with session_scope() as session:
+        checkpoint = session.get(Checkpoint, body.checkpoint)
+        if checkpoint is None:
+            raise NotFound(f"checkpoint {body.checkpoint!r} does not exist", code="checkpoint_not_found")
+        if checkpoint.kind != "world-model":
+            raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.kind}, expected a world-model")
+        session.add(
+            PlaySession(
+                id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None
+            )
+        )
+    return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}?ticket={ticket}")
+
+
+@router.websocket("/v1/play/{id}")
+async def play(ws: WebSocket, id: UUID, ticket: str = "") -> None:
+    if not allowed_origin(ws.headers.get("origin"), ws.headers.get("host", "")):
+        await ws.close(1008, "origin not allowed")  # before accept: the handshake gets 403
+        return
+    session = await run_in_threadpool(use_ticket, id, ticket)
+    await ws.accept()  # now that the address, which servers log, opens nothing more
+    if session is None:
+        await ws.close(CLOSE_TICKET, f"ticket is unknown, used, or older than {TICKET_S} s")
+        return
+    try:
+        await relay(ws, str(id), *session)
+    finally:
+        await run_in_threadpool(end_session, id)
+
+
+def allowed_origin(origin: str | None, host: str) -> bool:
+    """Our own host, or one that the settings name. Browsers always send an Origin; other clients need not."""
+    if origin is None or origin in settings().allowed_origins:
+        return True
+    return urlsplit(origin).netloc == host and urlsplit(origin).scheme in ("http", "https")
+
+
+def use_ticket(id: UUID, ticket: str) -> tuple[str, int] | None:
+    """(checkpoint, seed) of the session, once: one conditional UPDATE by the database's clock."""
+    fresh = PlaySession.created_at > func.clock_timestamp() - text(f"interval '{TICKET_S} seconds'")
+    claim = (
+        update(PlaySession)
+        .where(PlaySession.id == id, PlaySession.ticket_sha256 == _sha256(ticket), fresh)
+        .values(ticket_sha256=None)
+        .returning(PlaySession.checkpoint, PlaySession.seed)
+    )
+    with session_scope() as session:
+        row = session.execute(claim).one_or_none()
+    return None if row is None else (row.checkpoint, row.seed)
+
+
+def end_session(id: UUID) -> None:
+    with session_scope() as session:
+        session.execute(
+            update(PlaySession).where(PlaySession.id == id).values(ended_at=func.clock_timestamp())
+        )
+
+
+def _sha256(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode()).hexdigest()
