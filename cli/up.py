@@ -1,8 +1,8 @@
 """`terrarium up`: every service on one machine, from an empty folder to a playable address.
 
 The data directory is checked and locked, the port checked, and only then does anything start. The player,
-which loads torch, starts beside PostgreSQL and Redis, the others once the schema is there. Everything is a child
-of this process, dies with it, and is ended by its own pid.
+which loads torch, starts beside PostgreSQL and Redis, the others once the schema is there. All are children
+of this process, die with it, and are ended by their own pids.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def up(
     port: int,
     worker: bool = True,
     on_ready: Callable[[str], None] = lambda url: None,
+    make_services: Callable[[Place, bool], tuple[list[Service], str]] | None = None,
 ) -> None:
     """Starts everything, prints the playable address, serves until Ctrl-C or SIGTERM."""
     data_dir = prepare_data_dir(data_dir)
@@ -41,7 +42,7 @@ def up(
     place = Place(data_dir, host, check_port(host, port), (children_lock,))
     make_socket_dir(data_dir)
     try:
-        services, database_url = all_services(place, worker)
+        services, database_url = (make_services or all_services)(place, worker)
         run = {"pid": os.getpid(), "url": place.url}
 
         def prepare_schema() -> None:

@@ -1,0 +1,52 @@
+"""`terrarium up` with real PostgreSQL and Redis, and stand-ins for the services that load torch and FastAPI.
+
+python -m tests.cli.stand_ins DATA_DIR PORT
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cli.supervisor import Service
+from cli.up import Place, answers, listens, store_services, up
+from store.embedded import Child, socket_dir
+
+PLAYER = (
+    "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({path!r}); s.listen(); time.sleep(600)"
+)
+WORKER = """
+import signal, subprocess, sys, time
+def drain(*_):
+    print("saved", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+while True:
+    time.sleep(0.1)
+"""
+
+
+def stand_ins(place: Place, worker: bool) -> tuple[list[Service], str]:
+    stores, urls = store_services(place)
+    player = socket_dir(place.data_dir) / "player.sock"
+    page = place.data_dir / "page" / "health"
+    page.mkdir(parents=True, exist_ok=True)
+    (page / "ready").write_text("ok")
+
+    def python(name: str, *args: str) -> Child:
+        return Child(name, [sys.executable, *args], place.logs / f"{name}.log", keep_fds=place.keep_fds)
+
+    http = ["-m", "http.server", str(place.port), "--bind", place.host, "--directory", str(page.parent)]
+    services = [
+        Service(
+            python("player", "-c", PLAYER.format(path=str(player))), probe=lambda: listens(f"unix://{player}")
+        ),
+        *stores,
+        Service(python("gateway", *http), ["schema"], probe=lambda: answers(place.reach, place.port)),
+        Service(python("worker", "-c", WORKER), ["schema", "redis"], stop_turn=1),
+    ]
+    return services, urls["DATABASE_URL"]
+
+
+if __name__ == "__main__":
+    up(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2]), make_services=stand_ins)
