@@ -26,12 +26,15 @@ class BadCheckpoint(Exception):
     """A checkpoint that cannot be played; the message says why."""
 
 
-def checkpoint_folder(checkpoint: str) -> Path:
-    """A checkpoint's folder. Only `shipped` and UUIDs are names: no other word of a client is a path."""
-    if checkpoint == SHIPPED:
-        import worlds.world_model
+def load_checkpoint(checkpoint: str) -> Any:
+    """The LiveModel of a checkpoint's id."""
+    from worlds.world_model.live import LiveModel
 
-        return Path(worlds.world_model.__file__).parent / "shipped"
+    return LiveModel.load(SHIPPED if checkpoint == SHIPPED else checkpoint_folder(checkpoint))
+
+
+def checkpoint_folder(checkpoint: str) -> Path:
+    """A checkpoint's folder. Its name is a UUID: no other word of a client becomes a path."""
     try:
         name = str(UUID(checkpoint))
     except ValueError:
@@ -42,17 +45,9 @@ def checkpoint_folder(checkpoint: str) -> Path:
     return folder
 
 
-def load_checkpoint(checkpoint: str) -> Any:
-    """The LiveModel of a checkpoint's id."""
-    from worlds.world_model.live import LiveModel
-
-    return LiveModel.load(checkpoint_folder(checkpoint))
-
-
 def prepare(model: Any, seed: int) -> tuple[Any, Any, np.ndarray]:
     """A walk's start: the simulator at `seed` after the burn-in, the model's state there, the picture."""
     world = model.simulator()
-    world.reset(seed)
     frames, actions = model.context(world, seed)
     return world, model.start(frames, actions), frames[-1]
 

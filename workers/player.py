@@ -200,7 +200,7 @@ class Connection:
         s = self.session
         assert s.seat
         return {
-            "temperature": s.temperature,
+            "temperature": s.seat.temperature,
             "simulator": s.simulator,
             "fps": s.seat.fps,
             "paused": s.paused,
@@ -282,7 +282,7 @@ class Connection:
             max_yaw_deg=MAX_YAW_DEG,
             max_pitch_deg=MAX_PITCH_DEG,
             seed=seat.seed,
-            temperature=self.session.temperature,
+            temperature=seat.temperature,
         )
 
     async def _say(self, type: str, **values: Any) -> None:

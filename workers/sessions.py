@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ALL_KEYS = (1 << len(KEYS)) - 1
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
+TEMPERATURE = 0.3  # of a model that names none
 SILENT_S = 1.0  # keys of a client that says nothing for so long are released
 
 
@@ -91,6 +92,11 @@ class Seat:
         """The pace: what the session asked for, else the model's own."""
         return self.session.pace or self.ticker.model.fps
 
+    @property
+    def temperature(self) -> float:
+        asked = self.session.temperature
+        return getattr(self.ticker.model, "temperature", TEMPERATURE) if asked is None else asked
+
 
 @dataclass(eq=False)
 class Session:
@@ -103,7 +109,7 @@ class Session:
     seat: Seat | None = None
     frames: int = 0
     # Settings in force.
-    temperature: float = 1.0
+    temperature: float | None = None  # None: the model's own
     simulator: bool = False
     paused: bool = False
     pace: float | None = None  # fps asked for; None: the model's own

@@ -110,7 +110,7 @@ class Ticker:
         taken = [seat.session.take(now) for seat in seats]
         shown = [seat.session.simulator for seat in seats]
         actions = np.stack([t.action for t in taken])
-        temperature = np.array([seat.session.temperature for seat in seats], np.float32)
+        temperature = np.array([seat.temperature for seat in seats], np.float32)
         pictures = self.model.step([seat.state for seat in seats], actions, temperature)
         done = time.monotonic()
         for seat, t, picture, show in zip(seats, taken, pictures, shown, strict=True):

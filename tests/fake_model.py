@@ -1,0 +1,86 @@
+"""A stand-in for LiveModel (worlds/world_model/live.py): same interface, nothing learned, all noted down."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from worlds.world_model.actions import ACTION_NAMES, MAX_YAW_DEG, YAW
+
+
+class FakeWorld:
+    """Its picture is one grey level: the seed's, then one step brighter each frame."""
+
+    def __init__(self) -> None:
+        self.seed = self.steps = self.advanced = 0
+
+    def reset(self, seed: int) -> np.ndarray:
+        self.seed, self.steps = seed, 0
+        return self.render()
+
+    def step(self, action: np.ndarray) -> np.ndarray:
+        self.steps += 1
+        return self.render()
+
+    def advance(self, action: np.ndarray) -> None:
+        self.steps += 1
+        self.advanced += 1
+
+    def render(self) -> np.ndarray:
+        return np.full((16, 16, 3), (self.seed + self.steps) % 256, np.uint8)
+
+
+@dataclass
+class FakeState:
+    seed_level: int
+    taken: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class FakeModel:
+    """`batches` holds each step's batch size, `taken` each state's actions (all of them, in order)."""
+
+    fps: float = 15.0
+    frame_size: tuple[int, int] = (16, 16)
+    temperature: float = 0.5
+    step_s: float = 0.0
+    load_s: float = 0.0
+    manifest: dict[str, Any] = field(default_factory=dict)
+    batches: list[int] = field(default_factory=list)
+    states: list[FakeState] = field(default_factory=list)
+    worlds: list[FakeWorld] = field(default_factory=list)
+    temperatures: list[float] = field(default_factory=list)
+    fails: bool = False
+
+    def simulator(self) -> FakeWorld:
+        self.worlds.append(FakeWorld())
+        return self.worlds[-1]
+
+    def context(self, world: FakeWorld, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        frames = [world.reset(seed)]
+        return np.stack(frames), np.zeros((0, len(ACTION_NAMES)), np.float32)
+
+    def start(self, frames: np.ndarray, actions: np.ndarray) -> FakeState:
+        self.states.append(FakeState(int(frames[-1, 0, 0, 0])))
+        return self.states[-1]
+
+    def step(self, states: list[FakeState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+        if self.fails:
+            raise RuntimeError("the fake was told to fail")
+        assert actions.shape == (len(states), len(ACTION_NAMES)) and temperature.shape == (len(states),)
+        time.sleep(self.step_s)
+        self.batches.append(len(states))
+        self.temperatures = temperature.tolist()
+        for state, action in zip(states, actions, strict=True):
+            state.taken.append(action.copy())
+        return np.stack([np.full((16, 16, 3), s.seed_level, np.uint8) for s in states])
+
+    def keys_seen(self, state: int = -1) -> list[set[str]]:
+        """The keys that the state's steps saw."""
+        return [{ACTION_NAMES[i] for i in range(2, len(a)) if a[i]} for a in self.states[state].taken]
+
+    def yaw_deg(self, state: int = -1) -> list[float]:
+        return [float(a[YAW]) * MAX_YAW_DEG for a in self.states[state].taken]
