@@ -75,9 +75,7 @@ def _shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
     sides = [_get(dimensions, axis, "worldConfig.dimensions") for axis in "xyz"]
     for axis, side in zip("xyz", sides, strict=True):
         if not _is_int(side) or not 1 <= side <= MAX_SIDE:
-            raise ValueError(
-                f"worldConfig.dimensions.{axis} is {side!r}: expected an integer in 1..{MAX_SIDE}"
-            )
+            raise ValueError(f"worldConfig.dimensions.{axis} is {side!r}: expected an integer in 1..{MAX_SIDE}")
     return sides[0], sides[1], sides[2]
 
 

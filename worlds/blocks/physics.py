@@ -11,8 +11,8 @@ from __future__ import annotations
 from math import cos, floor, pi, sin, sqrt
 
 import numpy as np
-from numba import njit
 
+from worlds.blocks.jit import jit
 from worlds.world_model.actions import (
     JUMP,
     LEFT,
@@ -46,7 +46,7 @@ X, Y, Z, VY, YAW_DEG, PITCH_DEG, ON_GROUND, LAG, SNEAKING = range(9)
 BODY = 9
 
 
-@njit(cache=True, nogil=True)
+@jit
 def hits(blocks, x, y, z):
     """Whether a body with its feet at (x, y, z) overlaps a solid block."""
     nx, ny, nz = blocks.shape
@@ -63,7 +63,7 @@ def hits(blocks, x, y, z):
     return False
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _slide(blocks, body, axis, delta):
     """Move along X or Z, up to the wall; a walker climbs a wall of one block."""
     if delta == 0.0:
@@ -86,7 +86,7 @@ def _slide(blocks, body, axis, delta):
         body[axis] = min(start, floor(start + delta - HALF_WIDTH + SKIN) + 1.0 + HALF_WIDTH)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _fall(blocks, body, was_on_ground, jump):
     """Vertical motion: jump, gravity, ceiling and floor; a walker steps down one block without flying."""
     x, y, z = body[X], body[Y], body[Z]
@@ -116,7 +116,7 @@ def _fall(blocks, body, was_on_ground, jump):
         body[VY] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@jit
 def step(blocks, body, action):
     """One frame: turn, walk, fall. `action` is float32 [9] of worlds/world_model/actions.py."""
     body[YAW_DEG] = (body[YAW_DEG] + action[YAW] * MAX_YAW_DEG) % 360.0
@@ -139,7 +139,7 @@ def step(blocks, body, action):
     body[LAG] *= 0.5  # half of a step shows now, the rest in the next frame
 
 
-@njit(cache=True, nogil=True)
+@jit
 def eye_height(body):
     """Height of the eye above y = 0, in blocks."""
     return body[Y] + EYE - body[LAG] - SNEAK_DROP * body[SNEAKING]

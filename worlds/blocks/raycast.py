@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from math import floor, sqrt
 
 import numpy as np
-from numba import njit
 
 from worlds.blocks import sky, texture
 from worlds.blocks.camera import FOVY_DEG, basis, pixel_angle, pixel_rays
+from worlds.blocks.jit import jit
 from worlds.blocks.palette import SKY, patterns, sun_lut, walk_lut
 
 OUTSIDE = 255
@@ -40,7 +40,7 @@ class Volume:
         object.__setattr__(self, "flat", flat)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _entry(nx, ny, nz, ox, oy, oz, dx, dy, dz):
     """Distance to where a ray that starts outside [0, n) comes in; negative if it never does."""
     near, far = 0.0, 1e30
@@ -54,7 +54,7 @@ def _entry(nx, ny, nz, ox, oy, oz, dx, dy, dz):
     return near if near < far else -1.0
 
 
-@njit(cache=True, nogil=True)
+@jit
 def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
     """First solid block on a unit ray: (block, or 0 if none; distance; face; x; y; z).
 
@@ -112,8 +112,8 @@ def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
     return block, t, 2 * axis + (1 if step < 0 else 0), ix - 1, iy - 1, at - iy * stride_y - 1
 
 
-@njit(cache=True, nogil=True)
-def _surface(lut, kinds, block, face, ix, iy, iz, px, py, pz, foot):
+@jit
+def _surface(block, face, ix, iy, iz, px, py, pz, foot):
     """Colour of the hit at (px, py, pz) before fog; `foot` is the size of a pixel there, in blocks."""
     if face < 2:
         u, v = pz - iz, py - iy
@@ -121,26 +121,25 @@ def _surface(lut, kinds, block, face, ix, iy, iz, px, py, pz, foot):
         u, v = px - ix, pz - iz
     else:
         u, v = px - ix, py - iy
-    kind, sharp = kinds[block, face], 1.0 / foot
+    kind, sharp = PATTERNS[block, face], 1.0 / foot
     light = texture.seam(u, v, foot, sharp) * texture.tone(ix, iy, iz, foot)
     light *= texture.pattern(kind, u, v, foot, sharp)
     if face < 2 or face > 3:
         light *= 0.94 + 0.12 * v
     earth = texture.turf(kind, v)
-    r, g, b = lut[block, face, 0], lut[block, face, 1], lut[block, face, 2]
+    r, g, b = WALK_LUT[block, face, 0], WALK_LUT[block, face, 1], WALK_LUT[block, face, 2]
     if earth > 0.0:  # the bottom's colour under this face's light
         light *= 0.9
         r, g, b = r * 0.89, g * 0.55, b * 0.58
     return r * light, g * light, b * light
 
 
-@njit(cache=True, nogil=True)
-def _shade(scene, ox, oy, oz, dx, dy, dz, pixel):
+@jit
+def _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel):
     """Colour of one unit ray, and a key that two rays share if they hit one flat surface of one material."""
-    cells, nx, ny, nz, lut, kinds, clouds = scene
     block, t, face, ix, iy, iz = cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, FAR)
     if block == 0:
-        r, g, b = sky.colour(clouds, dx, dy, dz)
+        r, g, b = sky.colour(dx, dy, dz)
         return r, g, b, SKY_KEY
     if face < 2:
         facing, plane = abs(dx), ix
@@ -149,7 +148,7 @@ def _shade(scene, ox, oy, oz, dx, dy, dz, pixel):
     else:
         facing, plane = abs(dz), iz
     foot = max(t * pixel / sqrt(max(facing, 0.02)), 1e-4)
-    r, g, b = _surface(lut, kinds, block, face, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, foot)
+    r, g, b = _surface(block, face, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, foot)
     if t > FOG_START:
         fog = (t - FOG_START) / (FAR - FOG_START)
         fog = fog * fog * (3.0 - 2.0 * fog)
@@ -158,7 +157,7 @@ def _shade(scene, ox, oy, oz, dx, dy, dz, pixel):
     return r, g, b, (block * 6 + face) * 4096 + plane
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _rotate(axes, a, b, c):
     return (
         a * axes[0, 0] + b * axes[1, 0] + c * axes[2, 0],
@@ -167,8 +166,8 @@ def _rotate(axes, a, b, c):
     )
 
 
-@njit(cache=True, nogil=True)
-def _smooth(scene, ox, oy, oz, axes, rays, pixel, keys, colours):
+@jit
+def _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, colours):
     """Draw the outline pixels again, each as the mean of four rays."""
     height, width = keys.shape
     for i in range(height):
@@ -188,24 +187,24 @@ def _smooth(scene, ox, oy, oz, axes, rays, pixel, keys, colours):
                 c = rays[i, j, 1] / depth + pixel * (0.25 if k & 2 else -0.25)
                 norm = 1.0 / sqrt(a * a + c * c + 1.0)
                 dx, dy, dz = _rotate(axes, a * norm, c * norm, norm)
-                r1, g1, b1, _ = _shade(scene, ox, oy, oz, dx, dy, dz, pixel)
+                r1, g1, b1, _ = _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel)
                 r, g, b = r + min(r1, 1.0), g + min(g1, 1.0), b + min(b1, 1.0)
             colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = 0.25 * r, 0.25 * g, 0.25 * b
 
 
-@njit(cache=True, nogil=True)
-def _draw(scene, ox, oy, oz, axes, rays, pixel, smooth, out):
+@jit
+def _draw(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, smooth, out):
     height, width, _ = out.shape
     colours = np.empty((height, width, 3))
     keys = np.empty((height, width), np.int64)
     for i in range(height):
         for j in range(width):
             dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
-            r, g, b, key = _shade(scene, ox, oy, oz, dx, dy, dz, pixel)
+            r, g, b, key = _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel)
             colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = r, g, b
             keys[i, j] = key
     if smooth:
-        _smooth(scene, ox, oy, oz, axes, rays, pixel, keys, colours)
+        _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, colours)
     for i in range(height):
         for j in range(width):
             for k in range(3):
@@ -226,12 +225,13 @@ def render(
     out = np.empty((height, width, 3), np.uint8)
     rays, pixel = pixel_rays(width, height), pixel_angle(height)
     axes = basis(yaw_deg, pitch_deg)
-    scene = (volume.flat, *volume.blocks.shape, WALK_LUT, PATTERNS, sky.CLOUDS)
-    _draw(scene, *eye, axes, rays, pixel, smooth, out)
+    nx, ny, nz = volume.blocks.shape
+    ox, oy, oz = eye
+    _draw(volume.flat, nx, ny, nz, ox, oy, oz, axes, rays, pixel, smooth, out)
     return out
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _draw_flat(cells, nx, ny, nz, lut, background, ox, oy, oz, axes, rays, out):
     height, width, _ = out.shape
     for i in range(height):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from worlds.blocks.jit import jit
 
 HORIZON = (0.80, 0.90, 0.95)
 ZENITH = (0.25, 0.52, 0.90)
@@ -30,7 +31,7 @@ def _clouds() -> np.ndarray:
 CLOUDS = _clouds()
 
 
-@njit(cache=True, nogil=True)
+@jit
 def gradient(dy):
     """Sky colour without sun and clouds for a ray that rises by `dy`; also the colour of fog."""
     k = min(1.0, max(0.0, dy) * 1.25)
@@ -42,8 +43,8 @@ def gradient(dy):
     )
 
 
-@njit(cache=True, nogil=True)
-def colour(clouds, dx, dy, dz):
+@jit
+def colour(dx, dy, dz):
     """Sky colour of a unit ray."""
     r, g, b = gradient(dy)
     towards = dx * SUN[0] + dy * SUN[1] + dz * SUN[2]
@@ -56,12 +57,12 @@ def colour(clouds, dx, dy, dz):
     if dy < 0.1:
         return r, g, b
     cover = 0.0
-    for i in range(clouds.shape[0]):
-        if dx * clouds[i, 0] + dy * clouds[i, 1] + dz * clouds[i, 2] < 0.85:
+    for i in range(CLOUDS.shape[0]):
+        if dx * CLOUDS[i, 0] + dy * CLOUDS[i, 1] + dz * CLOUDS[i, 2] < 0.85:
             continue
-        across = (dx - clouds[i, 0]) * clouds[i, 3] + (dz - clouds[i, 2]) * clouds[i, 4]
-        above = dy - clouds[i, 1]
-        wide, high = clouds[i, 5], clouds[i, 6]
+        across = (dx - CLOUDS[i, 0]) * CLOUDS[i, 3] + (dz - CLOUDS[i, 2]) * CLOUDS[i, 4]
+        above = dy - CLOUDS[i, 1]
+        wide, high = CLOUDS[i, 5], CLOUDS[i, 6]
         slab = min(wide - abs(across), high - abs(above))
         hump = min(0.55 * wide - abs(across - 0.25 * wide), high - abs(above - 1.4 * high))
         cover = max(cover, min(1.0, max(0.0, 0.5 + max(slab, hump) * 40.0)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import cos, radians, sin
 
 import numpy as np
-from numba import njit
 
 from worlds.blocks import physics, raycast
+from worlds.blocks.jit import jit
 from worlds.blocks.palette import ID, NAMES
 
 PLACES = 48  # columns tried
@@ -17,7 +17,7 @@ NEAR, GOOD_FROM, GOOD_TO = 2.5, 3.5, 14.0  # blocks
 NATURAL = np.array([n in ("Air", "Grass", "Dirt", "Stone", "Snow", "Sand", "Water") for n in NAMES])
 
 
-@njit(cache=True, nogil=True)
+@jit
 def interest(cells, nx, ny, nz, natural, x, y, z, yaw_deg):
     """Score of a view: a fan of rays wants landmarks and trees in the middle distance, none in the face."""
     score = 0.0

@@ -7,34 +7,33 @@ and is gone above d.
 
 from __future__ import annotations
 
-from numba import njit
-
+from worlds.blocks.jit import jit
 from worlds.blocks.palette import BOARDS, BRICKS, CHECKER, INSET, PLAIN, RING, STRIPES, TURF, WAVES
 
 SEAM = 0.05  # half a seam's width, in blocks: two blocks share one line of .1
 SEAM_DARK = 0.42  # how much a seam takes away
 
 
-@njit(cache=True, nogil=True)
+@jit
 def fade(foot, detail):
     """1 while a pixel is under half of `detail` blocks, 0 above `detail`."""
     return min(1.0, max(0.0, 2.0 - foot * (2.0 / detail)))
 
 
-@njit(cache=True, nogil=True)
+@jit
 def line(distance, half_width, sharp):
     """Coverage in [0, 1] of a pixel by a line whose middle is `distance` away."""
     return min(1.0, max(0.0, 0.5 + (half_width - distance) * sharp))
 
 
-@njit(cache=True, nogil=True)
+@jit
 def seam(u, v, foot, sharp):
     """Brightness factor of the dark border of a block."""
     edge = min(min(u, 1.0 - u), min(v, 1.0 - v))
     return 1.0 - SEAM_DARK * line(edge, SEAM, sharp) * fade(foot, 0.5)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def pattern(kind, u, v, foot, sharp):
     """Brightness factor of a material's own pattern, near 1."""
     strength = fade(foot, 0.6)
@@ -62,13 +61,13 @@ def pattern(kind, u, v, foot, sharp):
     return 1.0 + strength * value
 
 
-@njit(cache=True, nogil=True)
+@jit
 def turf(kind, v):
     """How much of a turf side is the earth below it: grass hangs over the top third."""
     return 1.0 if kind == TURF and v < 0.66 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@jit
 def tone(x, y, z, foot):
     """Brightness factor of a block: four levels by place, and two by patches of 4, seen farther."""
     small = _hash(x, y, z) & 3
@@ -76,7 +75,7 @@ def tone(x, y, z, foot):
     return 1.0 + (small - 1.5) * 0.055 * fade(foot, 1.5) + (large - 0.5) * 0.10 * fade(foot, 5.0)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _hash(x, y, z):
     """A small non-negative integer hash of a block's place."""
     h = (x * 73856093 + y * 19349663 + z * 83492791) & 0x7FFFFFFF

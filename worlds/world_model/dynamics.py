@@ -13,7 +13,7 @@ from torch import nn
 
 from worlds.configs import WorldModelConfig
 from worlds.world_model.actions import A
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, warp
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, warp, zero_linear
 from worlds.world_model.quantise import join_factors, split_factors
 
 EMBED = 64  # of an action
@@ -52,13 +52,13 @@ class Dynamics(nn.Module):
         widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
         self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
         self.head_in = nn.Conv2d(c * config.layers, c, 3, padding=1)
-        self.head_film = ActionMap(EMBED, 2 * c)
+        self.head_scale = zero_linear(EMBED, c)
+        self.head_shift = ActionMap(EMBED, c)
         self.head_out = nn.Conv2d(c, sum(factors) + len(factors), 1)  # logits, and how far to trust the copy
 
     def initial(self, batch: int) -> Hidden:
-        like = self.no_action
-        shape = (batch, self.config.channels, *self.grid)
-        return Hidden([like.new_zeros(shape) for _ in self.layers])
+        shape = (batch, *self.grid, self.config.channels)
+        return Hidden([self.no_action.new_zeros(shape).permute(0, 3, 1, 2) for _ in self.layers])
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
         """action [..., A] -> [..., EMBED]; `drop` [...] bool puts the learned no-action in its place."""
@@ -85,17 +85,16 @@ class Dynamics(nn.Module):
         x = self._embed(digits, noise, t)
         moved, layers, field = [], [], None
         for layer, h in zip(self.layers, hidden.layers, strict=True):
-            gx = layer.prepare(x, flat_act, self.basis).unflatten(0, (b, t))
+            gx = layer.prepare(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
             still, after, fields = [], [], []
-            for i in range(t):
-                h = layer.step(gx[:, i], h)
+            for i, act_i in enumerate(act.unbind(1)):
+                h = layer.step(gx[i], h)
                 still.append(h)
-                h, field = layer.move(h, act[:, i], self.basis)
+                h, field = layer.move(h, act_i, self.basis)
                 after.append(h)
                 fields.append(field)
-            x = torch.stack(still, dim=1).flatten(0, 1)
-            moved.append(torch.stack(after, dim=1).flatten(0, 1))
-            field = torch.stack(fields, dim=1).flatten(0, 1)
+            x, field = fold_time(still), fold_time(fields)
+            moved.append(fold_time(after))
             layers.append(h)
         return self._head(moved, flat_act, digits, field).unflatten(0, (b, t)), Hidden(layers)
 
@@ -103,15 +102,15 @@ class Dynamics(nn.Module):
         x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
-        x = x.movedim(-1, 1)
-        return torch.cat([x, self.basis.expand(len(x), -1, -1, -1)], dim=1)
+        place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
+        return torch.cat([x, place], dim=-1).permute(0, 3, 1, 2)
 
     def _head(
         self, moved: list[torch.Tensor], act: torch.Tensor, digits: torch.Tensor, field: torch.Tensor
     ) -> torch.Tensor:
         x = self.head_in(torch.cat(moved, dim=1))
-        scale, shift = self.head_film(act, self.basis).chunk(2, dim=1)
-        out = self.head_out(F.silu(torch.addcmul(shift, x, 1 + scale)))
+        scale = 1 + self.head_scale(act)[:, :, None, None]
+        out = self.head_out(F.silu(torch.addcmul(self.head_shift(act, self.basis), x, scale)))
         logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
         return logits + self._copy(digits, field, F.softplus(trust))
 
@@ -136,6 +135,11 @@ class Dynamics(nn.Module):
             gumbel = -torch.empty_like(part).exponential_().log()
             digits.append((part + heat * gumbel).argmax(dim=1))
         return join_factors(torch.stack(digits, dim=-1), self.factors)
+
+
+def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:
+    """T tensors [B, C, h, w] -> [BT, C, h, w], channels-last."""
+    return torch.stack([s.permute(0, 2, 3, 1) for s in steps], dim=1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def cross_entropy(model: Dynamics, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
