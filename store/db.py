@@ -64,3 +64,7 @@ def _alembic(url: str, verb: str, revision: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = sqlalchemy_url(url)
     getattr(command, verb)(config, revision)
+
+
+if __name__ == "__main__":  # python -m store.db: brings DATABASE_URL to the newest schema
+    upgrade_database(settings().database_url)
