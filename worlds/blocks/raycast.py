@@ -105,11 +105,17 @@ def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
             return 0, far, 0, 0, 0, 0
     if block == OUTSIDE:
         return 0, far, 0, 0, 0, 0
-    step = step_x if axis == 0 else (step_y if axis == 1 else step_z)
-    ix = at // stride_x
-    at -= ix * stride_x
-    iy = at // stride_y
-    return block, t, 2 * axis + (1 if step < 0 else 0), ix - 1, iy - 1, at - iy * stride_y - 1
+    face = 2 * axis + (1 if (dx if axis == 0 else dy if axis == 1 else dz) < 0 else 0)
+    if t == 0.0:
+        return block, t, face, ix, iy, iz
+    # along its own axis the block is known from the face's plane; rounding must not move it
+    x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
+    side = face & 1
+    if axis == 0:
+        return block, t, face, floor(x + 0.5) - side, floor(y), floor(z)
+    if axis == 1:
+        return block, t, face, floor(x), floor(y + 0.5) - side, floor(z)
+    return block, t, face, floor(x), floor(y), floor(z + 0.5) - side
 
 
 @jit
@@ -167,7 +173,14 @@ def _rotate(axes, a, b, c):
 
 
 @jit
-def _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, colours):
+def _put(out, i, j, r, g, b):
+    out[i, j, 0] = np.uint8(min(max(r, 0.0), 1.0) * 255.0 + 0.5)
+    out[i, j, 1] = np.uint8(min(max(g, 0.0), 1.0) * 255.0 + 0.5)
+    out[i, j, 2] = np.uint8(min(max(b, 0.0), 1.0) * 255.0 + 0.5)
+
+
+@jit
+def _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, out):
     """Draw the outline pixels again, each as the mean of four rays."""
     height, width = keys.shape
     for i in range(height):
@@ -189,26 +202,20 @@ def _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, colours):
                 dx, dy, dz = _rotate(axes, a * norm, c * norm, norm)
                 r1, g1, b1, _ = _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel)
                 r, g, b = r + min(r1, 1.0), g + min(g1, 1.0), b + min(b1, 1.0)
-            colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = 0.25 * r, 0.25 * g, 0.25 * b
+            _put(out, i, j, 0.25 * r, 0.25 * g, 0.25 * b)
 
 
 @jit
 def _draw(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, smooth, out):
     height, width, _ = out.shape
-    colours = np.empty((height, width, 3))
     keys = np.empty((height, width), np.int64)
     for i in range(height):
         for j in range(width):
             dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
-            r, g, b, key = _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel)
-            colours[i, j, 0], colours[i, j, 1], colours[i, j, 2] = r, g, b
-            keys[i, j] = key
+            r, g, b, keys[i, j] = _shade(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, pixel)
+            _put(out, i, j, r, g, b)
     if smooth:
-        _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, colours)
-    for i in range(height):
-        for j in range(width):
-            for k in range(3):
-                out[i, j, k] = np.uint8(min(max(colours[i, j, k], 0.0), 1.0) * 255.0 + 0.5)
+        _smooth(cells, nx, ny, nz, ox, oy, oz, axes, rays, pixel, keys, out)
 
 
 def render(
