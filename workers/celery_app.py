@@ -1,0 +1,41 @@
+"""Celery over Redis: it says "look at job X" to one of the workers of a queue, and knows nothing else.
+
+    python -m celery -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate
+
+Messages are acknowledged early: a task longer than Redis' visibility timeout would else run again and again.
+What an early acknowledgement can lose, the dispatcher sends again. Without prefetching, a message waits in Redis
+for the first free worker. Threads, because a task only supervises a process of its own.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from store.errors import Unavailable
+from store.settings import settings
+
+RUN_JOB = "jobs.run"
+
+
+def make_app() -> Celery:
+    if not settings().redis_url:
+        raise Unavailable("no Redis: set REDIS_URL, or start everything with `terrarium up`")
+    app = Celery("terrarium", broker=settings().broker_url, include=["workers.tasks"])
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_default_queue="cpu",
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # a job outlives a restart of Redis
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"socket_connect_timeout": 5, "health_check_interval": 10},
+    )
+    return app
+
+
+app = make_app()

@@ -1,0 +1,114 @@
+"""The dispatcher: carries queued jobs from Postgres to Celery and looks after those that nobody holds.
+
+    python -m workers.dispatcher
+
+Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
+leases that ran out, wakes retries that are due, and sends again what a dead Redis or a dying worker has lost.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from uuid import UUID, uuid4
+
+import psycopg
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from store import jobs
+from store.broker import connect
+from store.db import session_scope
+from store.events import libpq_url
+from store.jobs import OUTBOX_CHANNEL
+from workers.celery_app import RUN_JOB, app
+
+log = logging.getLogger("terrarium.dispatcher")
+LEADER_LOCK = 0x7E44A02  # any constant of our own
+TICK_S = 0.5  # also the longest wait before a stop is heard
+LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
+LOOK_FOR_LOST_S = 5.0
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            lead(stop)
+        except (psycopg.OperationalError, DBAPIError, BrokerError, RedisError, OSError) as e:
+            log.warning("starting over: %s", e)
+            stop.wait(1.0)
+
+
+def lead(stop: threading.Event) -> None:
+    """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
+    with psycopg.connect(libpq_url(), autocommit=True) as connection:
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
+            if stop.wait(TICK_S):
+                return
+        log.info("leading")
+        connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
+        look_for_lost_at = 0.0
+        while not stop.is_set():
+            relay_outbox()
+            look_after_leases_and_retries()
+            if time.monotonic() >= look_for_lost_at:
+                emit_lost()
+                look_for_lost_at = time.monotonic() + LOOK_FOR_LOST_S
+            for _ in connection.notifies(timeout=TICK_S, stop_after=1):
+                pass
+
+
+def relay_outbox() -> None:
+    """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
+    while True:
+        with session_scope() as session:
+            batch = jobs.take_outbox(session)
+            for job_id, queue in batch:
+                publish(job_id, queue)
+        if not batch:
+            return
+
+
+def look_after_leases_and_retries() -> None:
+    with session_scope() as session:
+        for job in jobs.expire_leases(session):
+            log.warning("job %s: lease expired, now %s", job.id, job.state)
+        for job in jobs.queue_due_retries(session):
+            log.info("job %s: queued again", job.id)
+
+
+def emit_lost(older_than_s: float = LOST_AFTER_S) -> list[UUID]:
+    """Sends again the jobs that wait in no Celery queue: Redis lost them, or a worker died before its claim."""
+    with session_scope() as session:
+        waiting = jobs.waiting(session, older_than_s)
+    if not waiting:
+        return []
+    with connect() as redis:
+        known = {queue: _ids_in(redis.lrange(queue, 0, -1)) for queue in {queue for _, queue in waiting}}
+    lost = [(job_id, queue) for job_id, queue in waiting if job_id not in known[queue]]
+    for job_id, queue in lost:
+        log.warning("job %s: its message was lost, sending it again", job_id)
+        publish(job_id, queue)
+    return [job_id for job_id, _ in lost]
+
+
+def publish(job_id: UUID, queue: str) -> None:
+    app.send_task(RUN_JOB, args=[str(job_id)], queue=queue, task_id=f"{job_id}/{uuid4().hex[:8]}", retry=False)
+
+
+def _ids_in(messages: Iterable[bytes]) -> set[UUID]:
+    """The job ids of the messages in a Celery queue, from their task ids."""
+    return {UUID(json.loads(message)["headers"]["id"].partition("/")[0]) for message in messages}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Where a job's inputs lie, and what its end makes of its `output/`: a dataset, a checkpoint or an evaluation."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from store import artifacts, jobs
+from store.db import session_scope
+from store.settings import settings
+from store.tables import Checkpoint, Dataset, Job, TrainingState
+from worlds.configs import INPUTS
+
+SHIPPED = "shipped"
+MAKES = {
+    "dataset.record": "dataset",
+    "tokenizer.train": "tokenizer",
+    "world-model.train": "world-model",
+    "world-model.evaluate": "evaluation",
+}
+
+
+def shipped_folder() -> Path:
+    """The checkpoint that comes with the package; it need not be there."""
+    return Path(str(importlib.resources.files("worlds"))) / "world_model" / SHIPPED
+
+
+def input_folders(config: dict[str, Any]) -> dict[str, str]:
+    """{field: folder} of the ids in a job's config. ValueError for one whose folder is gone."""
+    folders = {}
+    for field in INPUTS.keys() & config.keys():
+        folder = _folder(INPUTS[field], config[field])
+        if not folder.is_dir():
+            raise ValueError(f"{field}: the files of {INPUTS[field]} {config[field]} are gone ({folder})")
+        folders[field] = str(folder)
+    return folders
+
+
+def _folder(kind: str, id: str) -> Path:
+    if id == SHIPPED:
+        return shipped_folder()
+    root = settings().datasets_dir if kind == "dataset" else settings().checkpoints_dir
+    return root.resolve() / str(UUID(id))
+
+
+def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
+    """Ends the job: one transaction for its state, its row and the move of its output. Raises LeaseLost.
+
+    The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything.
+    """
+    output, makes = run_dir / "output", MAKES[job.kind]
+    report = None
+    if makes == "evaluation":
+        data = json.dumps(result, indent=1).encode()
+        report = artifacts.put(job.id, "evaluation.json", "application/json", data)
+    with session_scope() as session:
+        jobs.finish(session, job.id, job.fence, result)
+        session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
+        if report is not None:
+            session.add(report)
+            _store_evaluation(session, job.config["checkpoint"], result)
+        elif makes == "dataset":
+            manifest = _manifest(output, job)
+            _move(output, settings().datasets_dir / str(job.id))
+            session.add(Dataset(id=job.id, name=_name(makes, job), manifest=manifest))
+        else:
+            manifest = _manifest(output, job)
+            _move(output, settings().checkpoints_dir / str(job.id))
+            session.add(Checkpoint(id=str(job.id), name=_name(makes, job), kind=makes, manifest=manifest))
+
+
+def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:
+    """On the checkpoint's row, and beside its weights (the shipped one's folder belongs to the package)."""
+    session.execute(update(Checkpoint).where(Checkpoint.id == checkpoint).values(evaluation=result))
+    folder = _folder("world-model", checkpoint)
+    if checkpoint != SHIPPED and folder.is_dir():
+        partial = folder / "evaluation.json.partial"
+        partial.write_text(json.dumps(result, indent=1))
+        partial.replace(folder / "evaluation.json")
+
+
+def _manifest(output: Path, job: Job) -> dict[str, Any]:
+    """The output's own manifest, and the ids that it was made from."""
+    manifest = json.loads((output / "manifest.json").read_text())
+    inputs = {field: job.config[field] for field in INPUTS.keys() & job.config.keys()}
+    return manifest | {"inputs": inputs}
+
+
+def _name(makes: str, job: Job) -> str:
+    return f"{makes}-{str(job.id)[:8]}"
+
+
+def _move(output: Path, target: Path) -> None:
+    """A rename within the data directory. A target that is there has no row: an end that was never committed."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    output.rename(target)
+    fd = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,100 @@
+"""A runner process as the supervisor sees it: lines out of it, lines into it, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+log = logging.getLogger("terrarium.worker")
+RUNNER: Sequence[str] = (sys.executable, "-m", "workers.runner")
+# A recipe knows no database and no broker.
+SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "REDIS_URL", "TERRARIUM_REDIS_URL")
+
+
+class RunnerProcess:
+    """Starts in its own session, so that Ctrl-C does not reach it and its whole group can be killed.
+
+    The runner asks the kernel to die with the *thread* that starts it: that must be the one that waits for it.
+    """
+
+    def __init__(self, log_path: Path) -> None:
+        env = {k: v for k, v in os.environ.items() if k not in SECRETS}
+        with log_path.open("ab") as stderr:
+            self.popen = subprocess.Popen(
+                RUNNER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=env | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        assert self.popen.stdin is not None and self.popen.stdout is not None
+        self.stdin = self.popen.stdin
+        self.lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.reader = threading.Thread(target=_read, args=(self.popen.stdout, self.lines), daemon=True)
+        self.reader.start()
+
+    def tell(self, line: str) -> None:
+        """One line to the runner, which may be gone already."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.write(line.encode() + b"\n")
+            self.stdin.flush()
+
+    def silent(self) -> bool:
+        """True once it is dead and all that it said was taken from `lines`."""
+        if not self.ended():
+            return False
+        self.kill()  # children that it forked may hold its end of the pipe
+        return not self.reader.is_alive() and self.lines.empty()
+
+    def ended(self) -> bool:
+        """True once it is dead. It stays a zombie until `reap`, so that its group cannot become another's."""
+        return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def kill(self) -> None:
+        """SIGKILL to its whole group, which frees what it holds of a GPU. Only before `reap`."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+
+    def reap(self, patience_s: float) -> None:
+        """Gives it time to end by itself, kills what is left of its group, and collects its exit code."""
+        deadline = time.monotonic() + patience_s
+        while not self.ended() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.kill()
+        self.popen.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self.popen.returncode
+
+    @property
+    def signal_name(self) -> str | None:
+        code = self.popen.returncode
+        return signal.Signals(-code).name if code is not None and code < 0 else None
+
+
+def _read(stdout: IO[bytes], lines: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Until the runner closes its end. A line that is no message (none should be) is logged and dropped."""
+    with stdout:
+        for line in stdout:
+            try:
+                message = json.loads(line)
+                message["type"]
+            except (ValueError, TypeError, KeyError):
+                log.warning("the runner said %r", line[:200])
+            else:
+                lines.put(message)

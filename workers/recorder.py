@@ -1,0 +1,144 @@
+"""A runner's lines become rows: events, metrics, artifacts, training states, all under the fence."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from store import artifacts, jobs
+from store.db import session_scope
+from store.events import Event
+from store.tables import Artifact, Metric, TrainingState
+
+Message = dict[str, Any]
+
+
+class Recorder:
+    """Writes what one run of a job says. Raises LeaseLost when the job is no longer ours."""
+
+    def __init__(self, job_id: UUID, fence: int, run_dir: Path) -> None:
+        self.job_id, self.fence, self.run_dir = job_id, fence, run_dir
+        self.pending: list[Message] = []
+
+    def add(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.pending.append(_clean(self._stored(message) if message["type"] == "preview" else message))
+
+    def flush(self) -> None:
+        """What is pending, in its order, in one transaction; it stays pending if the database does not answer."""
+        if not self.pending:
+            return
+        messages = _thin(self.pending)
+        progress = [m for m in messages if m["type"] == "progress"]
+        with session_scope() as session:
+            # First the events: they lock the job's row and check the fence for all that follows.
+            newest = _fields(progress[-1]) if progress else None
+            events = [_event(m) for m in messages if m["type"] != "artifact"]
+            jobs.record(session, self.job_id, self.fence, events, newest)
+            for message in messages:
+                self._write_rows(session, message)
+        self.pending.clear()
+
+    def sweep_states(self) -> None:
+        """Before a runner starts: removes state folders whose row was never committed, and rows without folder."""
+        states = self.run_dir / "state"
+        with session_scope() as session:
+            jobs.held_state(session, self.job_id, self.fence)
+            rows = session.scalars(select(TrainingState).where(TrainingState.job_id == self.job_id)).all()
+            committed = {self.run_dir / row.path for row in rows}
+            for folder in states.iterdir() if states.is_dir() else ():
+                if folder not in committed:
+                    shutil.rmtree(folder)
+            for row in rows:
+                if not (self.run_dir / row.path).is_dir():
+                    session.delete(row)
+
+    def _stored(self, message: Message) -> Message:
+        """A preview whose bytes are in the artifact store, or a line of log that says why not."""
+        path = self._inside(message["path"])
+        data = path.read_bytes()
+        path.unlink()
+        media_type = artifacts.image_type(data)
+        if media_type is None or len(data) > artifacts.MAX_BYTES:
+            return {"type": "log", "line": f"preview {message['name']!r}: expected a PNG or JPEG, {len(data)} bytes"}
+        artifact = artifacts.put(self.job_id, message["name"], media_type, data)
+        return {"type": "preview", "artifact": artifact}
+
+    def _write_rows(self, session: Session, message: Message) -> None:
+        match message["type"]:
+            case "preview" | "artifact":
+                session.merge(message["artifact"])  # not add: this may be the second attempt
+            case "metrics":
+                self._upsert_metrics(session, message["step"], message["values"])
+            case "checkpoint":
+                self._commit_state(session, message["step"], self._inside(message["path"]))
+            case "resumed":
+                for table in (Metric, TrainingState):
+                    past = (table.job_id == self.job_id, table.step > message["step"])
+                    session.execute(delete(table).where(*past))
+
+    def _upsert_metrics(self, session: Session, step: int, values: dict[str, float | None]) -> None:
+        rows = [
+            {"job_id": self.job_id, "key": key, "step": step, "value": value}
+            for key, value in values.items()
+            if value is not None  # NaN is in the event; a curve has a gap there
+        ]
+        if rows:
+            new = insert(Metric).values(rows)
+            keys = ["job_id", "key", "step"]
+            session.execute(new.on_conflict_do_update(index_elements=keys, set_={"value": new.excluded.value}))
+
+    def _commit_state(self, session: Session, step: int, path: Path) -> None:
+        """The row is the commit: only a state that has one is resumed from."""
+        values = {"path": str(path.relative_to(self.run_dir)), "fence": self.fence}
+        new = insert(TrainingState).values(job_id=self.job_id, step=step, **values)
+        session.execute(new.on_conflict_do_update(index_elements=["job_id", "step"], set_=values))
+
+    def _inside(self, path: str) -> Path:
+        """The path, which must lie in the job's run folder."""
+        resolved = Path(path).resolve()
+        if not resolved.is_relative_to(self.run_dir):
+            raise ValueError(f"the runner named {path}, which is not under {self.run_dir}")
+        return resolved
+
+
+def _event(message: Message) -> Event:
+    match message["type"]:
+        case "preview":
+            artifact: Artifact = message["artifact"]
+            return Event("preview", {"artifact_id": str(artifact.id), "name": artifact.name})
+        case "checkpoint":
+            return Event("checkpoint", {"step": message["step"]})
+        case kind:
+            return Event(kind, _fields(message))
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return {k: v for k, v in message.items() if k != "type"}
+
+
+def _thin(messages: Sequence[Message]) -> list[Message]:
+    """Without the progress that a later line of the same batch overtakes."""
+    last = max((i for i, m in enumerate(messages) if m["type"] == "progress"), default=-1)
+    return [m for i, m in enumerate(messages) if m["type"] != "progress" or i == last]
+
+
+def _clean(value: Any) -> Any:
+    """What JSONB takes: no NaN or infinity (None instead), no NUL in texts."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {_clean(k): _clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_clean(v) for v in value]
+    return value

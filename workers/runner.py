@@ -1,0 +1,235 @@
+"""One recipe in one process: reads a JSON line (the spec) from stdin, speaks JSON lines on stdout.
+
+    echo '{"kind": "dataset.record", "config": {...}, "inputs": {}, "out_dir": "run"}' | python -m workers.runner
+
+The protocol stands in docs/architecture.md. A later line `stop`, or the end of stdin, asks the recipe to save and
+end. What libraries print goes to stderr, which the supervisor keeps as runner.log. The process dies with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import faulthandler
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from store.settings import settings
+from worlds.configs import CONFIGS
+from worlds.progress import RecipeError, Stopped
+from worlds.recipes import load_recipe
+
+PR_SET_PDEATHSIG = 1
+NICENESS = 10  # live play on the same machine comes first
+SEND_EVERY_S = 0.25
+RATE_WINDOW_S = 30.0
+
+
+class Lines:
+    """JSON lines to the supervisor, on a descriptor that no library knows of."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self.lock = threading.Lock()
+
+    def send(self, type: str, **fields: Any) -> None:
+        line = json.dumps({"type": type, **fields}, default=_plain)
+        with self.lock:
+            self.stream.write(line + "\n")
+            self.stream.flush()
+
+
+class Rate:
+    """Steps a second over the last half minute of a phase; its first step (warm-up, compilation) is left out."""
+
+    def __init__(self) -> None:
+        self.samples: deque[tuple[float, int]] = deque()
+        self.phase = ""
+
+    def add(self, now: float, step: int, phase: str) -> None:
+        if self.samples and (phase != self.phase or step < self.samples[-1][1]):
+            self.samples.clear()
+        self.phase = phase
+        self.samples.append((now, step))
+        while len(self.samples) > 2 and now - self.samples[1][0] > RATE_WINDOW_S:
+            self.samples.popleft()
+
+    @property
+    def per_s(self) -> float | None:
+        if len(self.samples) < 2:
+            return None
+        (t0, s0), (t1, s1) = self.samples[0], self.samples[-1]
+        return (s1 - s0) / (t1 - t0) if t1 > t0 and s1 > s0 else None
+
+
+class Reporter:
+    """The recipe's `Progress`, as lines. Progress itself is thinned out; its first and last are always sent."""
+
+    def __init__(self, lines: Lines, out_dir: Path, stop: threading.Event) -> None:
+        self.lines, self.out_dir, self.stop = lines, out_dir, stop
+        self.rate = Rate()
+        self.started = self.sent_at = -math.inf
+        self.unsent: dict[str, Any] | None = None
+        self.previews = 0
+
+    def step(self, step: int, total: int, phase: str = "") -> None:
+        now = time.monotonic()
+        first = phase != self.rate.phase or not self.rate.samples
+        if first and not self.rate.samples:
+            self.started = now
+        self.rate.add(now, step, phase)
+        self.unsent = {"step": step, "total": total, "phase": phase}
+        # A long run needs no four lines a second for ever: each of them is a row.
+        interval = min(1.0, max(SEND_EVERY_S, (now - self.started) / 1000))
+        if first or step >= total or now - self.sent_at >= interval:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends the newest progress if it is still unsent."""
+        if self.unsent is None:
+            return
+        rate, left = self.rate.per_s, self.unsent["total"] - self.unsent["step"]
+        eta_s = 0.0 if left <= 0 else round(left / rate, 1) if rate else None
+        self.lines.send("progress", **self.unsent, eta_s=eta_s, rate=rate and round(rate, 3))
+        self.unsent, self.sent_at = None, time.monotonic()
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        self.lines.send("metrics", step=step, values={k: float(v) for k, v in values.items()})
+
+    def preview(self, name: str, path: Path) -> None:
+        """Sends a copy: the recipe may write the same file again while the first is being read."""
+        self.previews += 1
+        folder = self.out_dir / "previews"
+        folder.mkdir(exist_ok=True)
+        copy = folder / f"{self.previews:06d}{path.suffix}"
+        shutil.copyfile(path, copy)
+        self.lines.send("preview", name=name, path=str(copy))
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        self.lines.send("checkpoint", step=step, path=str(path))
+
+    def resumed(self, step: int) -> None:
+        self.lines.send("resumed", step=step)
+
+    def stop_requested(self) -> bool:
+        return self.stop.is_set()
+
+
+def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The recipe, from spec to result."""
+    config: Any = TypeAdapter(CONFIGS[spec["kind"]]).validate_python(spec["config"])
+    config = replace(config, **spec["inputs"])  # ids -> folders
+    out_dir = Path(spec["out_dir"])
+    out_dir.mkdir(parents=True, exist_ok=True)
+    recipe = load_recipe(spec["kind"])
+    _set_torch_threads()
+    if reporter.stop_requested():  # asked while torch was being imported
+        raise Stopped
+    return recipe(config, out_dir, reporter)
+
+
+def name_error(e: BaseException) -> tuple[str, str]:
+    """-> (code, message that says what to do about it)."""
+    if isinstance(e, RecipeError):
+        return e.code, str(e)
+    if isinstance(e, MemoryError) or _is_torch_oom(e):
+        return "out_of_memory", f"out of memory ({_first_line(e)}): lower batch, channels or frames"
+    if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk_full", f"the disk is full ({_first_line(e)}): free some space, then retry the job"
+    if isinstance(e, (ValueError, FileNotFoundError, ValidationError)):
+        return "invalid_input", str(e)
+    return "internal_error", f"{type(e).__name__}: {_first_line(e)}"
+
+
+def main() -> int:
+    lines = Lines(_take_stdout())
+    _die_with_parent()
+    os.nice(NICENESS)
+    faulthandler.enable()
+    line = sys.stdin.readline()
+    if not line:
+        return 2
+    spec = json.loads(line)
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+    reporter = Reporter(lines, Path(spec["out_dir"]), stop)
+    try:
+        result = run(spec, reporter)
+        reporter.flush()
+        lines.send("result", result=result)
+        return 0
+    except Stopped:
+        reporter.flush()
+        lines.send("stopped")
+        return 0
+    except Exception as e:
+        traceback.print_exc()
+        reporter.flush()
+        code, message = name_error(e)
+        lines.send("error", code=code, message=message)
+        return 1
+
+
+def _take_stdout() -> IO[str]:
+    """The original stdout for ourselves; descriptor 1 becomes stderr."""
+    mine = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(mine, "w", encoding="utf-8")
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def _listen(stop: threading.Event) -> None:
+    """`stop`, or nobody left to say it."""
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            break
+    stop.set()
+
+
+def _set_torch_threads() -> None:
+    torch, threads = sys.modules.get("torch"), settings().torch_threads
+    if torch is not None and threads > 0:
+        torch.set_num_threads(threads)
+
+
+def _is_torch_oom(e: BaseException) -> bool:
+    """CUDA's own exception, or the RuntimeError of torch's CPU allocator."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    return isinstance(e, torch.cuda.OutOfMemoryError) or (
+        isinstance(e, RuntimeError) and "can't allocate memory" in str(e)
+    )
+
+
+def _first_line(e: BaseException) -> str:
+    return (str(e).splitlines() or [type(e).__name__])[0][:300]
+
+
+def _plain(value: Any) -> Any:
+    """Numpy and torch scalars in results."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # not sys.exit: a library's thread or a CUDA teardown must not keep a finished run alive

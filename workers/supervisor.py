@@ -1,0 +1,227 @@
+"""Watches one runner: writes down what it says, renews the lease, passes on cancel and drain, names how it ended.
+
+    result            -> succeeded          error             -> failed, at once
+    stopped           -> cancelled, or queued again where this worker drains
+    killed, vanished  -> queued again; the third time quarantined
+    lease not renewed -> the runner is killed before the lease ends, and nothing more is written
+
+One loop does everything; a thread reads the runner's lines, another guards the lease. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import threading
+import time
+from typing import Any
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from store import artifacts, jobs
+from store.db import session_scope
+from store.jobs import LeaseLost
+from store.settings import settings
+from store.tables import Job
+from workers import outputs
+from workers.log_tail import LogTail
+from workers.process import RunnerProcess
+from workers.recorder import Message, Recorder
+
+log = logging.getLogger("terrarium.worker")
+CANCEL_GRACE_S = 10.0
+DRAIN_GRACE_S = 15.0
+LOOK_EVERY_S = 0.5  # at the job's state, for a cancel
+LISTEN_S = 0.2
+ENDS = ("result", "error", "stopped")
+DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+
+
+class Supervisor:
+    """One run of a claimed job."""
+
+    def __init__(self, job: Job, drain: threading.Event) -> None:
+        self.job, self.drain = job, drain
+        self.run_dir = (settings().runs_dir / str(job.id)).resolve()
+        self.recorder = Recorder(job.id, job.fence, self.run_dir)
+        self.log_tail = LogTail(self.run_dir / "runner.log")
+        self.process: RunnerProcess | None = None
+        self.end: Message | None = None  # the runner's last word
+        self.killed_for = ""  # cancel, drain or lease
+        self.cancelling = False
+        self.stop_sent_at: float | None = None
+        self.log_kept = False
+        now = time.monotonic()
+        self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
+        self.look_at = now
+
+    def run(self) -> None:
+        """From start to a settled job. Raises LeaseLost where the job was taken away."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.recorder.sweep_states()
+        try:
+            spec = self._spec()
+        except ValueError as e:
+            self.end = {"type": "error", "code": "invalid_input", "message": str(e)}
+        else:
+            self._run_process(spec)
+        self._settle()
+
+    def _spec(self) -> dict[str, Any]:
+        inputs = outputs.input_folders(self.job.config)
+        return {"kind": self.job.kind, "config": self.job.config, "inputs": inputs, "out_dir": str(self.run_dir)}
+
+    def _run_process(self, spec: dict[str, Any]) -> None:
+        self.process = process = RunnerProcess(self.log_tail.path)
+        over = threading.Event()
+        guard = threading.Thread(target=self._guard_lease, args=(process, over), daemon=True)
+        guard.start()
+        try:
+            process.tell(json.dumps(spec))
+            self._watch(process)
+        finally:
+            over.set()
+            guard.join()
+            process.reap(patience_s=5.0 if self.end else 0.0)
+
+    def _guard_lease(self, process: RunnerProcess, over: threading.Event) -> None:
+        """Kills the runner before its lease ends unrenewed, even while the loop hangs on a dead connection."""
+        margin_s = settings().heartbeat_s / 2
+        while not over.wait(max(0.05, self.lease_ends - margin_s - time.monotonic())):
+            if time.monotonic() > self.lease_ends - margin_s:
+                self._kill(process, "lease")
+
+    def _kill(self, process: RunnerProcess, what_for: str) -> None:
+        self.killed_for = what_for
+        process.kill()
+
+    # ---- the loop
+
+    def _watch(self, process: RunnerProcess) -> None:
+        """Until the runner is gone and all that it said is written; LeaseLost if the lease is gone first."""
+        while True:
+            over = self._listen(process)
+            self._reach_database(process)
+            if self.killed_for == "lease":
+                raise LeaseLost(str(self.job.id))
+            if over and not self.recorder.pending:
+                return
+            self._pass_on_stop(process)
+
+    def _listen(self, process: RunnerProcess) -> bool:
+        """Takes what the runner says within `LISTEN_S`. True where nothing more can come."""
+        messages: list[Message] = []
+        with contextlib.suppress(queue.Empty):
+            messages.append(process.lines.get(timeout=LISTEN_S))
+            while True:
+                messages.append(process.lines.get_nowait())
+        ends = [m for m in messages if m["type"] in ENDS]
+        self.end = ends[-1] if ends else self.end
+        self.recorder.add([m for m in messages if m["type"] not in ENDS])
+        self.recorder.add([{"type": "log", "line": line} for line in self.log_tail.new_lines()])
+        return self.end is not None or process.silent()
+
+    def _reach_database(self, process: RunnerProcess) -> None:
+        """Writes, renews, looks. Without the database the runner goes on for as long as the lease allows."""
+        now = time.monotonic()
+        try:
+            self.recorder.flush()
+            if now >= self.heartbeat_at:
+                with session_scope() as session:
+                    state = jobs.heartbeat(session, self.job.id, self.job.fence, settings().lease_s)
+                self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
+            elif now >= self.look_at:
+                with session_scope() as session:
+                    state = jobs.held_state(session, self.job.id, self.job.fence)
+            else:
+                return
+            self.look_at = now + LOOK_EVERY_S
+            self.cancelling = state == "cancelling"
+        except LeaseLost:
+            self._kill(process, "lease")
+        except DATABASE_DOWN as e:
+            log.warning("job %s: the database does not answer: %s", self.job.id, e)
+            time.sleep(LISTEN_S)
+
+    def _pass_on_stop(self, process: RunnerProcess) -> None:
+        """`stop` once, for a cancel or a drain; SIGKILL where it is not obeyed."""
+        if not (self.cancelling or self.drain.is_set()) or self.end is not None:
+            return
+        now = time.monotonic()
+        if self.stop_sent_at is None:
+            self.stop_sent_at = now
+            process.tell("stop")
+        if now - self.stop_sent_at > (CANCEL_GRACE_S if self.cancelling else DRAIN_GRACE_S):
+            self._kill(process, "cancel" if self.cancelling else "drain")
+
+    # ---- the end
+
+    def _settle(self) -> None:
+        """Writes the job's end; tries again while the database does not answer and the lease lasts."""
+        while True:
+            try:
+                self._write_end()
+                log.info("job %s: run %d is over: %s", self.job.id, self.job.fence, self._reason())
+                return
+            except DATABASE_DOWN as e:
+                log.warning("job %s: its end is not written yet: %s", self.job.id, e)
+                if time.monotonic() > self.lease_ends:
+                    raise LeaseLost(str(self.job.id)) from e
+                time.sleep(1.0)
+
+    def _write_end(self) -> None:
+        id, fence = self.job.id, self.job.fence
+        asked = self.end is not None or self.killed_for != ""  # else it went by itself
+        match self.end:
+            case {"type": "result", "result": result}:
+                self._keep_log()
+                outputs.commit(self.job, result, self.run_dir)
+            case {"type": "error"}:
+                self._keep_log()
+                with session_scope() as session:
+                    jobs.fail(session, id, fence, self._error(), self._evidence())
+            case _ if asked and self.cancelling:
+                self._keep_log()
+                with session_scope() as session:
+                    jobs.cancelled(session, id, fence)
+            case _ if asked and self.drain.is_set():
+                with session_scope() as session:
+                    jobs.drained(session, id, fence)
+            case _:
+                with session_scope() as session:
+                    jobs.lose(session, id, fence, self._evidence())
+
+    def _keep_log(self) -> None:
+        """The log as an artifact, for gateways that do not see this machine's disk."""
+        data = self.log_tail.tail()
+        if data and not self.log_kept:
+            self.recorder.pending = [
+                {"type": "artifact", "artifact": artifacts.put(self.job.id, "runner.log", "text/plain", data)}
+            ]
+            self.recorder.flush()
+            self.log_kept = True
+
+    def _error(self) -> dict[str, Any]:
+        assert self.end is not None
+        error = {"code": self.end["code"], "message": self.end["message"]}
+        if error["code"] == "internal_error":
+            error["evidence"] = {"log_tail": self.log_tail.last_lines()}
+        return error
+
+    def _evidence(self) -> dict[str, Any]:
+        return {
+            "reason": self._reason(),
+            "exit_code": self.process and self.process.exit_code,
+            "signal": self.process and self.process.signal_name,
+            "log_tail": self.log_tail.last_lines(),
+        }
+
+    def _reason(self) -> str:
+        if self.end is not None:
+            return f"the runner said {self.end['type']}"
+        assert self.process is not None
+        how = self.process.signal_name or f"exit code {self.process.exit_code}"
+        return f"the runner was ended by {how}" + (f" (our own, for {self.killed_for})" if self.killed_for else "")

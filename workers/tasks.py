@@ -1,0 +1,63 @@
+"""The one Celery task: claim the job, supervise its run, settle it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from typing import Any
+from uuid import UUID
+
+from celery.signals import worker_shutting_down
+
+from store import jobs
+from store.db import session_scope
+from store.jobs import LeaseLost
+from store.settings import settings
+from store.tables import Job
+from workers.celery_app import RUN_JOB, app
+from workers.supervisor import Supervisor
+
+log = logging.getLogger("terrarium.worker")
+DRAIN = threading.Event()  # set once this worker has been asked to end
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    """Celery's warm shutdown (SIGTERM, SIGINT) waits for the task; the task must hear of it."""
+    DRAIN.set()
+
+
+@app.task(name=RUN_JOB)
+def run_job(job_id: str) -> None:
+    """Runs the job if it is still queued; any number of messages about it start it once."""
+    id = UUID(job_id)
+    with session_scope() as session:
+        if DRAIN.is_set():
+            jobs.emit(session, id)  # the message is ours and already acknowledged: another worker needs a new one
+            return
+        job = jobs.claim(session, id, WORKER, settings().lease_s)
+    if job is None:
+        log.info("job %s: not queued any more", id)
+        return
+    log.info("job %s: run %d of %s", id, job.fence, job.kind)
+    try:
+        Supervisor(job, DRAIN).run()
+    except LeaseLost:
+        log.warning("job %s: run %d was taken away", id, job.fence)
+    except OSError as e:
+        log.exception("job %s: this machine could not run it", id)
+        _try_later(job, e)
+    except Exception as e:
+        log.exception("job %s: supervision failed", id)
+        with session_scope() as session:
+            jobs.fail(session, id, job.fence, {"code": "internal_error", "message": f"{type(e).__name__}: {e}"})
+
+
+def _try_later(job: Job, e: OSError) -> None:
+    """No process, no disk, no artifact store: not the job's fault, so perhaps later, perhaps elsewhere."""
+    error = {"code": "worker_error", "message": str(e)}
+    with session_scope() as session:
+        jobs.retry_later(session, job.id, job.fence, error)
