@@ -41,12 +41,12 @@ class TokenizerConfig:
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["tokenizer.train"] = "tokenizer.train"
     data: InputId
-    quantiser: Literal["ema_vq", "fsq"] = "ema_vq"
+    quantiser: Literal["ema_vq", "fsq"] = "fsq"
     codes: Annotated[int, Ge(8), Le(65_536)] = 512  # codebook size, ema_vq
     code_dim: Annotated[int, Ge(2), Le(64)] = 16  # ema_vq
     levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)  # fsq
-    channels: Annotated[int, Ge(8), Le(512)] = 48
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1500
+    channels: Annotated[int, Ge(8), Le(512)] = 32
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 900
     batch: Annotated[int, Ge(1), Le(4096)] = 32
     lr: Annotated[float, Ge(0), Le(1)] = 1e-3
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
@@ -62,19 +62,19 @@ class WorldModelConfig:
     kind: Literal["world-model.train"] = "world-model.train"
     data: InputId
     tokenizer: InputId
-    channels: Annotated[int, Ge(8), Le(1024)] = 96
+    channels: Annotated[int, Ge(8), Le(1024)] = 64
     layers: Annotated[int, Ge(1), Le(16)] = 2
     flow: bool = True  # move h by a bounded, learned, zero-initialised flow before each step
-    burn_in: Annotated[int, Ge(1), Le(64)] = 6  # real frames before a self-rollout
-    horizon: Annotated[int, Ge(1), Le(64)] = 4  # longest self-rollout on sampled tokens
+    burn_in: Annotated[int, Ge(1), Le(64)] = 4  # real frames before a self-rollout
+    horizon: Annotated[int, Ge(1), Le(64)] = 8  # longest self-rollout on sampled tokens
     rollout_fraction: Fraction = 0.4  # batches that end in a self-rollout
-    frames: Annotated[int, Ge(4), Le(128)] = 10  # frames a training clip
+    frames: Annotated[int, Ge(4), Le(128)] = 12  # frames a training clip
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
     action_dropout: Fraction = 0.1
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000
-    batch: Annotated[int, Ge(1), Le(4096)] = 16
-    lr: Annotated[float, Ge(0), Le(1)] = 1e-3
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    batch: Annotated[int, Ge(1), Le(4096)] = 12
+    lr: Annotated[float, Ge(0), Le(1)] = 2e-3
     ema: Fraction = 0.995
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0

@@ -26,17 +26,23 @@ SKY_KEY = -1
 
 @dataclass(frozen=True)
 class Volume:
-    """Blocks uint8 [X, Y, Z] (never changed) and `flat`, the same within a layer of `OUTSIDE`, in one row."""
+    """Blocks uint8 [X, Y, Z], made read-only, and what a ray walks through.
+
+    `flat` holds the same blocks without the empty layers at the top, within a layer of `OUTSIDE`, in one row;
+    `shape` is its (nx, ny, nz) without that layer.
+    """
 
     blocks: np.ndarray
+    shape: tuple[int, int, int] = field(init=False)
     flat: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        cells = np.full([n + 2 for n in self.blocks.shape], OUTSIDE, np.uint8)
-        cells[1:-1, 1:-1, 1:-1] = self.blocks
-        flat = cells.reshape(-1)
+        layers = np.flatnonzero(self.blocks.any((0, 2)))
+        blocks = self.blocks[:, : layers[-1] + 1 if layers.size else 1]
+        flat = np.pad(blocks, 1, constant_values=OUTSIDE).reshape(-1)
         flat.flags.writeable = False
         self.blocks.flags.writeable = False
+        object.__setattr__(self, "shape", blocks.shape)
         object.__setattr__(self, "flat", flat)
 
 
@@ -58,7 +64,7 @@ def _entry(nx, ny, nz, ox, oy, oz, dx, dy, dz):
 def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
     """First solid block on a unit ray: (block, or 0 if none; distance; face; x; y; z).
 
-    `cells` is `Volume.flat` of a world of nx x ny x nz blocks. A ray that starts in a block hits that block.
+    `cells` is `Volume.flat` and nx, ny, nz its `shape`. A ray that starts in a block hits that block.
     """
     t, axis = 0.0, 1
     ix, iy, iz = floor(ox), floor(oy), floor(oz)
@@ -232,7 +238,7 @@ def render(
     out = np.empty((height, width, 3), np.uint8)
     rays, pixel = pixel_rays(width, height), pixel_angle(height)
     axes = basis(yaw_deg, pitch_deg)
-    nx, ny, nz = volume.blocks.shape
+    nx, ny, nz = volume.shape
     ox, oy, oz = eye
     _draw(volume.flat, nx, ny, nz, ox, oy, oz, axes, rays, pixel, smooth, out)
     return out
@@ -263,7 +269,7 @@ def render_flat(
     """
     out = np.empty((height, width, 3))
     rays = pixel_rays(width, height, fovy_deg)
-    nx, ny, nz = volume.blocks.shape
+    nx, ny, nz = volume.shape
     ox, oy, oz = eye
     _draw_flat(volume.flat, nx, ny, nz, SUN_LUT, SKY, ox, oy, oz, axes, rays, out)
     return out

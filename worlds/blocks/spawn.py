@@ -46,7 +46,7 @@ def choose(volume: raycast.Volume, seed: int) -> np.ndarray:
     """The body that starts the walk of `seed`, float64 [physics.BODY]."""
     blocks = volume.blocks
     rng = np.random.default_rng([7, seed])
-    nx, ny, nz = blocks.shape
+    nx, ny, nz = volume.shape
     margin = min(10, nx // 4, nz // 4)
     best, best_score = None, -1e9
     for _ in range(PLACES):

@@ -38,13 +38,20 @@ class BlockWorld:
     """A walk in a block world: one player, one frame an action.
 
     `terrain` is one of `terrain.KINDS`; with `map_path`, that map.json is every seed's world and the seed
-    only chooses where the walk starts. Blocks are shared between worlds and never change.
+    only chooses where the walk starts. Blocks are shared between worlds and never change. Frames are `width` x
+    `height`; `smooth` antialiases outlines.
     """
 
     def __init__(
-        self, width: int = 64, height: int = 64, terrain: str = "mixed", map_path: str | Path | None = None
+        self,
+        width: int = 64,
+        height: int = 64,
+        terrain: str = "mixed",
+        map_path: str | Path | None = None,
+        *,
+        smooth: bool = True,
     ) -> None:
-        self.width, self.height, self.terrain = width, height, terrain
+        self.width, self.height, self.terrain, self.smooth = width, height, terrain, smooth
         self._map = raycast.Volume(read_map(map_path).blocks) if map_path is not None else None
         self.reset(0)
 
@@ -89,7 +96,7 @@ class BlockWorld:
         body = self._body
         eye = float(body[physics.X]), float(physics.eye_height(body)), float(body[physics.Z])
         yaw, pitch = float(body[physics.YAW_DEG]), float(body[physics.PITCH_DEG])
-        return raycast.render(self.volume, eye, yaw, pitch, self.width, self.height)
+        return raycast.render(self.volume, eye, yaw, pitch, self.width, self.height, smooth=self.smooth)
 
     def copy_state(self) -> State:
         x, y, z, vy, yaw, pitch, ground, lag, sneak = (float(v) for v in self._body)

@@ -70,7 +70,7 @@ def save_world_model(
     tensors = {f"dynamics.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"tokenizer.{k}": v for k, v in tokenizer.state_dict().items()}
     manifest = {
-        "dynamics": asdict(model.config),
+        "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-"},  # no paths: a checkpoint travels
         "tokenizer": tokenizer_manifest["tokenizer"],
         "grid": list(model.grid),
         "data": data,

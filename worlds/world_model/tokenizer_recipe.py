@@ -58,7 +58,7 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     best = train(tokenizer, loss_fn, loop, out_dir, progress, preview)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
-    manifest = {"tokenizer": asdict(config), "data": data_facts(dataset), "quality": quality}
+    manifest = {"tokenizer": asdict(config) | {"data": "-"}, "data": data_facts(dataset), "quality": quality}
     save_checkpoint(out_dir / "output", "tokenizer", best.state_dict(), manifest)
     return quality
 

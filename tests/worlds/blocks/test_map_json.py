@@ -107,7 +107,7 @@ def test_bad_dimensions(side):
 
 @pytest.mark.parametrize("scale", [0, -1, "2", None, True])
 def test_bad_scale(scale):
-    with pytest.raises(ValueError, match="worldScale.*positive"):
+    with pytest.raises(ValueError, match=r"worldScale.*positive"):
         from_json(a_map() | {"worldScale": scale})
 
 

@@ -16,7 +16,7 @@ def volume():
 
 
 def cast(volume, origin, ray, far=100.0):
-    return raycast.cast(volume.flat, *volume.blocks.shape, *origin, *ray, far)
+    return raycast.cast(volume.flat, *volume.shape, *origin, *ray, far)
 
 
 def unit(v):
@@ -97,15 +97,13 @@ def test_the_flat_picture_is_the_lit_palette(volume):
 def test_frames_have_the_asked_size_and_fill_every_pixel(volume, size):
     width, height = size
     for smooth in (False, True):
-        frames = [
-            raycast.render(volume, (4.5, 3.5, 5.5), 20, 5, width, height, smooth=smooth) for _ in range(2)
-        ]
+        frames = [raycast.render(volume, (4.5, 3.5, 5.5), 20, 5, width, height, smooth=smooth) for _ in range(2)]
         assert frames[0].shape == (height, width, 3) and frames[0].dtype == np.uint8
         np.testing.assert_array_equal(*frames)
 
 
 def test_far_ground_is_calm():
-    """Detail fades with distance: under one step a far floor changes less than a quarter as much as a near one."""
+    """Detail fades: under one step a far floor changes less than a quarter as much as a near one."""
     blocks = np.zeros((200, 12, 200), np.uint8)
     blocks[:, :4] = palette.ID["Sand"]
     volume = raycast.Volume(blocks)

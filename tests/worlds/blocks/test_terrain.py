@@ -27,9 +27,7 @@ def test_worlds_hold_ground_things_and_room_above(kind, seed):
     assert blocks.shape == terrain.SIZE and blocks.dtype == np.uint8
     assert blocks.max() < len(NAMES)
     assert (blocks[:, :3] != 0).all() and (blocks[:, -2:] == 0).mean() > 0.99
-    things = np.isin(
-        blocks, [i for name, i in ID.items() if "Wool" in name or name in ("Log", "Cactus", "Leaves")]
-    )
+    things = np.isin(blocks, [i for name, i in ID.items() if "Wool" in name or name in ("Log", "Cactus", "Leaves")])
     assert 100 < things.sum() < 0.1 * blocks.size
     edge = np.concatenate([blocks[0], blocks[-1], blocks[:, :, 0], blocks[:, :, -1]], axis=None)
     assert (edge != 0).mean() > 0.3  # the rim stands well above the ground
@@ -41,5 +39,5 @@ def test_lakes_have_water_and_deserts_none():
 
 
 def test_unknown_kind():
-    with pytest.raises(ValueError, match="unknown terrain 'moon'.*plains"):
+    with pytest.raises(ValueError, match=r"unknown terrain 'moon'.*plains"):
         terrain.generate("moon", 0)

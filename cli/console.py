@@ -1,0 +1,109 @@
+"""A recipe run in this terminal: a progress bar with ETA, metrics as lines, Ctrl-C saves and stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from worlds.configs import PRESETS
+from worlds.progress import RecipeError, Stopped
+from worlds.recipes import load_recipe
+
+
+def configure(kind: str, preset: str, given: Mapping[str, Any], assignments: list[str]) -> Any:
+    """The preset's config, with the flags that were given and `--set key=value` on top, validated.
+
+    ValueError names the field, the value and what was expected.
+    """
+    presets = PRESETS[kind]
+    if preset not in presets:
+        raise ValueError(f"unknown preset {preset!r} of {kind}: expected one of {', '.join(presets)}")
+    base = presets[preset]()
+    values = asdict(base) | {k: v for k, v in given.items() if v is not None}
+    for assignment in assignments:
+        key, sep, value = assignment.partition("=")
+        if not sep or key not in values or key == "kind":
+            names = ", ".join(k for k in values if k != "kind")
+            raise ValueError(f"--set {assignment!r}: expected key=value with a key of {names}")
+        values[key] = json.loads(value) if value.startswith("[") else value
+    try:
+        return TypeAdapter(type(base)).validate_python(values)
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
+
+
+def run_recipe(config: Any, out: Path) -> dict[str, Any]:
+    """Runs a recipe into `out` and returns its result. Ctrl-C or a named failure ends the program with one line."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    with ConsoleProgress(config.kind) as progress:
+        try:
+            return load_recipe(config.kind)(config, out, progress)
+        except Stopped:
+            typer.echo(f"stopped; the same command goes on from the state in {out}", err=True)
+            raise typer.Exit(130) from None
+        except RecipeError as e:
+            typer.echo(f"terrarium: {e.code}: {e}", err=True)
+            raise typer.Exit(1) from None
+
+
+class ConsoleProgress:
+    """worlds.progress.Progress on a terminal (stderr, so that stdout stays JSON)."""
+
+    def __init__(self, title: str) -> None:
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.task = self.bar.add_task(title, total=None)
+        self.title = title
+        self.stopping = False
+
+    def __enter__(self) -> ConsoleProgress:
+        self.before = signal.signal(signal.SIGINT, self._stop)
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+        signal.signal(signal.SIGINT, self.before)
+
+    def _stop(self, *_: object) -> None:
+        if self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+
+    def step(self, step: int, total: int, phase: str = "") -> None:
+        self.bar.update(self.task, completed=step, total=total, description=f"{self.title} {phase}".strip())
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        text = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
+        self.console.print(f"[dim]{step:>7}[/dim]  {text}", highlight=False)
+
+    def preview(self, name: str, path: Path) -> None:
+        self.console.print(f"[dim]preview {name}: {path}[/dim]", highlight=False)
+
+    def checkpoint(self, step: int, path: Path) -> None: ...
+
+    def resumed(self, step: int) -> None:
+        self.console.print(f"going on from step {step}")
+
+    def stop_requested(self) -> bool:
+        return self.stopping
+
+

@@ -1,0 +1,56 @@
+"""terrarium data record --world plains --episodes 200 --out data/plains
+terrarium data info data/plains --verify"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import configure, run_recipe
+
+app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world and look into them.")
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    preset: Annotated[str, typer.Option(help="debug, cpu, small or ochre.")] = "cpu",
+    world: Annotated[str | None, typer.Option(help="Terrain: mixed, plains, desert, forest, lake, hills.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Episodes, each in a world of its own.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Actions an episode.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="World seed of the first episode.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
+) -> None:
+    """Walk the block world and record episodes; an interrupted recording goes on where it was."""
+    if (out / "manifest.json").exists():
+        raise ValueError(f"{out} already holds a dataset: choose another folder")
+    flags = dict(world=world, episodes=episodes, steps=steps, width=width, height=height, seed=seed)
+    config = configure("dataset.record", preset, flags, set_ or [])
+    scratch = out.with_name(out.name + ".recording")
+    result = run_recipe(config, scratch)
+    shutil.rmtree(out, ignore_errors=True)
+    (scratch / "output").rename(out)
+    shutil.rmtree(scratch)
+    print(json.dumps(result))
+
+
+@app.command()
+def info(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    verify: Annotated[bool, typer.Option(help="Read every file and compare its sha256.")] = False,
+) -> None:
+    """Check a dataset and say what is in it, as JSON."""
+    from worlds.world_model.episodes import open_dataset
+
+    found = open_dataset(dataset, verify=verify)
+    facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "source")}
+    splits = Counter(e.split for e in found.episodes)
+    frames = sum(len(e.frames) for e in found.episodes)
+    print(json.dumps(facts | {"episodes": dict(splits), "frames": frames}, indent=1))

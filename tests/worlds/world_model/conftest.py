@@ -1,0 +1,37 @@
+"""One tiny dataset, tokenizer and world model, trained once for all tests of this folder."""
+
+import pytest
+import torch
+
+from worlds.configs import record_debug, tokenizer_debug, world_model_debug
+from worlds.progress import Silent
+from worlds.world_model.recipe import train_world_model
+from worlds.world_model.record import record_dataset
+from worlds.world_model.tokenizer_recipe import train_tokenizer
+
+
+@pytest.fixture(scope="session")
+def debug_data(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data")
+    record_dataset(record_debug(), out, Silent())
+    return out / "output"
+
+
+@pytest.fixture(scope="session")
+def debug_tokenizer(debug_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(tokenizer_debug(str(debug_data)), out, Silent())
+    return out / "output"
+
+
+@pytest.fixture(scope="session")
+def debug_model(debug_data, debug_tokenizer, tmp_path_factory):
+    out = tmp_path_factory.mktemp("world-model")
+    train_world_model(world_model_debug(str(debug_data), str(debug_tokenizer)), out, Silent())
+    return out / "output"
+
+
+@pytest.fixture(autouse=True)
+def _fixed_threads():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)

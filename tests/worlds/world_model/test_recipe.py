@@ -1,0 +1,101 @@
+"""The recipes as a whole: a run is a function of its config, killed or not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from safetensors.torch import load_file
+
+from worlds.configs import record_debug, tokenizer_debug, world_model_debug
+from worlds.progress import Silent, Stopped
+from worlds.world_model.recipe import horizon, train_world_model
+from worlds.world_model.record import record_dataset
+from worlds.world_model.tokenizer_recipe import train_tokenizer
+
+
+class Log(Silent):
+    """Keeps the loss curve; asks to stop after `stop_at` steps."""
+
+    def __init__(self, stop_at=None):
+        self.curve, self.stop_at, self.at, self.resumed_at = {}, stop_at, 0, None
+
+    def step(self, step, total, phase=""):
+        self.at = step
+
+    def metrics(self, step, values):
+        if "loss" in values:
+            self.curve[step] = values["loss"]
+
+    def resumed(self, step):
+        self.resumed_at = step
+
+    def stop_requested(self):
+        return self.at == self.stop_at
+
+
+def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path):
+    config = world_model_debug(str(debug_data), str(debug_tokenizer))
+    whole, first, second = Log(), Log(stop_at=4), Log()
+    train_world_model(config, tmp_path / "whole", whole)
+    with pytest.raises(Stopped):
+        train_world_model(config, tmp_path / "parts", first)
+    train_world_model(config, tmp_path / "parts", second)
+    assert second.resumed_at == 4
+    assert first.curve | second.curve == whole.curve and len(whole.curve) == config.steps
+    a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "parts"))
+    assert all(a[k].equal(b[k]) for k in a)
+
+
+def test_damaged_state_falls_back_to_the_one_before(debug_data, debug_tokenizer, tmp_path):
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), checkpoint_every_s=1e-9)
+    with pytest.raises(Stopped):
+        train_world_model(config, tmp_path, Log(stop_at=5))
+    newest = tmp_path / "state" / "step_000000005" / "model.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-8])
+    log = Log()
+    train_world_model(config, tmp_path, log)
+    assert log.resumed_at == 4
+
+
+def test_tokenizer_with_ema_codebook_resumes_too(debug_data, tmp_path):
+    config = replace(tokenizer_debug(str(debug_data)), quantiser="ema_vq", steps=8)
+    whole, second = Log(), Log()
+    train_tokenizer(config, tmp_path / "whole", whole)
+    with pytest.raises(Stopped):
+        train_tokenizer(config, tmp_path / "parts", Log(stop_at=3))
+    train_tokenizer(config, tmp_path / "parts", second)
+    assert second.curve == {k: v for k, v in whole.curve.items() if k > 3}
+
+
+def test_state_of_another_config_is_refused(debug_data, debug_tokenizer, tmp_path):
+    config = world_model_debug(str(debug_data), str(debug_tokenizer))
+    with pytest.raises(Stopped):
+        train_world_model(config, tmp_path, Log(stop_at=2))
+    with pytest.raises(ValueError, match="belongs to another config"):
+        train_world_model(replace(config, lr=0.5), tmp_path, Silent())
+
+
+def test_wrong_dataset_for_a_tokenizer_shows_both_sizes(debug_tokenizer, tmp_path):
+    record_dataset(replace(record_debug(), width=48), tmp_path / "wide", Silent())
+    config = world_model_debug(str(tmp_path / "wide" / "output"), str(debug_tokenizer))
+    with pytest.raises(ValueError, match="frames of 32x48, the tokenizer was trained on 32x32"):
+        train_world_model(config, tmp_path / "out", Silent())
+
+
+def test_learning_lowers_the_loss(debug_data, debug_tokenizer, tmp_path):
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), steps=60, rollout_fraction=0.0)
+    log = Log()
+    train_world_model(config, tmp_path, log)
+    losses = [v for _, v in sorted(log.curve.items())]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_checkpoint_tells_what_it_was_made_from(debug_model):
+    manifest = json.loads((debug_model / "manifest.json").read_text())
+    assert manifest["kind"] == "world-model" and manifest["data"]["frame_size"] == [32, 32]
+    assert manifest["dynamics"]["data"] == "-" and "/" not in manifest["tokenizer"]["data"]
+
+
+def test_horizon_grows_by_doubling():
+    seen = [horizon(done / 100, 8) for done in range(100)]
+    assert seen == sorted(seen) and set(seen) == {1, 2, 4, 8} and seen[60] == 8
