@@ -1,0 +1,83 @@
+import { useEffect } from "preact/hooks";
+import { listJobs, TERMINAL, type Job } from "../api";
+import { ago, duration } from "../format";
+import { usePoll } from "../poll";
+import { JobForm } from "./JobForm";
+
+export function Jobs() {
+  const { value, error, refresh } = usePoll(listJobs, 1000);
+  useEffect(() => {
+    document.title = "Jobs · Terrarium";
+  }, []);
+  return (
+    <main class="page with-side">
+      <div>
+        <h1>Jobs</h1>
+        <p id="jobs-said" class="unseen" role="status" />
+        {error && (
+          <p class="error" role="alert">
+            {error.message}
+          </p>
+        )}
+        {value && !value.length && (
+          <div class="card empty">
+            <h2>Nothing has run yet</h2>
+            <p>
+              A world model takes three steps: record a dataset in the block world, train a tokenizer on its frames,
+              then train the world model on both. Each is a job; the preset <code>debug</code> takes seconds.
+            </p>
+          </div>
+        )}
+        <ul class="jobs">
+          {value?.map((job) => (
+            <JobRow key={job.id} job={job} />
+          ))}
+        </ul>
+      </div>
+      <JobForm submitted={refresh} />
+    </main>
+  );
+}
+
+function JobRow({ job }: { job: Job }) {
+  return (
+    <li class="card job" data-state={job.state} data-id={job.id} data-kind={job.kind}>
+      <a class="job-link" href={`/jobs/${job.id}`}>
+        <b>{job.kind}</b>
+      </a>
+      <StateMark state={job.state} />
+      <span class="quiet when">{job.started_at ? `${ago(job.created_at)}${took(job)}` : ago(job.created_at)}</span>
+      {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
+      {!TERMINAL.has(job.state) && <ProgressBar job={job} />}
+    </li>
+  );
+}
+
+function took(job: Job): string {
+  if (!job.started_at || !job.finished_at) return "";
+  return `, took ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
+}
+
+export function StateMark({ state }: { state: Job["state"] }) {
+  return (
+    <span class="state" data-state={state}>
+      {state.replace("_", " ")}
+    </span>
+  );
+}
+
+export function ProgressBar({ job }: { job: Job }) {
+  const { step, total, phase, eta_s } = job.progress ?? {};
+  const known = step !== undefined && total;
+  const text = [
+    phase,
+    known ? `${step} of ${total}` : null,
+    eta_s !== undefined && eta_s !== null && job.state === "running" ? `${duration(eta_s)} left` : null,
+  ].filter(Boolean);
+  return (
+    <div class="progress">
+      <progress aria-label={`Progress of ${job.kind}`} max={total || 1} value={known ? step : 0} />
+      <span class="quiet">{text.join(" · ") || (job.state === "queued" ? "waiting for a worker" : "starting")}</span>
+    </div>
+  );
+}

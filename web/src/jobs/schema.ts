@@ -1,0 +1,72 @@
+// A job kind's JSON schema as form fields, and what was typed as a config. No DOM here.
+
+import type { Config, JobKind, Schema } from "../api";
+
+export type Value = string | boolean;
+
+export interface Field {
+  name: string;
+  type: "number" | "integer" | "boolean" | "choice" | "input" | "list" | "text";
+  choices: string[];
+  input?: string; // "dataset", or the kind of a checkpoint
+  min?: number;
+  max?: number;
+  required: boolean;
+  initial: Value;
+}
+
+const plain = (schema: Schema): Schema => schema.anyOf?.find((s) => s.type !== "null") ?? schema;
+
+export function fieldsOf(kind: JobKind): Field[] {
+  const required = new Set(kind.schema.required ?? []);
+  return Object.entries(kind.schema.properties ?? {})
+    .filter(([, schema]) => schema.const === undefined)
+    .map(([name, whole]) => {
+      const schema = plain(whole);
+      const field: Field = {
+        name,
+        type: "text",
+        choices: [],
+        required: required.has(name),
+        initial: show(whole.default ?? schema.default),
+      };
+      if (schema.minimum !== undefined) field.min = schema.minimum;
+      if (schema.maximum !== undefined) field.max = schema.maximum;
+      if (kind.inputs[name]) return { ...field, type: "input", input: kind.inputs[name], initial: "" };
+      if (schema.enum) return { ...field, type: "choice", choices: schema.enum.map(String) };
+      if (schema.type === "boolean") return { ...field, type: "boolean", initial: field.initial === true };
+      if (schema.type === "integer" || schema.type === "number") return { ...field, type: schema.type };
+      if (schema.type === "array") return { ...field, type: "list" };
+      return field;
+    });
+}
+
+/** A config's value as a form holds it; "-" stands in presets for an input still to be chosen. */
+function show(value: unknown): Value {
+  if (typeof value === "boolean") return value;
+  if (Array.isArray(value)) return value.join(", ");
+  return value === undefined || value === null || value === "-" ? "" : String(value);
+}
+
+/** Field defaults, then the preset's values over them. Inputs keep what `kept` says. */
+export function startValues(fields: Field[], preset: Config = {}, kept: Record<string, Value> = {}): Record<string, Value> {
+  return Object.fromEntries(
+    fields.map((f) => {
+      if (f.type === "input") return [f.name, kept[f.name] ?? ""];
+      return [f.name, f.name in preset ? show(preset[f.name]) : f.initial];
+    }),
+  );
+}
+
+/** What goes to the gateway. An empty field is left out, so that its default holds. */
+export function toConfig(kind: string, fields: Field[], values: Record<string, Value>): Config {
+  const config: Config = { kind };
+  for (const field of fields) {
+    const value = values[field.name];
+    if (value === undefined || value === "") continue;
+    if (field.type === "number" || field.type === "integer") config[field.name] = Number(value);
+    else if (field.type === "list") config[field.name] = String(value).split(/[\s,]+/).filter(Boolean).map(Number);
+    else config[field.name] = value;
+  }
+  return config;
+}

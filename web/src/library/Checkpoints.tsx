@@ -1,0 +1,90 @@
+import { useEffect } from "preact/hooks";
+import { listCheckpoints, type Checkpoint } from "../api";
+import { ago } from "../format";
+import { usePoll } from "../poll";
+import { retrieval } from "./evaluation";
+import { Meter } from "./Meter";
+
+export function Checkpoints() {
+  const { value, error } = usePoll(listCheckpoints, 3000);
+  useEffect(() => {
+    document.title = "Checkpoints · Terrarium";
+  }, []);
+  return (
+    <main class="page">
+      <h1>Checkpoints</h1>
+      <p class="lead">
+        Trained weights. Control is counterfactual retrieval: how often the model's answer to a key is nearest to the
+        simulator's answer to the same key. The tick on each bar marks a guess.
+      </p>
+      {error && (
+        <p class="error" role="alert">
+          {error.message}
+        </p>
+      )}
+      {value && !value.length && (
+        <p class="card empty">
+          No checkpoint yet. <a href="/jobs?kind=tokenizer.train">Train a tokenizer</a> first.
+        </p>
+      )}
+      {value && value.length > 0 && (
+        <div class="card scroll">
+          <table class="list">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">Kind</th>
+                <th scope="col">Created</th>
+                <th scope="col">Control @1</th>
+                <th scope="col">Control @4</th>
+                <th scope="col">
+                  <span class="unseen">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {value.map((c) => (
+                <Row key={c.id} checkpoint={c} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </main>
+  );
+}
+
+function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
+  const scores = retrieval(c.evaluation);
+  const cell = (k: number) => {
+    const found = scores?.at.find((s) => s.k === k);
+    if (scores && found) return <Meter value={found.mean} chance={scores.chance} label={`Control at ${k}`} />;
+    return <span class="quiet">{c.kind === "world-model" ? "not measured" : "–"}</span>;
+  };
+  return (
+    <tr data-id={c.id}>
+      <th scope="row">{c.id === "shipped" ? c.name : <a href={`/jobs/${c.id}`}>{c.name}</a>}</th>
+      <td>{c.kind}</td>
+      <td>{c.id === "shipped" ? "with Terrarium" : ago(c.created_at)}</td>
+      <td>{cell(1)}</td>
+      <td>{cell(4)}</td>
+      <td class="actions">
+        {c.kind === "world-model" && (
+          <>
+            <a class="button" href={`/jobs?kind=world-model.evaluate&checkpoint=${c.id}`}>
+              Evaluate
+            </a>
+            <a class="button primary" href={c.id === "shipped" ? "/" : `/?checkpoint=${c.id}`}>
+              Play
+            </a>
+          </>
+        )}
+        {c.kind === "tokenizer" && (
+          <a class="button" href={`/jobs?kind=world-model.train&tokenizer=${c.id}`}>
+            Train a world model
+          </a>
+        )}
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,57 @@
+import { useEffect } from "preact/hooks";
+import { listCheckpoints, listDatasets, type Dataset } from "../api";
+import { ago, figures, label } from "../format";
+import { usePoll } from "../poll";
+
+export function Datasets() {
+  const { value, error } = usePoll(listDatasets, 3000);
+  const tokenizers = usePoll(listCheckpoints, 10_000).value?.filter((c) => c.kind === "tokenizer") ?? [];
+  const next = tokenizers.length ? "world-model.train" : "tokenizer.train";
+  useEffect(() => {
+    document.title = "Datasets · Terrarium";
+  }, []);
+  return (
+    <main class="page">
+      <h1>Datasets</h1>
+      <p class="lead">Recorded walks through the block world: frames, and the actions between them.</p>
+      {error && (
+        <p class="error" role="alert">
+          {error.message}
+        </p>
+      )}
+      {value && !value.length && (
+        <p class="card empty">
+          No dataset yet. <a href="/jobs?kind=dataset.record">Record one</a>.
+        </p>
+      )}
+      <ul class="tiles">
+        {value?.map((d) => (
+          <Tile key={d.id} dataset={d} next={next} />
+        ))}
+      </ul>
+    </main>
+  );
+}
+
+function Tile({ dataset: d, next }: { dataset: Dataset; next: string }) {
+  const facts = Object.entries(d.manifest).filter(([, x]) => typeof x === "number" || typeof x === "string" || typeof x === "boolean");
+  return (
+    <li class="card" data-id={d.id}>
+      <h2>
+        <a href={`/jobs/${d.id}`}>{d.name}</a>
+      </h2>
+      <p class="quiet">{ago(d.created_at)}</p>
+      <dl class="facts">
+        {facts.slice(0, 12).map(([name, value]) => (
+          <div key={name}>
+            <dt>{label(name)}</dt>
+            <dd>{figures(value)}</dd>
+          </div>
+        ))}
+      </dl>
+      <a class="button" href={`/jobs?kind=${next}&data=${d.id}`}>
+        Train on this
+      </a>
+    </li>
+  );
+}

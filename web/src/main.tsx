@@ -1,0 +1,81 @@
+import { render, type ComponentChildren } from "preact";
+import { JobPage } from "./jobs/JobPage";
+import { Jobs } from "./jobs/Jobs";
+import { Checkpoints } from "./library/Checkpoints";
+import { Datasets } from "./library/Datasets";
+import { Play } from "./play/Play";
+import { path } from "./router";
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import "./play/play.css";
+import "./pages.css";
+
+const SECTIONS: [string, string][] = [
+  ["/", "Play"],
+  ["/jobs", "Jobs"],
+  ["/checkpoints", "Checkpoints"],
+  ["/datasets", "Datasets"],
+];
+
+function page(at: string): ComponentChildren {
+  const job = /^\/jobs\/([^/]+)$/.exec(at)?.[1];
+  if (job) return <JobPage key={job} id={decodeURIComponent(job)} />;
+  switch (at) {
+    case "/":
+      return <Play />;
+    case "/jobs":
+      return <Jobs />;
+    case "/checkpoints":
+      return <Checkpoints />;
+    case "/datasets":
+      return <Datasets />;
+    default:
+      return (
+        <main class="page">
+          <h1>Nothing grows here</h1>
+          <p>
+            There is no page at <code>{at}</code>. <a href="/">Play</a> instead.
+          </p>
+        </main>
+      );
+  }
+}
+
+function App() {
+  const at = path.value.replace(/(.)\/$/, "$1");
+  return (
+    <>
+      <header class="bar">
+        <a class="mark" href="/" aria-label="Terrarium">
+          <Jar />
+          <span>Terrarium</span>
+        </a>
+        <nav aria-label="Pages">
+          {SECTIONS.map(([href, name]) => {
+            const here = href === "/" ? at === "/" : at.startsWith(href);
+            return (
+              <a key={href} href={href} aria-current={here ? "page" : undefined}>
+                {name}
+              </a>
+            );
+          })}
+        </nav>
+      </header>
+      {page(at)}
+    </>
+  );
+}
+
+/** The mark: a jar with a block of grass in it; also public/favicon.svg. */
+function Jar() {
+  return (
+    <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+      <path class="jar" d="M9 4h14v3c3 2 5 5 5 10 0 7-4 11-12 11S4 24 4 17C4 12 6 9 9 7z" />
+      <path class="jar-top" d="M16 12l7 3.6-7 3.6-7-3.6z" />
+      <path class="jar-left" d="M9 15.6l7 3.6v6.4l-7-3.6z" />
+      <path class="jar-right" d="M23 15.6l-7 3.6v6.4l7-3.6z" />
+    </svg>
+  );
+}
+
+render(<App />, document.getElementById("app")!);

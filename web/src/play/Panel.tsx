@@ -1,0 +1,179 @@
+// Everything that can be changed while playing.
+
+import { useRef, useState } from "preact/hooks";
+import { listCheckpoints, type Checkpoint } from "../api";
+import { ago } from "../format";
+import { retrieval } from "../library/evaluation";
+import { Meter } from "../library/Meter";
+import { usePoll } from "../poll";
+import type { Session } from "./session";
+
+const PACES = [10, 15, 20, 30];
+const MAX_SEED = 2 ** 31 - 1;
+
+interface PanelProps {
+  session: Session;
+  numbers: boolean;
+  setNumbers: (on: boolean) => void;
+  focusPicture: () => void;
+}
+
+export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps) {
+  const { temperature = 1, fps = 30, paused = false, simulator = false } = session.settings.value;
+  const pointed = useRef(0);
+
+  // After a click or a drag the keys belong to the game again; those who tab through the panel stay in it.
+  const giveBack = (e: Event): void => {
+    const field = e.target instanceof Element && e.target.matches("input[type=text], select, summary");
+    if (!field && performance.now() - pointed.current < 1000) setTimeout(focusPicture);
+  };
+  const point = (): void => void (pointed.current = performance.now());
+
+  return (
+    <aside class="panel" aria-label="Controls" onPointerDown={point} onPointerUp={point} onClick={giveBack} onChange={giveBack}>
+      <section>
+        <h2>World</h2>
+        <SeedField session={session} focusPicture={focusPicture} />
+        <div class="row">
+          <button type="button" onClick={() => session.reset()}>
+            Reset <kbd>R</kbd>
+          </button>
+          <button type="button" aria-pressed={paused} onClick={() => session.set({ paused: !paused })}>
+            {paused ? "Resume" : "Pause"} <kbd>P</kbd>
+          </button>
+        </div>
+      </section>
+
+      <section>
+        <h2>View</h2>
+        <Switch label="Simulator beside" hotkey="T" on={simulator} set={(on) => session.set({ simulator: on })} />
+        <Switch label="Numbers" hotkey="O" on={numbers} set={setNumbers} />
+      </section>
+
+      <section>
+        <h2>Feel</h2>
+        <label class="slider">
+          <span>
+            Temperature <output>{temperature.toFixed(2)}</output>
+          </span>
+          <input
+            type="range"
+            min={0}
+            max={2}
+            step={0.05}
+            value={temperature}
+            onInput={(e) => session.set({ temperature: e.currentTarget.valueAsNumber })}
+          />
+        </label>
+        <fieldset class="segments">
+          <legend>Frames a second</legend>
+          {PACES.map((pace) => (
+            <label key={pace}>
+              <input type="radio" name="pace" checked={Math.round(fps) === pace} onChange={() => session.set({ fps: pace })} />
+              <span>{pace}</span>
+            </label>
+          ))}
+        </fieldset>
+      </section>
+
+      <Checkpoints session={session} />
+    </aside>
+  );
+}
+
+function SeedField({ session, focusPicture }: { session: Session; focusPicture: () => void }) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const wrong = draft !== null && !/^\d{1,10}$/.test(draft.trim());
+  const submit = (e: Event): void => {
+    e.preventDefault();
+    if (wrong) return;
+    // An untouched field means any new world; a typed seed means that one.
+    const seed = draft === null ? Math.floor(Math.random() * 1_000_000) : Number(draft);
+    session.reset(Math.min(seed, MAX_SEED));
+    setDraft(null);
+    focusPicture();
+  };
+  return (
+    <form class="row seed" onSubmit={submit}>
+      <label>
+        <span>Seed</span>
+        <input
+          type="text"
+          inputMode="numeric"
+          value={draft ?? String(session.seed.value ?? "")}
+          aria-invalid={wrong}
+          onInput={(e) => setDraft(e.currentTarget.value)}
+          onKeyDown={(e) => e.code === "Escape" && (setDraft(null), focusPicture())}
+          onBlur={() => draft?.trim() === "" && setDraft(null)}
+        />
+      </label>
+      <button type="submit" class="primary" disabled={wrong}>
+        {draft === null ? "New world" : "Go there"}
+      </button>
+    </form>
+  );
+}
+
+function Switch({ label, hotkey, on, set }: { label: string; hotkey: string; on: boolean; set: (on: boolean) => void }) {
+  return (
+    <label class="switch">
+      <span>
+        {label} <kbd>{hotkey}</kbd>
+      </span>
+      <input type="checkbox" role="switch" checked={on} onChange={(e) => set(e.currentTarget.checked)} />
+    </label>
+  );
+}
+
+function Checkpoints({ session }: { session: Session }) {
+  const { value, error } = usePoll(listCheckpoints, 4000);
+  const known = useRef<Set<string> | null>(null); // what was there when the page opened
+  const models = (value ?? []).filter((c) => c.kind === "world-model");
+  if (value && !known.current) known.current = new Set(models.map((c) => c.id));
+  const chosen = session.choosing.value ?? session.hello.value?.checkpoint ?? session.checkpoint;
+  return (
+    <section class="models">
+      <h2>Model</h2>
+      {error && <p class="quiet">{error.message}</p>}
+      {value && !models.length && <p class="quiet">No world model yet.</p>}
+      <div role="radiogroup" aria-label="World model">
+        {models.map((c) => (
+          <Choice
+            key={c.id}
+            checkpoint={c}
+            fresh={!known.current?.has(c.id)}
+            chosen={c.id === chosen}
+            pending={c.id === session.choosing.value}
+            choose={() => session.set({ checkpoint: c.id })}
+          />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+interface ChoiceProps {
+  checkpoint: Checkpoint;
+  fresh: boolean;
+  chosen: boolean;
+  pending: boolean;
+  choose: () => void;
+}
+
+function Choice({ checkpoint: c, fresh, chosen, pending, choose }: ChoiceProps) {
+  const scores = retrieval(c.evaluation);
+  const first = scores?.at[0];
+  return (
+    <label class="choice">
+      <input type="radio" name="checkpoint" checked={chosen} onChange={choose} />
+      <span class="name">
+        <span>{c.name}</span>
+        {fresh && <mark>new</mark>}
+      </span>
+      <span class="quiet">{pending ? "loading…" : c.id === "shipped" ? "comes with Terrarium" : ago(c.created_at)}</span>
+      {scores && first && (
+        <Meter value={first.mean} chance={scores.chance} label={`Right action told from ${first.k} frame${first.k > 1 ? "s" : ""}`} />
+      )}
+    </label>
+  );
+}

@@ -1,0 +1,221 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { go, query } from "../router";
+import { Keys } from "./Keys";
+import { listen } from "./keyboard";
+import { Overlay, Strata } from "./Overlay";
+import { Panel } from "./Panel";
+import { Session } from "./session";
+
+const GAP_PX = 20;
+const TOUCH = matchMedia("(pointer: coarse)").matches;
+
+export function Play() {
+  const [session] = useState(() => new Session(query.value.get("checkpoint") ?? "shipped"));
+  const [numbers, setNumbers] = useState(true);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const both = session.settings.value.simulator ?? false;
+
+  useEffect(() => {
+    document.title = "Terrarium";
+    expose(session);
+    void session.open();
+    const silence = listen(session, canvas.current!, {
+      KeyR: () => session.reset(),
+      KeyP: () => session.set({ paused: !session.settings.value.paused }),
+      KeyT: () => session.set({ simulator: !session.settings.value.simulator }),
+      KeyO: () => setNumbers((on) => !on),
+    });
+    return () => {
+      silence();
+      session.end();
+      delete window.__terrarium;
+    };
+  }, []);
+
+  // The address names the checkpoint in play: a link can be shared, and the browser's back works.
+  const asked = query.value.get("checkpoint") ?? "shipped";
+  const playing = session.hello.value?.checkpoint;
+  useEffect(() => {
+    if (session.checkpoint !== asked) session.set({ checkpoint: asked });
+  }, [asked]);
+  useEffect(() => {
+    if (playing && playing !== asked) go(playing === "shipped" ? "/" : `/?checkpoint=${playing}`, true);
+  }, [playing]);
+
+  return (
+    <main class="play">
+      <h1 class="unseen">Play</h1>
+      <div class="stage">
+        <Pictures session={session} canvas={canvas} both={both} numbers={numbers} />
+        <Keys session={session} />
+      </div>
+      <Panel session={session} numbers={numbers} setNumbers={setNumbers} focusPicture={() => canvas.current?.focus()} />
+    </main>
+  );
+}
+
+interface PicturesProps {
+  session: Session;
+  canvas: { current: HTMLCanvasElement | null };
+  both: boolean;
+  numbers: boolean;
+}
+
+function Pictures({ session, canvas, both, numbers }: PicturesProps) {
+  const room = useRef<HTMLDivElement>(null);
+  const hello = session.hello.value;
+  const size = useFit(room, hello?.width ?? 64, hello?.height ?? 64, both ? 2 : 1);
+  const locked = usePointerLock(canvas);
+  const fps = session.settings.value.fps ?? 30;
+  const ready = session.drawing.value;
+  return (
+    <div class="pictures" ref={room}>
+      <figure class="vessel">
+        <canvas class="light" width={6} height={4} aria-hidden="true" ref={(el) => void (session.screen.light = el)} />
+        <div class="glass">
+          <canvas
+            id="model"
+            tabIndex={0}
+            role="img"
+            aria-label="The world as the neural network draws it. W, A, S, D walk; arrow keys turn."
+            style={size}
+            ref={(el) => void (session.screen.model = canvas.current = el)}
+          />
+          {numbers && <Overlay session={session} />}
+          <Notice session={session} />
+          {ready && session.settings.value.paused && <p class="paused">Paused</p>}
+        </div>
+        <Strata hud={session.hud.value} fps={fps} />
+        <figcaption>
+          <b>neural network</b>
+          <span>{locked ? "Esc lets the mouse go" : TOUCH ? "drag the picture to look" : "click to look with the mouse"}</span>
+        </figcaption>
+      </figure>
+      {both && (
+        <figure class="vessel">
+          <div class="glass" data-empty={!session.simulatorDrawn.value}>
+            <canvas
+              id="simulator"
+              role="img"
+              aria-label="The same actions in the simulator"
+              style={size}
+              ref={(el) => void (session.screen.simulator = el)}
+            />
+          </div>
+          <div class="strata" aria-hidden="true" />
+          <figcaption>
+            <b>simulator</b>
+            <span>the same actions, exact</span>
+          </figcaption>
+        </figure>
+      )}
+    </div>
+  );
+}
+
+/** What stands between the person and the world, and what to do about it. */
+function Notice({ session }: { session: Session }) {
+  const status = session.status.value;
+  const trouble = session.trouble.value;
+  if (status === "live" && !trouble) return session.drawing.value ? null : <p class="notice">Growing a world…</p>;
+  if (status === "connecting" && !trouble) return <p class="notice">Opening the terrarium…</p>;
+  return (
+    <div class="notice" role="alert" data-code={trouble?.code}>
+      <p>{trouble?.message ?? "The connection was lost."}</p>
+      {status === "waiting" && <p class="quiet">Trying again…</p>}
+      {status === "ended" && (
+        <p class="row">
+          <button type="button" class="primary" onClick={() => void session.open()}>
+            Play again
+          </button>
+          {session.checkpoint !== "shipped" && (
+            <button type="button" onClick={() => session.set({ checkpoint: "shipped" })}>
+              Play the shipped world
+            </button>
+          )}
+        </p>
+      )}
+      {status === "live" && (
+        <button type="button" onClick={() => (session.trouble.value = null)}>
+          Dismiss
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** The largest size at which `n` pictures fit side by side and every pixel of theirs covers whole device pixels. */
+function useFit(room: { current: HTMLElement | null }, width: number, height: number, n: number) {
+  const [size, setSize] = useState({ width: "0px", height: "0px" });
+  useLayoutEffect(() => {
+    const el = room.current!;
+    const fit = (): void => {
+      const dpr = devicePixelRatio || 1;
+      const wide = (el.clientWidth - GAP_PX * (n - 1)) / n;
+      const scale = Math.max(1, Math.floor((dpr * Math.min(wide / width, reserve(el) / height))));
+      setSize({ width: `${(scale * width) / dpr}px`, height: `${(scale * height) / dpr}px` });
+    };
+    const observer = new ResizeObserver(fit);
+    observer.observe(el);
+    return () => observer.disconnect();
+  }, [width, height, n]);
+  return size;
+}
+
+const reserve = (el: HTMLElement): number => {
+  const caption_px = 46; // strata and caption under a picture
+  return el.clientHeight - caption_px > 200 ? el.clientHeight - caption_px : Infinity;
+};
+
+function usePointerLock(canvas: { current: HTMLCanvasElement | null }): boolean {
+  const [locked, setLocked] = useState(false);
+  useEffect(() => {
+    const look = (): void => setLocked(document.pointerLockElement === canvas.current);
+    document.addEventListener("pointerlockchange", look);
+    return () => document.removeEventListener("pointerlockchange", look);
+  }, []);
+  return locked;
+}
+
+export interface Probe {
+  readonly status: string;
+  readonly checkpoint: string;
+  readonly seed: number | null;
+  readonly frames: number;
+  readonly simFrames: number;
+  readonly lastSeq: number;
+  readonly lastActionSeq: number;
+  readonly fps: number;
+  readonly latency: { p50_ms: number | null; p99_ms: number | null; samples: number };
+  readonly held: string[];
+}
+
+declare global {
+  interface Window {
+    __terrarium?: Probe;
+  }
+}
+
+/** A read-only view of the session for tests and the console. */
+function expose(session: Session): void {
+  Object.defineProperty(window, "__terrarium", {
+    configurable: true,
+    get: (): Probe =>
+      Object.freeze({
+        status: session.status.value,
+        checkpoint: session.checkpoint,
+        seed: session.seed.value,
+        frames: session.frames,
+        simFrames: session.simFrames,
+        lastSeq: session.newest?.seq ?? 0,
+        lastActionSeq: session.newest?.action_seq ?? 0,
+        fps: session.rate.perSecond(performance.now()),
+        latency: {
+          p50_ms: session.latency.percentile(0.5),
+          p99_ms: session.latency.percentile(0.99),
+          samples: session.latency.count,
+        },
+        held: [...session.held.value],
+      }),
+  });
+}

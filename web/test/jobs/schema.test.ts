@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import type { JobKind } from "../../src/api";
+import { fieldsOf, startValues, toConfig } from "../../src/jobs/schema";
+
+const KIND: JobKind = {
+  schema: {
+    type: "object",
+    required: ["data"],
+    properties: {
+      kind: { const: "tokenizer.train", default: "tokenizer.train", type: "string" },
+      data: { type: "string" },
+      quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
+      levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
+      steps: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+      lr: { type: "number", default: 0.001 },
+      flow: { type: "boolean", default: true },
+    },
+  },
+  presets: { debug: { kind: "tokenizer.train", data: "-", steps: 20, flow: false } },
+  inputs: { data: "dataset" },
+};
+
+describe("a form out of a schema", () => {
+  const fields = fieldsOf(KIND);
+
+  it("has a field a property, each of its type, without the kind", () => {
+    expect(fields.map((f) => [f.name, f.type])).toEqual([
+      ["data", "input"],
+      ["quantiser", "choice"],
+      ["levels", "list"],
+      ["steps", "integer"],
+      ["lr", "number"],
+      ["flow", "boolean"],
+    ]);
+    expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, initial: "50" });
+  });
+
+  it("starts from the preset over the defaults and keeps the chosen inputs", () => {
+    const values = startValues(fields, KIND.presets["debug"], { data: "d1", steps: "99" });
+    expect(values).toEqual({ data: "d1", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
+  });
+
+  it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
+    const config = toConfig("tokenizer.train", fields, { data: "d1", levels: "4, 4", steps: "7", lr: "", flow: true });
+    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", levels: [4, 4], steps: 7, flow: true });
+  });
+});
