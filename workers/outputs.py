@@ -17,6 +17,7 @@ from store import artifacts, jobs
 from store.db import session_scope
 from store.settings import settings
 from store.tables import Checkpoint, Dataset, Job, TrainingState
+from workers.recorder import clean
 from worlds.configs import INPUTS
 
 SHIPPED = "shipped"
@@ -89,7 +90,7 @@ def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any])
 
 def _manifest(output: Path, job: Job) -> dict[str, Any]:
     """The output's own manifest, and the ids that it was made from."""
-    manifest = json.loads((output / "manifest.json").read_text())
+    manifest = clean(json.loads((output / "manifest.json").read_text()))
     inputs = {field: job.config[field] for field in INPUTS.keys() & job.config.keys()}
     return manifest | {"inputs": inputs}
 

@@ -30,7 +30,7 @@ class Recorder:
 
     def add(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self.pending.append(_clean(self._stored(message) if message["type"] == "preview" else message))
+            self.pending.append(self._stored(message) if message["type"] == "preview" else message)
 
     def flush(self) -> None:
         """What is pending, in its order, in one transaction; it stays pending if the database does not answer."""
@@ -131,14 +131,14 @@ def _thin(messages: Sequence[Message]) -> list[Message]:
     return [m for i, m in enumerate(messages) if m["type"] != "progress" or i == last]
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """What JSONB takes: no NaN or infinity (None instead), no NUL in texts."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, dict):
-        return {_clean(k): _clean(v) for k, v in value.items()}
+        return {clean(k): clean(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_clean(v) for v in value]
+        return [clean(v) for v in value]
     return value

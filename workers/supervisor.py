@@ -29,7 +29,7 @@ from store.tables import Job
 from workers import outputs
 from workers.log_tail import LogTail
 from workers.process import RunnerProcess
-from workers.recorder import Message, Recorder
+from workers.recorder import Message, Recorder, clean
 
 log = logging.getLogger("terrarium.worker")
 CANCEL_GRACE_S = 10.0
@@ -118,6 +118,7 @@ class Supervisor:
             messages.append(process.lines.get(timeout=LISTEN_S))
             while True:
                 messages.append(process.lines.get_nowait())
+        messages = [clean(m) for m in messages]
         ends = [m for m in messages if m["type"] in ENDS]
         self.end = ends[-1] if ends else self.end
         self.recorder.add([m for m in messages if m["type"] not in ENDS])

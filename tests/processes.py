@@ -1,0 +1,116 @@
+"""The real processes of the job path, started and ended by their own pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], timeout_s: float = 20.0, every_s: float = 0.02) -> T:
+    """The first true answer of `look`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not so within {timeout_s} s: {look}"
+        time.sleep(every_s)
+
+
+class Services:
+    """Processes with one environment, each with a log in `logs`."""
+
+    def __init__(self, logs: Path, **env: str) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs, self.env = logs, {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, *argv: str, **env: str) -> subprocess.Popen[bytes]:
+        with (self.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *argv],
+                cwd=ROOT,
+                env=self.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.running.append(process)
+        return process
+
+    def dispatcher(self) -> subprocess.Popen[bytes]:
+        return self.start("dispatcher", "workers.dispatcher")
+
+    def worker(self, app: str = "workers.celery_app", **env: str) -> subprocess.Popen[bytes]:
+        """Returns once it takes messages."""
+        seen = self.log("worker").count("ready.")
+        queues = "cpu,gpu.train,gpu.generate"
+        options = ["--without-gossip", "--without-mingle", "-l", "INFO"]
+        argv = ["celery", "-A", app, "worker", "-P", "threads", "-c", "1", "-Q", queues, *options]
+        process = self.start("worker", *argv, **env)
+        until(lambda: self.log("worker").count("ready.") > seen)
+        return process
+
+    def gateway(self) -> str:
+        """Returns its address once it is ready."""
+        port = free_port()
+        self.start("gateway", "uvicorn", "api.app:app", "--port", str(port), "--timeout-graceful-shutdown", "3")
+        url = f"http://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            try:
+                return httpx.get(f"{url}/health/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(ready)
+        return url
+
+    def stop(self, process: subprocess.Popen[bytes], signum: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+        process.send_signal(signum)
+        code = process.wait(timeout_s)
+        self.running.remove(process)
+        return code
+
+    def log(self, name: str) -> str:
+        path = self.logs / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def close(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def services(logs: Path, **env: Any) -> Iterator[Services]:
+    started = Services(logs, **env)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
