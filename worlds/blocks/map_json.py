@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from worlds.blocks.palette import AIR, ID, NAMES
 
 MAX_SIDE = 1024  # blocks along one axis
+MAX_BLOCKS = 2**26  # places in a map, air included
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,8 @@ def _shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
     for axis, side in zip("xyz", sides, strict=True):
         if not _is_int(side) or not 1 <= side <= MAX_SIDE:
             raise ValueError(f"worldConfig.dimensions.{axis} is {side!r}: expected an integer in 1..{MAX_SIDE}")
+    if prod(sides) > MAX_BLOCKS:
+        raise ValueError(f"worldConfig.dimensions are {sides}: expected at most {MAX_BLOCKS} places in all")
     return sides[0], sides[1], sides[2]
 
 
@@ -110,8 +114,10 @@ def from_json(data: Any) -> BlockMap:
         _place(blocks, index, entry)
     given = {"sequence": "sequence", "lastUpdated": "last_updated", "captureId": "capture_id"}
     known = {ours: data[theirs] for theirs, ours in given.items() if theirs in data}
-    custom = tuple(data.get("customBlocks", ()))
-    return BlockMap(blocks, scale, config.get("seed", 0), custom_blocks=custom, **known)
+    custom = data.get("customBlocks", [])
+    if not isinstance(custom, list):
+        raise ValueError(f"'customBlocks' of the map: expected a list, got {type(custom).__name__}")
+    return BlockMap(blocks, scale, config.get("seed", 0), custom_blocks=tuple(custom), **known)
 
 
 def read_map(path: str | Path) -> BlockMap:

@@ -35,11 +35,9 @@ def interest(cells, nx, ny, nz, natural, x, y, z, yaw_deg):
 
 
 def stand_height(blocks: np.ndarray, x: int, z: int) -> int | None:
-    """Height of the feet on the highest block of a column, None if there is none or no room above it."""
+    """Height of the feet on the highest block of a column, None if the column is empty."""
     solid = np.flatnonzero(blocks[x, :, z])
-    if solid.size == 0 or solid[-1] + 1 >= blocks.shape[1]:
-        return None
-    return int(solid[-1]) + 1
+    return int(solid[-1]) + 1 if solid.size else None
 
 
 def choose(volume: raycast.Volume, seed: int) -> np.ndarray:

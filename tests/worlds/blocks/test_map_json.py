@@ -105,6 +105,17 @@ def test_bad_dimensions(side):
         from_json(a_map(side=side))
 
 
+def test_too_many_places():
+    with pytest.raises(ValueError, match=r"dimensions are \[1024, 1024, 1024\].*at most"):
+        from_json(a_map(side=1024))
+
+
+@pytest.mark.parametrize("custom", [None, "mine", {}])
+def test_bad_custom_blocks(custom):
+    with pytest.raises(ValueError, match=r"customBlocks.*expected a list"):
+        from_json(a_map() | {"customBlocks": custom})
+
+
 @pytest.mark.parametrize("scale", [0, -1, "2", None, True])
 def test_bad_scale(scale):
     with pytest.raises(ValueError, match=r"worldScale.*positive"):
