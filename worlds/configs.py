@@ -76,6 +76,7 @@ class WorldModelConfig:
     batch: Annotated[int, Ge(1), Le(4096)] = 12
     lr: Annotated[float, Ge(0), Le(1)] = 2e-3
     ema: Fraction = 0.995
+    compile: bool = False  # torch.compile on the recurring parts; pays from about 500 steps on, needs a C++ compiler
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
     log_every: Annotated[int, Ge(1)] = 10

@@ -83,10 +83,11 @@ def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
         ex, ey, ez = tx - gap_x, ty - gap_y, tz - gap_z
         axis = 0 if ex >= ey and ex >= ez else (1 if ey >= ez else 2)
     stride_y, stride_x = nz + 2, (ny + 2) * (nz + 2)
-    at = (ix + 1) * stride_x + (iy + 1) * stride_y + iz + 1
-    step_x = stride_x if dx > 0 else -stride_x
-    step_y = stride_y if dy > 0 else -stride_y
-    step_z = 1 if dz > 0 else -1
+    # unsigned, for numba would test a signed index for a wrap at every step
+    at = np.uint64((ix + 1) * stride_x + (iy + 1) * stride_y + iz + 1)
+    step_x = np.uint64(stride_x if dx > 0 else -stride_x)
+    step_y = np.uint64(stride_y if dy > 0 else -stride_y)
+    step_z = np.uint64(1 if dz > 0 else -1)
     block = cells[at]
     while block == 0:
         if tx < ty:

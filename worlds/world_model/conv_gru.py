@@ -65,37 +65,46 @@ class ChannelNorm(nn.Module):
         return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
+class InputPart(nn.Module):
+    """x [N, Cx, H, W], action [N, E] -> Gx [N, 3C, H, W]; N may be batch times time."""
+
+    def __init__(self, x_channels: int, channels: int, embed: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(x_channels, 3 * channels, 3, padding=1)
+        self.norm = ChannelNorm(3 * channels)
+        self.scale = zero_linear(embed, 3 * channels)
+        self.shift = ActionMap(embed, 3 * channels)
+        with torch.no_grad():
+            self.norm.bias[channels : 2 * channels] = 1.0  # z starts near .7: remember
+
+    def forward(self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+        scale = 1 + self.scale(action)[:, :, None, None]
+        return torch.addcmul(self.shift(action, basis), self.norm(self.conv(x)), scale)
+
+
 class ConvGRULayer(nn.Module):
-    """x [B, Cx, H, W], h [B, C, H, W]. `prepare` is the hoisted part, `step` the recurrence."""
+    """`input` is the hoisted part, `forward` one step of the recurrence."""
 
     def __init__(self, x_channels: int, channels: int, embed: int, *, flow: bool) -> None:
         super().__init__()
-        self.channels = channels
-        self.conv_x = nn.Conv2d(x_channels, 3 * channels, 3, padding=1)
-        self.norm_x = ChannelNorm(3 * channels)
-        self.conv_h = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
-        self.norm_h = ChannelNorm(3 * channels)
-        self.scale = zero_linear(embed, 3 * channels)
-        self.shift = ActionMap(embed, 3 * channels)
+        self.input = InputPart(x_channels, channels, embed)
+        self.conv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
+        self.norm = ChannelNorm(3 * channels)
         self.flow = Flow(channels, embed) if flow else None
-        with torch.no_grad():
-            self.norm_x.bias[channels : 2 * channels] = 1.0  # z starts near .7: remember
 
-    def prepare(self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """x [N, Cx, H, W], action [N, E] -> Gx [N, 3C, H, W]; N may be batch times time."""
-        scale = 1 + self.scale(action)[:, :, None, None]
-        return torch.addcmul(self.shift(action, basis), self.norm_x(self.conv_x(x)), scale)
+    def forward(
+        self, gx: torch.Tensor, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """gx [B, 3C, H, W], h [B, C, H, W], action [B, E] ->
 
-    def step(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        """-> h' [B, C, H, W], aligned with the same frame as x."""
-        return conv_gru_gates(gx, self.norm_h(self.conv_h(h)), h)
-
-    def move(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> the state aligned with the next frame, and the flow that moved it [B, 2G, H, W] in cells."""
+        h' [B, C, H, W] aligned with the frame of gx, the same aligned with the next frame, and the flow between the
+        two [B, 2G, H, W] in cells.
+        """
+        h = conv_gru_gates(gx, self.norm(self.conv(h)), h)
         if self.flow is None:
-            return h, h.new_zeros(h.shape[0], 2, *h.shape[2:])
+            return h, h, h.new_zeros(h.shape[0], 2, *h.shape[2:])
         field = self.flow(h, action, basis)
-        return warp(h, field), field
+        return h, warp(h, field), field
 
 
 class Flow(nn.Module):

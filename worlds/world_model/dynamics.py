@@ -51,10 +51,7 @@ class Dynamics(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
         widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
         self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
-        self.head_in = nn.Conv2d(c * config.layers, c, 3, padding=1)
-        self.head_scale = zero_linear(EMBED, c)
-        self.head_shift = ActionMap(EMBED, c)
-        self.head_out = nn.Conv2d(c, sum(factors) + len(factors), 1)  # logits, and how far to trust the copy
+        self.head = Head(c * config.layers, c, factors)
 
     def initial(self, batch: int) -> Hidden:
         shape = (batch, *self.grid, self.config.channels)
@@ -85,18 +82,17 @@ class Dynamics(nn.Module):
         x = self._embed(digits, noise, t)
         moved, layers, field = [], [], None
         for layer, h in zip(self.layers, hidden.layers, strict=True):
-            gx = layer.prepare(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
+            gx = layer.input(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
             still, after, fields = [], [], []
-            for i, act_i in enumerate(act.unbind(1)):
-                h = layer.step(gx[i], h)
-                still.append(h)
-                h, field = layer.move(h, act_i, self.basis)
+            for gx_i, act_i in zip(gx, act.unbind(1), strict=True):
+                now, h, field = layer(gx_i, h, act_i, self.basis)
+                still.append(now)
                 after.append(h)
                 fields.append(field)
             x, field = fold_time(still), fold_time(fields)
             moved.append(fold_time(after))
             layers.append(h)
-        return self._head(moved, flat_act, digits, field).unflatten(0, (b, t)), Hidden(layers)
+        return self.head(torch.cat(moved, dim=1), flat_act, digits, field, self.basis).unflatten(0, (b, t)), Hidden(layers)
 
     def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
         x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
@@ -105,21 +101,12 @@ class Dynamics(nn.Module):
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
         return torch.cat([x, place], dim=-1).permute(0, 3, 1, 2)
 
-    def _head(
-        self, moved: list[torch.Tensor], act: torch.Tensor, digits: torch.Tensor, field: torch.Tensor
-    ) -> torch.Tensor:
-        x = self.head_in(torch.cat(moved, dim=1))
-        scale = 1 + self.head_scale(act)[:, :, None, None]
-        out = self.head_out(F.silu(torch.addcmul(self.head_shift(act, self.basis), x, scale)))
-        logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
-        return logits + self._copy(digits, field, F.softplus(trust))
-
-    def _copy(self, digits: torch.Tensor, field: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
-        """Log-odds for the previous codes, moved by the last layer's first flow: [N, K, h, w]."""
-        onehot = torch.cat([F.one_hot(digits[..., f], n) for f, n in enumerate(self.factors)], dim=-1)
-        share = warp(onehot.movedim(-1, 1).to(field.dtype), field[:, :2])
-        weight = torch.cat([trust[:, f : f + 1].expand(-1, n, -1, -1) for f, n in enumerate(self.factors)], dim=1)
-        return weight * torch.log(share + 0.02)
+    def compile_parts(self) -> None:
+        """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
+        for layer in self.layers:
+            layer.input.compile()
+            layer.compile()
+        self.head.compile()
 
     def log_probs(self, logits: torch.Tensor) -> list[torch.Tensor]:
         """logits [..., K, h, w] -> log-probabilities a factor, each [..., n, h, w]."""
@@ -135,6 +122,34 @@ class Dynamics(nn.Module):
             gumbel = -torch.empty_like(part).exponential_().log()
             digits.append((part + heat * gumbel).argmax(dim=1))
         return join_factors(torch.stack(digits, dim=-1), self.factors)
+
+
+class Head(nn.Module):
+    """Moved states of all layers -> logits of the next codes, with a path that copies the codes along the flow."""
+
+    def __init__(self, inputs: int, channels: int, factors: list[int]) -> None:
+        super().__init__()
+        self.factors = factors
+        self.conv = nn.Conv2d(inputs, channels, 3, padding=1)
+        self.scale = zero_linear(EMBED, channels)
+        self.shift = ActionMap(EMBED, channels)
+        self.out = nn.Conv2d(channels, sum(factors) + len(factors), 1)  # logits, and how far to trust the copy
+
+    def forward(
+        self, moved: torch.Tensor, act: torch.Tensor, digits: torch.Tensor, field: torch.Tensor, basis: torch.Tensor
+    ) -> torch.Tensor:
+        """moved [N, LC, h, w], act [N, E], digits int64 [N, h, w, F], field [N, 2G, h, w] -> logits [N, K, h, w]."""
+        scale = 1 + self.scale(act)[:, :, None, None]
+        out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(moved), scale)))
+        logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
+        return logits + self._copy(digits, field, F.softplus(trust))
+
+    def _copy(self, digits: torch.Tensor, field: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+        """Log-odds for the previous codes, moved by the last layer's first flow: [N, K, h, w]."""
+        onehot = torch.cat([F.one_hot(digits[..., f], n) for f, n in enumerate(self.factors)], dim=-1)
+        share = warp(onehot.movedim(-1, 1).to(field.dtype), field[:, :2])
+        weight = torch.cat([trust[:, f : f + 1].expand(-1, n, -1, -1) for f, n in enumerate(self.factors)], dim=1)
+        return weight * torch.log(share + 0.02)
 
 
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:

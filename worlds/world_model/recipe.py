@@ -36,6 +36,8 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
     model = Dynamics(config, tokenizer.factors, (height // DOWN, width // DOWN)).to(memory_format=torch.channels_last)
+    if config.compile:
+        model.compile_parts()
     losses = Losses(model, config)
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 

@@ -58,9 +58,9 @@ def test_flow_is_bounded_and_starts_at_zero():
     layer = ConvGRULayer(8, 8, 16, flow=True)
     basis = place_basis(5, 5)
     h, action = torch.randn(2, 8, 5, 5), torch.randn(2, 16)
-    assert layer.move(h, action, basis)[1].abs().max() == 0
+    assert layer.flow(h, action, basis).abs().max() == 0
     layer.flow.out.weight.data.normal_(std=100)
-    assert 1 < layer.move(h, action, basis)[1].abs().max() <= MAX_FLOW
+    assert 1 < layer.flow(h, action, basis).abs().max() <= MAX_FLOW
 
 
 def test_live_steps_equal_the_batched_forward(model):
