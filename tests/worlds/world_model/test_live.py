@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+
+from worlds.world_model import actions as act
+from worlds.world_model.live import LiveModel
+
+
+@pytest.fixture(scope="module")
+def model(debug_model):
+    return LiveModel.load(debug_model)
+
+
+def started(model, *seeds):
+    states = []
+    for seed in seeds:
+        world = model.simulator()
+        states.append(model.start(*model.context(world, seed)))
+    return states
+
+
+def test_context_ends_where_the_simulator_stands(model):
+    world = model.simulator()
+    frames, actions = model.context(world, 5)
+    assert len(frames) == len(actions) + 1
+    assert np.array_equal(frames[-1], world.render())
+
+
+def test_frames_have_the_datasets_size(model):
+    frames = model.step(started(model, 1, 2), np.stack([act.action("w"), act.action()]), np.zeros(2))
+    assert frames.shape == (2, 32, 32, 3) and frames.dtype == np.uint8
+
+
+def test_a_batch_of_players_plays_like_each_alone(model):
+    together, alone = started(model, 1, 2), started(model, 1, 2)
+    for _ in range(4):
+        both = model.step(together, np.stack([act.action("w"), act.action(yaw=1)]), np.zeros(2))
+        one = model.step(alone[:1], act.action("w")[None], np.zeros(1))
+        two = model.step(alone[1:], act.action(yaw=1)[None], np.zeros(1))
+        assert np.array_equal(both[0], one[0]) and np.array_equal(both[1], two[0])
+
+
+def test_live_play_is_the_evaluations_rollout(model):
+    """The live path and the batched rollout make the same codes from the same state."""
+    from worlds.world_model.rollout import burn_in, rollout
+
+    world = model.simulator()
+    frames, context = model.context(world, 3)
+    codes = model.tokenizer.encode(frames).unsqueeze(0)
+    hidden = burn_in(model.dynamics, codes, torch.from_numpy(context).unsqueeze(0))
+    held = torch.from_numpy(act.action("w")).expand(1, 5, -1)
+    batched = rollout(model.dynamics, codes[:, -1], hidden, held)
+    state = model.start(frames, context)
+    for t in range(5):
+        model.step([state], act.action("w")[None], np.zeros(1))
+        assert torch.equal(state.codes, batched[:, t])
+
+
+def test_each_player_has_its_own_temperature(model):
+    cold, hot = started(model, 1, 1)
+    for _ in range(3):
+        model.step([cold, hot], np.stack([act.action()] * 2), np.array([0.0, 5.0]))
+    assert not torch.equal(cold.codes, hot.codes)
