@@ -9,11 +9,9 @@ Once the ticket is used, nothing here touches the database until the session has
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
 import secrets
 from typing import Annotated
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, WebSocket
@@ -21,14 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, text, update
 from starlette.concurrency import run_in_threadpool
 
+from api.guard import allowed_origin
 from api.relay import relay
 from store.db import session_scope
 from store.errors import InvalidInput, NotFound
 from store.play_protocol import CLOSE_TICKET, MAX_SEED
-from store.settings import settings
 from store.tables import Checkpoint, PlaySession
 
-log = logging.getLogger("terrarium.gateway")
 router = APIRouter(tags=["play"])
 TICKET_S = 30
 
@@ -57,9 +54,7 @@ def create_session(body: PlayRequest) -> PlayTicket:
         if checkpoint.kind != "world-model":
             raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.kind}, expected a world-model")
         session.add(
-            PlaySession(
-                id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None
-            )
+            PlaySession(id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None)
         )
     return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}?ticket={ticket}")
 
@@ -80,13 +75,6 @@ async def play(ws: WebSocket, id: UUID, ticket: str = "") -> None:
         await run_in_threadpool(end_session, id)
 
 
-def allowed_origin(origin: str | None, host: str) -> bool:
-    """Our own host, or one that the settings name. Browsers always send an Origin; other clients need not."""
-    if origin is None or origin in settings().allowed_origins:
-        return True
-    return urlsplit(origin).netloc == host and urlsplit(origin).scheme in ("http", "https")
-
-
 def use_ticket(id: UUID, ticket: str) -> tuple[str, int] | None:
     """(checkpoint, seed) of the session, once: one conditional UPDATE by the database's clock."""
     fresh = PlaySession.created_at > func.clock_timestamp() - text(f"interval '{TICKET_S} seconds'")
@@ -103,9 +91,7 @@ def use_ticket(id: UUID, ticket: str) -> tuple[str, int] | None:
 
 def end_session(id: UUID) -> None:
     with session_scope() as session:
-        session.execute(
-            update(PlaySession).where(PlaySession.id == id).values(ended_at=func.clock_timestamp())
-        )
+        session.execute(update(PlaySession).where(PlaySession.id == id).values(ended_at=func.clock_timestamp()))
 
 
 def _sha256(ticket: str) -> str:

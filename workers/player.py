@@ -347,7 +347,12 @@ async def _first(work: Any, stop: asyncio.Event) -> None:
 
 
 def set_threads() -> None:
-    """Torch's threads: a tick is short, so more than a few cores only wait for each other."""
+    """Torch's threads: a tick is short, so more than a few would only wait for each other.
+
+    They sleep while they wait. Spinning (the default) holds a core that somebody else could use, and where cores
+    are shared with a training a tick of 7 ms takes 300 now and then.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
     import torch
 
     torch.set_num_threads(settings().torch_threads or min(4, len(os.sched_getaffinity(0))))

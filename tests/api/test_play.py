@@ -14,17 +14,15 @@ import httpx
 import pytest
 import uvicorn
 from fake_model import FakeModel
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from play_client import PlayClient, until
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from websockets.asyncio.server import ServerConnection, serve, unix_serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import play as play_module
+from api import errors, play
 from api.relay import Rate
-from store.errors import TerrariumError, problem
 from store.play_protocol import Frame, pack_frame
 from store.settings import settings
 from store.tables import Checkpoint, PlaySession
@@ -92,17 +90,13 @@ def house(
 
 def _app() -> FastAPI:
     app = FastAPI()
-    app.include_router(play_module.router)
-
-    @app.exception_handler(TerrariumError)
-    def answer(request: Request, e: TerrariumError) -> JSONResponse:
-        return JSONResponse(problem(e), e.status, media_type="application/problem+json")
-
+    errors.install(app)
+    app.include_router(play.router)
     return app
 
 
 def test_sessions_are_checked(house: Any, db: Session) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house(None) as h:
             made = await h.ticket(checkpoint="shipped", seed=7)
             assert made["url"] == f"/v1/play/{made['id']}?ticket={made['ticket']}"
@@ -118,11 +112,11 @@ def test_sessions_are_checked(house: Any, db: Session) -> None:
             for body in ({"seed": -1}, {"seed": 2**31}, {"speed": 1}, {"checkpoint": ""}):
                 assert (await h.http.post("/v1/play/sessions", json=body)).status_code == 422
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_play_and_the_end_of_a_session(house: Any, db: Session) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             ticket = await h.ticket(seed=40)
             client = await h.connect(ticket)
@@ -139,7 +133,7 @@ def test_play_and_the_end_of_a_session(house: Any, db: Session) -> None:
             await client.close()
             await until(lambda: db.scalar(_ended(ticket["id"])) is not None)
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def _ended(id: str) -> Any:
@@ -147,7 +141,7 @@ def _ended(id: str) -> Any:
 
 
 def test_ticket_opens_once(house: Any, db: Session) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             ticket = await h.ticket()
             first = await h.connect(ticket)
@@ -164,11 +158,11 @@ def test_ticket_opens_once(house: Any, db: Session) -> None:
                 await h.connect({"url": "/v1/play/nonsense?ticket=x"})
             await first.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_expired_ticket(house: Any, db: Session) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             ticket = await h.ticket()
             db.execute(text("UPDATE play_sessions SET created_at = created_at - interval '31 seconds'"))
@@ -176,11 +170,11 @@ def test_expired_ticket(house: Any, db: Session) -> None:
             code, reason = await (await h.connect(ticket)).closing()
             assert code == 4401 and "30 s" in reason
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_origin(house: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             own = f"http://127.0.0.1:{h.port}"
             for origin in ("https://evil.example", "null", "http://127.0.0.1:1", f"ftp://127.0.0.1:{h.port}"):
@@ -191,11 +185,11 @@ def test_origin(house: Any) -> None:
                 await client.text("hello")
                 await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_client_that_never_acknowledges_gets_a_frame_a_second(house: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             silent, live = await h.join(acks=False), await h.join()
             await until(lambda: silent.frames and live.frames)
@@ -214,11 +208,11 @@ def test_client_that_never_acknowledges_gets_a_frame_a_second(house: Any) -> Non
             await until(lambda: len(silent.frames) > count, 0.5)
             await asyncio.gather(silent.close(), live.close())
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_stalled_client_slows_nobody(house: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             stalled, live = await h.join(), await h.join()
             await until(lambda: stalled.frames and live.frames)
@@ -229,11 +223,11 @@ def test_stalled_client_slows_nobody(house: Any) -> None:
             stalled.ws.transport.abort()
             await live.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_no_player(house: Any, db: Session) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house(None) as h:
             ticket = await h.ticket()
             client = await h.connect(ticket)
@@ -241,24 +235,24 @@ def test_no_player(house: Any, db: Session) -> None:
             assert (await client.closing())[0] == 1013
             await until(lambda: db.scalar(_ended(ticket["id"])) is not None)
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_full_player_is_passed_on(house: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house(max_players=0) as h:
             client = await h.join()
             assert (await client.text("error"))["code"] == "player_full"
             assert await client.closing() == (1013, "player_full")
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.relay.MAX_RATE", 5)
     monkeypatch.setattr("api.relay.MAX_OVER_RATE", 20)
 
-    async def play() -> None:
+    async def go() -> None:
         async with house() as h:
             client = await h.join()
             await client.text("hello")
@@ -273,7 +267,7 @@ def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> 
                     await asyncio.sleep(0)  # a send that does not wait would let nobody else run
             assert (await flood.closing())[0] == 1008
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_rate_allows_a_burst_and_then_its_rate() -> None:
@@ -291,14 +285,14 @@ def test_texts_survive_back_pressure_and_the_players_end(house: Any) -> None:
             await ws.send(pack_frame(Frame(0, 1, i, 0, 0, 0, 0, 0, 0, 0, b"jpeg", b"")))
         await ws.close(1011, "enough")
 
-    async def play() -> None:
+    async def go() -> None:
         async with house(scripted) as h:
             client = await h.join(acks=False)
             assert await client.closing() == (1011, "enough")
             assert [t["i"] for t in client.texts] == list(range(1, 301))
             assert len(client.frames) <= 2
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_player_that_breaks_off(house: Any, db: Session) -> None:
@@ -306,13 +300,13 @@ def test_player_that_breaks_off(house: Any, db: Session) -> None:
         await ws.recv()
         ws.transport.abort()
 
-    async def play() -> None:
+    async def go() -> None:
         async with house(breaks) as h:
             ticket = await h.ticket()
             assert (await (await h.connect(ticket)).closing())[0] == 1011
             await until(lambda: db.scalar(_ended(ticket["id"])) is not None)
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
@@ -325,7 +319,7 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
         except ConnectionClosed:
             heard.append("closed")
 
-    async def play() -> None:
+    async def go() -> None:
         async with house(listener) as h:
             ticket = await h.ticket(seed=5)
             client = await h.connect(ticket)
@@ -335,11 +329,11 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
             opening = f'{{"type":"open","session":"{ticket["id"]}","checkpoint":"shipped","seed":5}}'
             assert heard[0] == opening and len(heard[1]) == 28
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_player_by_tcp(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with house(None) as h:
             player = Player(lambda _: FakeModel(), max_players=1)
             async with serve(player.handle, "127.0.0.1", 0, compression=None) as server:
@@ -351,4 +345,4 @@ def test_player_by_tcp(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
                 await client.close()
             player.close()
 
-    asyncio.run(play())
+    asyncio.run(go())

@@ -1,0 +1,173 @@
+"""`terrarium bench play`: frames a second and key-to-frame latency, over real WebSockets through the gateway.
+
+terrarium bench play --players 8 --seconds 10 --fps 30 --json
+terrarium bench play --url http://127.0.0.1:8420
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.bench_player import BenchFailed, Player, play_all
+from store.errors import Unavailable
+
+app = typer.Typer(no_args_is_help=True)
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 180.0  # an empty data directory: a new database cluster, compiled ray-caster, torch
+WARM_UP_S = 2.0
+
+
+@app.callback()
+def bench() -> None:
+    """Measure live play."""
+
+
+@app.command()
+def play(
+    players: Annotated[int, typer.Option(min=1, max=256, help="Players at once.")] = 1,
+    seconds: Annotated[float, typer.Option(min=1, help="Measured time, after a warm-up of two.")] = 10.0,
+    fps: Annotated[float, typer.Option(min=5, max=30, help="The pace that each player asks for.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    url: Annotated[str, typer.Option(help="A running gateway; none: start one for the while.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="What to play.")] = "shipped",
+    data_dir: Annotated[Path | None, typer.Option(help="Of the one that is started; none: temporary.")] = None,
+) -> None:
+    """Players who hold W, turn, and change keys; frames a second and latency as they see them."""
+    with nullcontext(url) if url else running(data_dir, players) as at:
+        try:
+            played = asyncio.run(play_all(at, players, seconds, fps, checkpoint, WARM_UP_S))
+        except (BenchFailed, OSError, TimeoutError) as e:
+            raise Unavailable(f"{at} cannot be played: {e or type(e).__name__}") from e
+    result = summary(played, seconds, fps) | {"checkpoint": checkpoint} | machine()
+    print(json.dumps(result) if as_json else table(result))
+
+
+@contextmanager
+def running(data_dir: Path | None, players: int) -> Iterator[str]:
+    """`terrarium up` without a worker, on a free port; its address. Stopped afterwards."""
+    with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as temporary:
+        where = str((data_dir or Path(temporary)).absolute())
+        command = [sys.executable, "-m", "cli.main", "up", "--data-dir", where, "--port", "0", "--no-worker"]
+        env = os.environ | {"TERRARIUM_MAX_PLAYERS": str(max(players, 16)), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            yield _address(process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """The address that `up` prints once everything answers; its output goes on to our stderr."""
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", file=sys.stderr)
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    deadline = time.monotonic() + START_S
+    try:
+        while line := lines.get(timeout=max(0.0, deadline - time.monotonic())):
+            word, _, rest = line.strip().partition(":")
+            if word == "Play":
+                return rest.strip()
+    except queue.Empty:
+        raise Unavailable(f"terrarium up did not get ready within {START_S:.0f} s") from None
+    raise Unavailable("terrarium up ended before it was ready")
+
+
+def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
+    """fps: each player's frames over the measured time. Milliseconds: over all frames, or all input changes."""
+    rates = [len(p.frames) / seconds for p in played]
+    frames = [frame for p in played for _, frame in p.frames]
+    latencies = [ms for p in played for ms in p.latencies_ms]
+    gaps = [(b - a) * 1e3 for p in played for (a, _), (b, _) in zip(p.frames, p.frames[1:], strict=False)]
+    return {
+        "players": len(played),
+        "seconds": seconds,
+        "asked_fps": fps,
+        "fps_p50": _round(statistics.median(rates)),
+        "fps_min": _round(min(rates)),
+        "latency_ms_p50": _percentile(latencies, 50),
+        "latency_ms_p99": _percentile(latencies, 99),
+        "input_changes": len(latencies),
+        "frame_gap_ms_p99": _percentile(gaps, 99),
+        "frames": len(frames),
+        "dropped": sum(p.dropped for p in played),
+        "tick_fps": _percentile([f.fps for f in frames], 50),
+        "batch": max((f.players for f in frames), default=0),
+        "model_ms_p50": _percentile([f.model_ms for f in frames], 50),
+        "encode_ms_p50": _percentile([f.encode_ms for f in frames], 50),
+        "queue_ms_p50": _percentile([f.queue_ms for f in frames], 50),
+        "frame_bytes_p50": _percentile([float(len(f.model_jpeg)) for f in frames], 50),
+        "frame_size": [played[0].hello.get("width"), played[0].hello.get("height")],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on. The device is this machine's: meaningless for a gateway elsewhere."""
+    return {
+        "cpu_count": len(os.sched_getaffinity(0)),
+        "device": _cpu_name(),
+        "load_1min": _round(os.getloadavg()[0]),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "commit": _commit(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _percentile(values: list[float], percent: float) -> float | None:
+    """Nearest rank; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return _round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))])
+
+
+def _round(value: float) -> float:
+    return round(value, 2)
+
+
+def table(result: dict[str, Any]) -> str:
+    width = max(len(name) for name in result)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in result.items())

@@ -1,0 +1,151 @@
+"""A measured player: plays over the gateway's WebSocket as a browser would and writes down what it got."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from store.play_protocol import Frame, Input, pack_input, unpack_frame
+
+HEARTBEAT_S = 0.1
+CHANGE_S = (0.2, 0.5)  # between changes of what is held; random, so that they fall anywhere between two ticks
+W, A, D, JUMP, SPRINT = 1, 2, 8, 16, 32
+HELD = (W, W | A, W | D, W | JUMP, W | SPRINT, 0)
+
+
+class BenchFailed(Exception):
+    """The session could not be played; the message is the server's."""
+
+
+@dataclass
+class Player:
+    """`frames`: (time received, frame) since `measure`. `latencies_ms`: input change to the frame that answers it."""
+
+    ws: ClientConnection
+    keys: int = W
+    yaw_deg: float = 2.0  # turned with each heartbeat
+    seq: int = 0
+    newest: Frame | None = None
+    sent: dict[int, float] = field(default_factory=dict)  # changes still unanswered
+    measuring: bool = False
+    frames: list[tuple[float, Frame]] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
+    dropped_before: int = 0
+    hello: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self) -> None:
+        self.sent.clear()
+        self.dropped_before = self.newest.dropped if self.newest else 0
+        self.measuring = True
+
+    @property
+    def dropped(self) -> int:
+        return (self.newest.dropped if self.newest else 0) - self.dropped_before
+
+    async def play(self) -> None:
+        """Until cancelled. BenchFailed when the server ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive())
+            tasks.create_task(self._heartbeat())
+            tasks.create_task(self._change())
+
+    async def _receive(self) -> None:
+        reason = "the connection was lost"
+        try:
+            while True:
+                message = await self.ws.recv()
+                if isinstance(message, bytes):
+                    await self._see(unpack_frame(message))
+                    continue
+                text = json.loads(message)
+                if text["type"] == "error":
+                    reason = f"{text['code']}: {text['message']}"
+                elif text["type"] == "hello":
+                    self.hello = text
+        except ConnectionClosed as e:
+            raise BenchFailed(reason) from e
+
+    async def _see(self, frame: Frame) -> None:
+        now = time.perf_counter()
+        self.newest = frame
+        answered = [seq for seq in self.sent if seq <= frame.action_seq]
+        latencies = [(now - self.sent.pop(seq)) * 1e3 for seq in answered]
+        if self.measuring:
+            self.frames.append((now, frame))
+            self.latencies_ms += latencies
+        await self._send()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._send(self.yaw_deg)
+
+    async def _change(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(*CHANGE_S))
+            self.keys = random.choice([keys for keys in HELD if keys != self.keys])
+            self.yaw_deg = random.choice((-2.0, 0.0, 2.0))
+            self.sent[self.seq + 1] = time.perf_counter()
+            await self._send()
+
+    async def _send(self, yaw_deg: float = 0.0) -> None:
+        self.seq += 1
+        seen = self.newest.seq if self.newest else 0
+        await self.ws.send(pack_input(Input(self.keys, yaw_deg, 0.0, self.seq, seen, time.perf_counter() * 1e3)))
+
+
+async def join(http: httpx.AsyncClient, checkpoint: str, seed: int, fps: float) -> Player:
+    """A new session at the gateway of `http`, asked to run at `fps`."""
+    answer = await http.post("/v1/play/sessions", json={"checkpoint": checkpoint, "seed": seed})
+    if answer.status_code != 201:
+        raise BenchFailed(f"POST /v1/play/sessions: {answer.status_code} {answer.text}")
+    base = urlsplit(str(http.base_url))
+    url = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{answer.json()['url']}"
+    ws = await connect(url, compression=None, max_queue=64)
+    await ws.send(json.dumps({"type": "settings", "fps": fps}))
+    return Player(ws)
+
+
+async def play_all(
+    url: str, players: int, seconds: float, fps: float, checkpoint: str, warm_up_s: float
+) -> list[Player]:
+    """Let `players` play at once; what each measured in `seconds` after the warm-up."""
+    async with httpx.AsyncClient(base_url=url, timeout=30.0) as http:
+        playing = [await join(http, checkpoint, seed, fps) for seed in range(players)]
+        tasks = [asyncio.create_task(player.play()) for player in playing]
+        try:
+            async with asyncio.timeout(60.0):
+                while not all(player.newest for player in playing):
+                    _raise_first_failure(tasks)
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(warm_up_s)
+            for player in playing:
+                player.measure()
+            await asyncio.sleep(seconds)
+            for player in playing:
+                player.measuring = False
+            _raise_first_failure(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(player.ws.close() for player in playing))
+    return playing
+
+
+def _raise_first_failure(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        failure = task.exception() if task.done() else None
+        if isinstance(failure, BaseExceptionGroup):
+            raise failure.exceptions[0]
+        if failure:
+            raise failure
