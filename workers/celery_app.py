@@ -29,7 +29,6 @@ def make_app() -> Celery:
         task_default_queue="cpu",
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
-        worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a job outlives a restart of Redis
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import os
 import shutil
@@ -16,22 +15,17 @@ from sqlalchemy.orm import Session
 from store import artifacts, jobs
 from store.db import session_scope
 from store.settings import settings
+from store.shipped import SHIPPED, shipped_folder
 from store.tables import Checkpoint, Dataset, Job, TrainingState
 from workers.recorder import clean
 from worlds.configs import INPUTS
 
-SHIPPED = "shipped"
 MAKES = {
     "dataset.record": "dataset",
     "tokenizer.train": "tokenizer",
     "world-model.train": "world-model",
     "world-model.evaluate": "evaluation",
 }
-
-
-def shipped_folder() -> Path:
-    """The checkpoint that comes with the package; it need not be there."""
-    return Path(str(importlib.resources.files("worlds"))) / "world_model" / SHIPPED
 
 
 def input_folders(config: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""The gateway: REST, events, live play's relay and the web client. It never imports torch.
+
+uvicorn api.app:app --port 8420
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from api import artifacts, catalog, errors, health, job_events, jobs, play
+from api.guard import Guard
+from api.job_events import Watch
+from api.openapi import describe
+from api.web import add_client
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await run_in_threadpool(catalog.add_shipped)
+    watch = app.state.watch = Watch()
+    listening = asyncio.create_task(watch.listen())
+    loop = asyncio.get_running_loop()
+    before_stop(lambda: loop.call_soon_threadsafe(watch.close))
+    yield
+    watch.close()
+    listening.cancel()
+    with suppress(asyncio.CancelledError):
+        await listening
+
+
+def before_stop(act: Callable[[], Any]) -> None:
+    """Also does `act` when the server is told to stop: it then waits for open streams, which must end first."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test's server
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        theirs = signal.getsignal(signum)
+        if not callable(theirs):
+            continue
+
+        def handle(number: int, frame: FrameType | None, theirs: Callable[..., Any] = theirs) -> None:
+            act()
+            theirs(number, frame)
+
+        signal.signal(signum, handle)
+
+
+def make_app() -> FastAPI:
+    app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan)
+    errors.install(app)
+    app.add_middleware(Guard)
+    for part in (jobs, job_events, artifacts, catalog, play, health):
+        app.include_router(part.router)
+    add_client(app)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("terrarium")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+app = make_app()

@@ -1,0 +1,122 @@
+"""What there is to work with: kinds of jobs, datasets, checkpoints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from api import paging
+from store.db import session_scope
+from store.shipped import SHIPPED, shipped_folder
+from store.tables import Checkpoint, Dataset
+from worlds.configs import CONFIGS, INPUTS, PRESETS
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+
+
+class JobKind(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    config_schema: dict[str, Any] = Field(alias="schema", description="JSON schema of the config")
+    presets: dict[str, dict[str, Any]] = Field(description="{name: config}, without the inputs")
+    inputs: dict[str, str] = Field(
+        description="config fields that name something, and what: a dataset, or a checkpoint of that kind"
+    )
+
+
+class DatasetView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: UUID
+    name: str
+    manifest: dict[str, Any]
+    created_at: datetime
+
+
+class CheckpointView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: str
+    name: str
+    kind: str = Field(description="tokenizer or world-model")
+    manifest: dict[str, Any]
+    evaluation: dict[str, Any] | None
+    created_at: datetime
+
+
+class DatasetPage(BaseModel):
+    items: list[DatasetView]
+    next_cursor: str | None
+
+
+class CheckpointPage(BaseModel):
+    items: list[CheckpointView]
+    next_cursor: str | None
+
+
+@router.get("/job-kinds")
+def job_kinds() -> dict[str, JobKind]:
+    """Everything that a form for a job needs."""
+    return all_kinds()
+
+
+@router.get("/datasets")
+def datasets(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> DatasetPage:
+    """Newest first."""
+    with session_scope() as session:
+        rows, next_cursor = paging.page(session, Dataset, select(Dataset), limit, cursor)
+    return DatasetPage(items=[DatasetView.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/checkpoints")
+def checkpoints(
+    kind: Literal["tokenizer", "world-model"] | None = None,
+    limit: paging.Limit = 50,
+    cursor: paging.Cursor = None,
+) -> CheckpointPage:
+    """Newest first. `shipped` is the one that comes with the project."""
+    statement = select(Checkpoint) if kind is None else select(Checkpoint).where(Checkpoint.kind == kind)
+    with session_scope() as session:
+        rows, next_cursor = paging.page(session, Checkpoint, statement, limit, cursor)
+    return CheckpointPage(items=[CheckpointView.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@lru_cache
+def all_kinds() -> dict[str, JobKind]:
+    return {
+        kind: JobKind(
+            schema=TypeAdapter(config).json_schema(),
+            presets={name: _without_inputs(asdict(make())) for name, make in PRESETS[kind].items()},
+            inputs={f.name: INPUTS[f.name] for f in fields(config) if f.name in INPUTS},
+        )
+        for kind, config in CONFIGS.items()
+    }
+
+
+def _without_inputs(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in INPUTS}
+
+
+def add_shipped(folder: Path | None = None) -> bool:
+    """The row of the checkpoint that comes with the project. Another manifest than before brings its own evaluation;
+    the same keeps what has been measured here. False where nothing is shipped."""
+    folder = folder or shipped_folder()
+    if not (folder / "manifest.json").is_file():
+        return False
+    manifest = json.loads((folder / "manifest.json").read_text())
+    report = folder / "evaluation.json"
+    evaluation = json.loads(report.read_text()) if report.is_file() else None
+    kind = manifest.get("kind", "world-model")
+    values = {"name": SHIPPED, "kind": kind, "manifest": manifest, "evaluation": evaluation}
+    new = insert(Checkpoint).values(id=SHIPPED, **values)
+    changed = Checkpoint.manifest.is_distinct_from(new.excluded.manifest)
+    with session_scope() as session:
+        session.execute(new.on_conflict_do_update(index_elements=["id"], set_=values, where=changed))
+    return True

@@ -1,0 +1,113 @@
+"""Every error leaves the gateway as RFC 9457 problem+json, through the handlers below."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from store.errors import InvalidInput, TerrariumError, Unavailable, problem
+
+log = logging.getLogger("terrarium.gateway")
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+MAX_ECHO = 200  # characters of a wrong value that an answer repeats
+
+
+class FieldError(BaseModel):
+    loc: list[str | int] = Field(description="where: body, query, path or header, then the field")
+    msg: str
+    value: Any = Field(None, description="what was sent, shortened")
+
+
+class Problem(BaseModel):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="stable; made for programs")
+    errors: list[FieldError] = Field(default=[], description="one for each field that is wrong")
+
+
+class InvalidFields(InvalidInput):
+    """422 with one entry for each field."""
+
+    def __init__(self, errors: Sequence[FieldError], code: str | None = None, status: int | None = None) -> None:
+        super().__init__("; ".join(f"{_name(e.loc)}: {e.msg}" for e in errors), code=code, status=status)
+        self.errors = list(errors)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(TerrariumError, _terrarium_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(OperationalError, _database_down)
+    app.add_exception_handler(InterfaceError, _database_down)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(error: TerrariumError, headers: dict[str, str] | None = None) -> Response:
+    extra = {"errors": [e.model_dump() for e in error.errors]} if isinstance(error, InvalidFields) else {}
+    return JSONResponse(problem(error, **extra), error.status, headers, media_type="application/problem+json")
+
+
+async def _terrarium_error(request: Request, e: Exception) -> Response:
+    assert isinstance(e, TerrariumError)
+    return answer(e)
+
+
+async def _http_exception(request: Request, e: Exception) -> Response:
+    """404 for paths, 405, 413 and the like, raised by the framework."""
+    assert isinstance(e, HTTPException)
+    if e.status_code < 400:
+        return Response(status_code=e.status_code)
+    phrase = HTTPStatus(e.status_code).phrase
+    detail = f"{request.method} {request.url.path}: {e.detail if e.detail != phrase else phrase.lower()}"
+    code = CODES.get(e.status_code, phrase.lower().replace(" ", "_"))
+    headers = dict(e.headers) if e.headers else None
+    return answer(TerrariumError(detail, code=code, status=e.status_code), headers)
+
+
+async def _validation_error(request: Request, e: Exception) -> Response:
+    assert isinstance(e, RequestValidationError)
+    errors = e.errors()
+    if any(error["type"] == "json_invalid" for error in errors):
+        return answer(InvalidFields([field_error(errors[0])], code="malformed_json", status=400))
+    return answer(InvalidFields([field_error(error) for error in errors]))
+
+
+async def _database_down(request: Request, e: Exception) -> Response:
+    log.warning("%s %s: %s", request.method, request.url.path, e)
+    return answer(Unavailable("the database does not answer; try again shortly"), {"Retry-After": "2"})
+
+
+async def _unexpected(request: Request, e: Exception) -> Response:
+    """The traceback goes to the log (Starlette raises it again after this), nothing of it to the client."""
+    return answer(TerrariumError("something went wrong here; the log of the gateway says what", code="internal_error"))
+
+
+def field_error(error: Any) -> FieldError:
+    """From pydantic's."""
+    return FieldError(loc=list(error["loc"]), msg=error["msg"], value=echo(error.get("input")))
+
+
+def echo(value: Any) -> Any:
+    """A value as sent, where it is short and JSON; else the beginning of its text."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+        return text[:MAX_ECHO]
+    return value if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "..."
+
+
+def _name(loc: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in (loc[1:] or loc))

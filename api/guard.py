@@ -1,0 +1,107 @@
+"""What every request passes before it reaches an endpoint: Host, Origin, size; and the headers that answers carry.
+
+Host against DNS rebinding: a page of another name that resolves to this machine must not talk to it. Origin against
+cross-site requests: a browser says where a page comes from, other clients say nothing and have no cookies to steal.
+"""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import metrics
+from api.errors import answer
+from store.errors import Forbidden, TerrariumError, TooLarge
+from store.settings import settings
+
+MAX_BODY = 2**20
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+class Guard:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        refused = refusal(scope)
+        if scope["type"] == "websocket":
+            if refused is None:
+                return await self.app(scope, receive, send)
+            return await send({"type": "websocket.close", "code": 1008, "reason": refused.message})
+        await self._http(refused, scope, receive, send)
+
+    async def _http(self, refused: TerrariumError | None, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status, received = time.perf_counter(), 500, 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:  # a body that did not say how long it is
+                raise HTTPException(413, f"the body has more than {MAX_BODY} bytes")
+            return message
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/assets/") and status == 200:  # named by their content's hash
+                    headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            await send(message)
+
+        try:
+            app = self.app if refused is None else answer(refused)
+            await app(scope, receive_limited, send_with_headers)
+        finally:
+            route = scope.get("route")
+            path = route.path if isinstance(route, APIRoute) else "other"  # never the client's own: unbounded
+            metrics.count(scope["method"], path, status, time.perf_counter() - started)
+
+
+def refusal(scope: Scope) -> TerrariumError | None:
+    """Why a request is not let in; None where it is."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if not allowed_host(host):
+        message = f"host {host!r} is not ours; TERRARIUM_ALLOWED_ORIGINS names the addresses that are"
+        return TerrariumError(message, code="bad_host", status=400)
+    if scope["type"] == "websocket" or scope["method"] in SAFE_METHODS:
+        return None
+    if not allowed_origin(headers.get("origin"), host):
+        return Forbidden(f"origin {headers['origin']!r} is not allowed to do this", code="bad_origin")
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY:
+        return TooLarge(f"the body has {length} bytes, expected at most {MAX_BODY}")
+    return None
+
+
+def allowed_host(host: str) -> bool:
+    """`host` is the header: a name, perhaps with a port."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    origins = {urlsplit(origin).hostname for origin in settings().allowed_origins}
+    return name is not None and name in {"localhost", "127.0.0.1", "::1", settings().host} | origins
+
+
+def allowed_origin(origin: str | None, host: str) -> bool:
+    if origin is None or origin in settings().allowed_origins:
+        return True
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and parts.netloc == host

@@ -1,0 +1,82 @@
+"""The body of POST /v1/jobs: JSON, strictly, into one of the config dataclasses; then its inputs must exist."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import Discriminator, TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from api.errors import FieldError, InvalidFields, echo
+from store.tables import Checkpoint, Dataset
+from worlds.configs import CONFIGS, INPUTS, JobConfig
+
+BODY: TypeAdapter[JobConfig] = TypeAdapter(Annotated[JobConfig, Discriminator("kind")])
+
+
+async def job_config(request: Request) -> JobConfig:
+    """A dependency. Strict, so that "12", true and 12.5 are no integers; FastAPI's own bodies would take them."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, f"content type {media_type!r}, expected application/json")
+    try:
+        config = BODY.validate_json(await request.body(), strict=True)
+    except ValidationError as e:
+        raise RequestValidationError([_located(error) for error in e.errors()]) from None
+    try:
+        json.dumps(asdict(config), allow_nan=False)
+    except ValueError:
+        infinite = [k for k, v in asdict(config).items() if v in (float("inf"), float("-inf")) or v != v]
+        errors = [FieldError(loc=["body", k], msg="expected a finite number", value="inf or nan") for k in infinite]
+        raise InvalidFields(errors) from None
+    return config
+
+
+def check_inputs(session: Session, config: JobConfig) -> None:
+    """Raises a 422 that names each input which does not exist or is of another kind."""
+    names = [f.name for f in fields(config) if f.name in INPUTS]
+    found = [_check_input(session, name, getattr(config, name)) for name in names]
+    errors = [error for error in found if error is not None]
+    if errors:
+        raise InvalidFields(errors)
+
+
+def _check_input(session: Session, field: str, id: str) -> FieldError | None:
+    kind = INPUTS[field]
+    if kind == "dataset":
+        if _is_uuid(id) and session.get(Dataset, UUID(id)) is not None:
+            return None
+        msg = "no such dataset: expected the id of one in GET /v1/datasets"
+    else:
+        checkpoint = session.get(Checkpoint, id) if "\x00" not in id else None
+        if checkpoint is not None and checkpoint.kind == kind:
+            return None
+        found = "no such checkpoint" if checkpoint is None else f"this checkpoint is a {checkpoint.kind}"
+        msg = f"{found}: expected the id of a {kind} in GET /v1/checkpoints"
+    return FieldError(loc=["body", field], msg=msg, value=echo(id))
+
+
+def schemas(ref_template: str) -> dict[str, Any]:
+    """JSON schema of the body. `kind` is required: it says which of the configs this is."""
+    schema = BODY.json_schema(ref_template=ref_template)
+    for config in schema["$defs"].values():
+        config["required"] = sorted({"kind", *config.get("required", ())})
+    return schema
+
+
+def _located(error: Any) -> dict[str, Any]:
+    """loc as (body, field): the union's tag is no part of what the client sent."""
+    loc = tuple(part for i, part in enumerate(error["loc"]) if not (i == 0 and part in CONFIGS))
+    return {**error, "loc": ("body", *loc)}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,122 @@
+"""A job's events as Server-Sent Events: what has been, then what happens, until the job ends.
+
+One connection a gateway listens to Postgres and wakes the streams whose job has news; a stream is a coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated
+from uuid import UUID
+
+import psycopg
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from api.jobs import existing
+from store import events, jobs
+from store.db import session_scope
+from store.events import CHANNEL, Numbered, libpq_url
+
+log = logging.getLogger("terrarium.gateway")
+router = APIRouter(prefix="/v1", tags=["jobs"])
+BATCH = 500
+LOOK_ANYWAY_S = 5.0  # should a notification be lost with its connection
+Seq = Annotated[int, Query(ge=0, le=2**63 - 1)]
+
+
+class Watch:
+    """Wakes those who wait for news of a job."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.closing = False
+
+    @contextmanager
+    def of(self, job_id: UUID) -> Iterator[asyncio.Event]:
+        news = asyncio.Event()
+        self.waiting[str(job_id)].add(news)
+        try:
+            yield news
+        finally:
+            self.waiting[str(job_id)].discard(news)
+            if not self.waiting[str(job_id)]:
+                del self.waiting[str(job_id)]
+
+    def wake(self, job_id: str) -> None:
+        for news in self.waiting.get(job_id, ()):
+            news.set()
+
+    def wake_all(self) -> None:
+        for job_id in list(self.waiting):
+            self.wake(job_id)
+
+    def close(self) -> None:
+        """Ends every stream: a server that stops would wait for them."""
+        self.closing = True
+        self.wake_all()
+
+    async def listen(self) -> None:
+        """Until cancelled; connects again whenever the connection is lost."""
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(libpq_url(), autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    self.wake_all()  # what happened in between was heard by nobody
+                    async for notification in connection.notifies():
+                        self.wake(notification.payload)
+            except psycopg.OperationalError as e:
+                log.warning("not listening: %s", e)
+            await asyncio.sleep(1.0)
+
+
+def start_after(
+    id: UUID,
+    after: Annotated[Seq, Query(description="events after this number")] = 0,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1, description="the same, from a browser")] = None,
+) -> int:
+    """Where the stream starts. A dependency: it may still answer 404, or 204 where there is nothing left to say."""
+    start = after if last_event_id is None else last_event_id
+    with session_scope() as session:
+        job = existing(session, id)
+        if job.state in jobs.AT_REST and start >= job.last_seq:
+            raise HTTPException(204)  # tells an EventSource not to come again
+    return start
+
+
+@router.get(
+    "/jobs/{id}/events",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "The job has ended, and you have all of its events"}},
+)
+async def stream_events(
+    request: Request, id: UUID, seq: Annotated[int, Depends(start_after)]
+) -> AsyncIterator[ServerSentEvent]:
+    """`event` is the type (state, progress, metrics, preview, checkpoint, resumed, log), `id` the number. Progress
+    that a later one has overtaken is left out of what has been."""
+    watch: Watch = request.app.state.watch
+    with watch.of(id) as news:
+        while not watch.closing:
+            news.clear()
+            batch, ended = await run_in_threadpool(read, id, seq)
+            for event in batch:
+                yield ServerSentEvent(id=str(event.seq), event=event.type, data=event.data)
+                seq = event.seq
+            if len(batch) == BATCH:
+                continue
+            if ended:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LOOK_ANYWAY_S)
+
+
+def read(id: UUID, after: int) -> tuple[list[Numbered], bool]:
+    """The next events, and whether they are the last. The state is read first: no event follows a state at rest."""
+    with session_scope() as session:
+        ended = existing(session, id).state in jobs.AT_REST
+        return events.history(session, id, after, BATCH), ended

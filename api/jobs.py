@@ -1,0 +1,248 @@
+"""Jobs over HTTP: submit, list, look, cancel, retry; what they have written so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from api import paging
+from api.artifacts import ArtifactView, read_artifact
+from api.job_body import check_inputs, job_config
+from store import jobs
+from store.db import session_scope
+from store.errors import Conflict, NotFound
+from store.settings import settings
+from store.tables import Artifact, IdempotencyKey, Job, Metric
+from worlds.configs import CONFIGS, JobConfig
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
+Kind = Literal["dataset.record", "tokenizer.train", "world-model.train", "world-model.evaluate"]
+LOG_TAIL = 256 * 1024
+
+
+class Progress(BaseModel):
+    step: int
+    total: int
+    phase: str = ""
+    eta_s: float | None = Field(None, description="seconds left, from the pace of the last half minute")
+    rate: float | None = Field(None, description="steps a second")
+
+
+class JobError(BaseModel):
+    code: str
+    message: str
+    evidence: dict[str, Any] | None = Field(None, description="exit code, signal, last lines of the log")
+
+
+class JobView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: UUID
+    kind: str
+    state: State
+    config: dict[str, Any]
+    progress: Progress | None
+    result: dict[str, Any] | None
+    error: JobError | None
+    attempt: int
+    parent_id: UUID | None = Field(description="the job that this one tries again")
+    last_seq: int = Field(description="number of the newest event")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> JobView:
+        shown = {name: getattr(job, name) for name in cls.model_fields}
+        return cls.model_validate(shown | {"progress": job.progress or None})
+
+
+class JobPage(BaseModel):
+    items: list[JobView]
+    next_cursor: str | None
+
+
+class Series(BaseModel):
+    series: dict[str, list[tuple[int, float]]] = Field(description="{key: [[step, value], ...]}")
+
+
+class ArtifactList(BaseModel):
+    items: list[ArtifactView]
+
+
+@router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
+def submit(
+    config: Annotated[JobConfig, Depends(job_config)],
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> JobView:
+    """Queue a job. With an `Idempotency-Key`, the same request again gives the same job, and no second one."""
+    body = json.loads(json.dumps(asdict(config)))
+    with session_scope() as session:
+        if idempotency_key is not None:
+            earlier = _job_of_key(session, idempotency_key, body)
+            if earlier is not None:
+                response.status_code = 200
+                return JobView.of(earlier)
+        check_inputs(session, config)
+        job = jobs.submit(session, body)
+        if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
+            response.headers["Location"] = f"/v1/jobs/{job.id}"
+            return JobView.of(job)
+        session.rollback()  # the same key came in at the same time, and was first
+    with session_scope() as session:
+        earlier = _job_of_key(session, idempotency_key, body)
+        assert earlier is not None
+        response.status_code = 200
+        return JobView.of(earlier)
+
+
+@router.get("/jobs")
+def list_jobs(
+    state: State | None = None,
+    kind: Kind | None = None,
+    limit: paging.Limit = 50,
+    cursor: paging.Cursor = None,
+) -> JobPage:
+    """Newest first."""
+    statement = select(Job)
+    if state is not None:
+        statement = statement.where(Job.state == state)
+    if kind is not None:
+        statement = statement.where(Job.kind == kind)
+    with session_scope() as session:
+        rows, next_cursor = paging.page(session, Job, statement, limit, cursor)
+    return JobPage(items=[JobView.of(job) for job in rows], next_cursor=next_cursor)
+
+
+@router.get("/jobs/{id}")
+def get_job(id: UUID) -> JobView:
+    with session_scope() as session:
+        return JobView.of(existing(session, id))
+
+
+@router.post("/jobs/{id}/cancel", status_code=202)
+def cancel(id: UUID) -> JobView:
+    """Ask a job to end. Safe to repeat; a job that has ended stays as it is."""
+    with session_scope() as session:
+        job = jobs.cancel(session, id)
+        if job is None:
+            raise missing(id)
+        return JobView.of(job)
+
+
+@router.post("/jobs/{id}/retry", status_code=201)
+def retry(id: UUID, response: Response) -> JobView:
+    """A new job with the same config, where the first has ended."""
+    with session_scope() as session:
+        job = existing(session, id)
+        if job.state not in jobs.AT_REST:
+            raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
+        again = jobs.submit(session, job.config, parent_id=job.id)
+        response.headers["Location"] = f"/v1/jobs/{again.id}"
+        return JobView.of(again)
+
+
+@router.post("/jobs/{id}/release", status_code=202)
+def release(id: UUID) -> JobView:
+    """Let a quarantined job go on from its newest training state, once what killed its runners is mended."""
+    with session_scope() as session:
+        job = jobs.release(session, id)
+        if job is None:
+            state = existing(session, id).state
+            raise Conflict(f"job {id} is {state}, expected quarantined", code="job_not_quarantined")
+        return JobView.of(job)
+
+
+@router.get("/jobs/{id}/metrics")
+def get_metrics(id: UUID) -> Series:
+    """Every scalar that the job has reported, in the order of its steps."""
+    statement = select(Metric.key, Metric.step, Metric.value).where(Metric.job_id == id)
+    with session_scope() as session:
+        existing(session, id)
+        rows = session.execute(statement.order_by(Metric.key, Metric.step)).all()
+    series: dict[str, list[tuple[int, float]]] = {}
+    for key, step, value in rows:
+        series.setdefault(key, []).append((step, value))
+    return Series(series=series)
+
+
+@router.get("/jobs/{id}/artifacts")
+def get_artifacts(id: UUID) -> ArtifactList:
+    """Previews, reports and the log, oldest first."""
+    statement = select(Artifact).where(Artifact.job_id == id).order_by(Artifact.created_at, Artifact.id)
+    with session_scope() as session:
+        existing(session, id)
+        rows = session.scalars(statement).all()
+    return ArtifactList(items=[ArtifactView.model_validate(row) for row in rows])
+
+
+@router.get("/jobs/{id}/logs", response_class=PlainTextResponse)
+def get_logs(id: UUID) -> PlainTextResponse:
+    """The tail of the runner's log: of the running job from this machine's disk, of an ended one from its artifact."""
+    statement = select(Artifact).where(Artifact.job_id == id, Artifact.name == "runner.log")
+    with session_scope() as session:
+        existing(session, id)
+        kept = session.scalars(statement.order_by(Artifact.created_at.desc())).first()
+    if kept is not None:
+        data = read_artifact(kept, max(0, kept.size - LOG_TAIL), kept.size)
+    else:
+        data = _tail(settings().runs_dir / str(id) / "runner.log")
+    return PlainTextResponse(data.decode(errors="replace"))
+
+
+def existing(session: Session, id: UUID) -> Job:
+    job = session.get(Job, id)
+    if job is None:
+        raise missing(id)
+    return job
+
+
+def missing(id: UUID) -> NotFound:
+    return NotFound(f"there is no job {id}", code="job_not_found")
+
+
+def _job_of_key(session: Session, key: str, body: dict[str, Any]) -> Job | None:
+    """The job that was made with this key; Conflict where it was made from another body."""
+    kept = session.get(IdempotencyKey, key)
+    if kept is None:
+        return None
+    if kept.body_sha256 != _sha256(body):
+        message = f"Idempotency-Key {key!r} was used for another request: take a new key for a new job"
+        raise Conflict(message, code="idempotency_conflict")
+    return existing(session, kept.job_id)
+
+
+def _keep_key(session: Session, key: str, body: dict[str, Any], job_id: UUID) -> bool:
+    """False where the key is there already; waits for a transaction that is just writing it."""
+    new = insert(IdempotencyKey).values(key=key, body_sha256=_sha256(body), job_id=job_id)
+    statement = new.on_conflict_do_nothing().returning(IdempotencyKey.key)
+    return session.execute(statement).scalar_one_or_none() is not None
+
+
+def _sha256(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _tail(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_TAIL))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+assert set(Kind.__args__) == set(CONFIGS) and set(State.__args__) == set(jobs.STATES)  # type: ignore[attr-defined]

@@ -1,0 +1,109 @@
+"""Kinds, datasets, checkpoints, the shipped checkpoint, the web client's files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from api import catalog, errors, web
+from api.app import app
+from store.tables import Checkpoint, Dataset
+from worlds.configs import CONFIGS
+
+
+@pytest.fixture
+def http(db: Session, redis_url: str, data_dir: Path) -> Iterator[TestClient]:
+    with TestClient(app, base_url="http://localhost") as client:
+        yield client
+
+
+def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
+    kinds = http.get("/v1/job-kinds").json()
+    assert set(kinds) == set(CONFIGS)
+    train = kinds["world-model.train"]
+    assert train["inputs"] == {"data": "dataset", "tokenizer": "tokenizer"}
+    assert train["schema"]["properties"]["burn_in"]["maximum"] == 64
+    assert train["schema"]["additionalProperties"] is False
+    for kind, entry in kinds.items():
+        for preset in entry["presets"].values():
+            filled = preset | dict.fromkeys(entry["inputs"], "an-id")
+            TypeAdapter(CONFIGS[kind]).validate_json(json.dumps(filled), strict=True)
+
+
+def test_datasets_and_checkpoints(http: TestClient, db: Session) -> None:
+    ids = [uuid4() for _ in range(3)]
+    for id in ids:
+        db.add(Dataset(id=id, name="d", manifest={"fps": 20}))
+        db.add(Checkpoint(id=str(id), name="c", kind="tokenizer", manifest={"a": 1}, evaluation={"psnr": 20}))
+        db.commit()
+    first = http.get("/v1/datasets", params={"limit": 2}).json()
+    rest = http.get("/v1/datasets", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [d["id"] for d in first["items"] + rest["items"]] == [str(id) for id in ids[::-1]]
+    page = http.get("/v1/checkpoints", params={"kind": "tokenizer"}).json()
+    assert [c["id"] for c in page["items"]] == [str(id) for id in ids[::-1]]
+    assert page["items"][0]["evaluation"] == {"psnr": 20} and page["next_cursor"] is None
+    assert http.get("/v1/checkpoints", params={"kind": "world-model"}).json()["items"] == []
+
+
+def test_the_shipped_checkpoint_keeps_what_was_measured_here(db: Session, tmp_path: Path) -> None:
+    def row() -> Checkpoint:
+        db.rollback()
+        found = db.get(Checkpoint, "shipped", populate_existing=True)
+        assert found is not None
+        return found
+
+    assert not catalog.add_shipped(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"kind": "world-model", "sha256": "1"}')
+    (tmp_path / "evaluation.json").write_text('{"seed": 1}')
+    assert catalog.add_shipped(tmp_path)
+    assert (row().kind, row().evaluation) == ("world-model", {"seed": 1})
+    row().evaluation = {"seed": 2}
+    db.commit()
+    catalog.add_shipped(tmp_path)
+    assert row().evaluation == {"seed": 2}
+    (tmp_path / "manifest.json").write_text('{"kind": "world-model", "sha256": "2"}')
+    catalog.add_shipped(tmp_path)
+    assert row().evaluation == {"seed": 1}
+
+
+@pytest.fixture
+def client_app(tmp_path: Path) -> TestClient:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<title>the client</title>")
+    (tmp_path / "assets" / "app-1234.js").write_text("play()")
+    app = FastAPI()
+    errors.install(app)
+    web.add_client(app, tmp_path)
+    return TestClient(app, base_url="http://localhost")
+
+
+def test_the_client_answers_every_page_of_its_own(client_app: TestClient) -> None:
+    page = {"Accept": "text/html,*/*"}
+    for path in ("/", "/jobs", "/jobs/1234"):
+        assert "the client" in client_app.get(path, headers=page).text
+    assert client_app.get("/assets/app-1234.js").text == "play()"
+    assert client_app.get("/assets/gone.js").status_code == 404
+    assert client_app.get("/v1/nothing", headers=page).json()["code"] == "not_found"
+    assert client_app.get("/%2e%2e/%2e%2e/etc/passwd").status_code == 404
+
+
+def test_without_a_built_client_there_is_a_page_that_says_so(tmp_path: Path) -> None:
+    app = FastAPI()
+    web.add_client(app, tmp_path / "nothing")
+    answer = TestClient(app).get("/")
+    assert answer.status_code == 200 and "npm run build" in answer.text
+
+
+def test_the_gateway_loads_no_torch() -> None:
+    code = "import sys, api.app; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
