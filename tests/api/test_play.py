@@ -199,7 +199,7 @@ def test_client_that_never_acknowledges_gets_a_frame_a_second(house: Any) -> Non
             assert len(silent.frames) <= 1 + seconds
             assert len(live.frames) - before >= 0.8 * 15 * seconds
             dropped = [f.dropped for f in silent.frames]
-            assert dropped[0] == 0 and dropped[-1] >= 0.8 * 15 * (len(dropped) - 1)
+            assert dropped[-1] - dropped[0] >= 0.7 * 15 * (len(dropped) - 1)
             # Every frame was sent, or dropped and counted.
             assert all(f.seq == i + 1 + f.dropped for i, f in enumerate(silent.frames))
             assert live.frames[-1].seq == len(live.frames) + live.frames[-1].dropped

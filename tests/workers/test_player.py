@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,13 @@ from fake_model import FakeModel
 from play_client import PlayClient, until
 
 from store.play_protocol import PAUSED, RESET, SIMULATOR, Input, Open
+from store.settings import settings
 from workers import player as player_module
 from workers.models import BadCheckpoint, checkpoint_folder
 from workers.player import Player, listen
 from workers.sessions import Controls
+from worlds import configs
+from worlds.progress import Silent
 from worlds.world_model.actions import ACTION_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +40,7 @@ class Table:
     def __init__(self, player: Player, url: str) -> None:
         self.player, self.url = player, url
 
-    async def join(
-        self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, **pace: Any
-    ) -> PlayClient:
+    async def join(self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, **pace: Any) -> PlayClient:
         client = await PlayClient.open(self.url, acks)
         await client.ws.send(Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed).model_dump_json())
         if pace:
@@ -116,7 +119,7 @@ def test_unknown_key_bits_are_ignored() -> None:
 
 
 def test_hello_first_frame_and_echo(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join(seed=40)
@@ -139,11 +142,11 @@ def test_hello_first_frame_and_echo(table: Any) -> None:
             await client.close()
             await until(lambda: not t.player.sessions)
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_measured_fps_and_no_burst_after_a_late_tick(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join(fps=20)
@@ -157,11 +160,11 @@ def test_measured_fps_and_no_burst_after_a_late_tick(table: Any) -> None:
             assert time.monotonic() - start > 0.25  # 8 frames at 20 fps, the first perhaps at once
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_tap_between_ticks_reaches_the_model(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join(fps=5, acks=False)
@@ -173,11 +176,11 @@ def test_tap_between_ticks_reaches_the_model(table: Any) -> None:
             assert model.keys_seen().count({"jump"}) == 1
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_reset_with_and_without_a_seed(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             client = await t.join(seed=1, fps=30)
             await client.more_frames(3)
@@ -192,11 +195,11 @@ def test_reset_with_and_without_a_seed(table: Any) -> None:
             assert [f.seq for f in client.frames] == list(range(1, len(client.frames) + 1))
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_simulator_stays_on_the_same_walk(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join(seed=10, fps=30)
@@ -211,11 +214,11 @@ def test_simulator_stays_on_the_same_walk(table: Any) -> None:
             await until(lambda: not t.player.sessions)
             assert abs(world.steps - len(model.states[-1].taken)) <= 1
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_pause_shows_one_still_and_forgets_what_was_pressed(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join(fps=30, acks=False)
@@ -236,11 +239,11 @@ def test_pause_shows_one_still_and_forgets_what_was_pressed(table: Any) -> None:
             assert len(model.batches) > steps and {"w"} not in model.keys_seen() and not any(model.yaw_deg())
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_settings_in_force(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join()
@@ -252,14 +255,14 @@ def test_settings_in_force(table: Any) -> None:
             await until(lambda: model.temperatures == [1.25])
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 # Several sessions.
 
 
 def test_sessions_of_a_model_advance_as_one_batch(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             clients = [await t.join(seed=i, fps=30) for i in range(4)]
@@ -270,11 +273,11 @@ def test_sessions_of_a_model_advance_as_one_batch(table: Any) -> None:
             assert clients[0].frames[-1].players == 4
             await asyncio.gather(*(c.close() for c in clients))
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_each_session_keeps_its_pace(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             fast, slow = await t.join(fps=30), await t.join(fps=10)
             await slow.more_frames(2)
@@ -284,11 +287,11 @@ def test_each_session_keeps_its_pace(table: Any) -> None:
             assert 8 <= len(slow.frames) - before[1] <= 12
             await asyncio.gather(fast.close(), slow.close())
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_stalled_client_slows_nobody(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             stalled, live = await t.join(fps=30), await t.join(fps=30)
             stalled.reader.cancel()
@@ -301,11 +304,11 @@ def test_stalled_client_slows_nobody(table: Any) -> None:
             stalled.ws.transport.abort()
             await live.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_slow_start_of_one_session_does_not_stall_another(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         other = FakeModel(load_s=0.5)
         async with table({"shipped": FakeModel(), "other": other}) as t:
             live = await t.join(fps=30)
@@ -317,14 +320,14 @@ def test_slow_start_of_one_session_does_not_stall_another(table: Any) -> None:
             gaps = [b - a for a, b in zip(live.arrivals[5:], live.arrivals[6:], strict=False)]
             assert max(gaps) < 0.2
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 # What goes wrong.
 
 
 def test_full(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}, max_players=1) as t:
             first = await t.join()
             await first.text("hello")
@@ -335,23 +338,23 @@ def test_full(table: Any) -> None:
             await until(lambda: not t.player.sessions)
             await (await t.join()).text("hello")
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("opening", ["{", '{"type": "reset"}', '{"type": "open", "seed": 1}', b"\xff\x00"])
 def test_bad_open(table: Any, opening: str | bytes) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             client = await PlayClient.open(t.url)
             await client.ws.send(opening)
             assert (await client.text("error"))["code"] == "bad_open"
             assert (await client.closing())[0] == 1008
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_bad_messages_are_answered_then_end_the_session(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             client = await t.join(fps=30)
             for bad, says in [
@@ -369,11 +372,11 @@ def test_bad_messages_are_answered_then_end_the_session(table: Any) -> None:
             assert (await client.closing())[0] == 1008
             assert "too many" in client.texts[-1]["message"]
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_oversized_message_closes(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}) as t:
             client = await t.join()
             await client.text("hello")
@@ -381,11 +384,11 @@ def test_oversized_message_closes(table: Any) -> None:
             assert (await client.closing())[0] == 1009
             await (await t.join()).text("hello")
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_idle_session_ends(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel()}, idle_s=0.4) as t:
             busy, idle = await t.join(), await t.join()  # both acknowledge frames; one also presses a key
             await busy.input("w", hold=True)
@@ -394,11 +397,11 @@ def test_idle_session_ends(table: Any) -> None:
             await busy.more_frames(5)
             await busy.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_bad_checkpoint_at_open(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         models = {"shipped": FakeModel(), "torn": ValueError("not a safetensors file")}
         async with table(models) as t:
             live = await t.join(fps=30)
@@ -410,11 +413,11 @@ def test_bad_checkpoint_at_open(table: Any) -> None:
             await live.more_frames(2)
             await live.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_hot_swap(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         models = {"shipped": FakeModel(), "other": FakeModel(fps=30.0), "torn": ValueError("torn")}
         async with table(models) as t:
             client = await t.join(seed=5)
@@ -431,11 +434,11 @@ def test_hot_swap(table: Any) -> None:
             assert [f.seq for f in client.frames] == list(range(1, len(client.frames) + 1))
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_of_many_resets_the_last_is_done(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel(), "other": FakeModel(load_s=0.2)}) as t:
             client = await t.join()
             await client.text("hello")
@@ -447,11 +450,11 @@ def test_of_many_resets_the_last_is_done(table: Any) -> None:
             assert (await client.text("reset"))["seed"] == 9
             await client.close()
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_a_model_that_fails_takes_only_its_sessions(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         models = {"shipped": FakeModel(), "other": FakeModel()}
         async with table(models) as t:
             live, doomed = await t.join(fps=30), [await t.join("other") for _ in range(2)]
@@ -467,11 +470,11 @@ def test_a_model_that_fails_takes_only_its_sessions(table: Any) -> None:
             await again.more_frames(2)
             await asyncio.gather(live.close(), again.close())
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_a_model_that_nobody_plays_is_unloaded(table: Any) -> None:
-    async def play() -> None:
+    async def go() -> None:
         async with table({"shipped": FakeModel(), "other": FakeModel()}, unload_after_s=0.2) as t:
             await t.player.preload("shipped")
             client = await t.join("other")
@@ -480,7 +483,7 @@ def test_a_model_that_nobody_plays_is_unloaded(table: Any) -> None:
             await client.close()
             await until(lambda: set(t.player.models.loaded) == {"shipped"})
 
-    asyncio.run(play())
+    asyncio.run(go())
 
 
 def test_checkpoint_names_are_not_paths(data_dir: Path) -> None:
@@ -489,6 +492,64 @@ def test_checkpoint_names_are_not_paths(data_dir: Path) -> None:
             checkpoint_folder(name)
     with pytest.raises(BadCheckpoint, match="not here"):
         checkpoint_folder("00000000-0000-4000-8000-000000000000")
+
+
+# A real model.
+
+MODEL, TOKENIZER, TORN = (f"00000000-0000-4000-8000-00000000000{i}" for i in range(3))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a world model of one training step, its tokenizer, and a torn copy."""
+    from worlds.world_model.recipe import train_world_model
+    from worlds.world_model.record import record_dataset
+    from worlds.world_model.tokenizer_recipe import train_tokenizer
+
+    root = tmp_path_factory.mktemp("trained")
+    record_dataset(configs.record_debug(), root / "data", Silent())
+    eye = replace(configs.tokenizer_debug(str(root / "data/output")), steps=1)
+    train_tokenizer(eye, root / "tokenizer", Silent())
+    model = configs.world_model_debug(str(root / "data/output"), str(root / "tokenizer/output"))
+    train_world_model(replace(model, steps=1), root / "model", Silent())
+    for id, name in ((MODEL, "model"), (TOKENIZER, "tokenizer"), (TORN, "model")):
+        shutil.copytree(root / name / "output", root / "checkpoints" / id)
+    (root / "checkpoints" / TORN / "model.safetensors").write_bytes(b"torn")
+    return root
+
+
+def test_real_model_plays(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRARIUM_DATA_DIR", str(trained))
+    settings.cache_clear()
+
+    async def go() -> None:
+        player, url = Player(), f"unix://{tmp_path}/p.sock"
+        server = await listen(player, url)
+        table = Table(player, url)
+        one, two = await table.join(MODEL, seed=3), await table.join(MODEL, seed=4)
+        hello = await two.text("hello", 60)
+        assert (hello["width"], hello["height"], hello["temperature"]) == (32, 32, 0.3)
+        await one.say("settings", simulator=True)
+        seq = await one.input("w", yaw_deg=5.0, hold=True)
+        await until(lambda: one.frames and one.frames[-1].flags & SIMULATOR, 20)
+        await until(lambda: one.frames[-1].action_seq >= seq and one.frames[-1].players == 2, 20)
+        frame = one.frames[-1]
+        for jpeg in (frame.model_jpeg, frame.sim_jpeg):
+            assert simplejpeg.decode_jpeg(jpeg).shape == (32, 32, 3)
+        for bad, says in ((TOKENIZER, "tokenizer"), (TORN, "safetensors")):
+            await one.say("settings", checkpoint=bad)
+            error = await one.text("error")
+            assert error["code"] == "bad_checkpoint" and says in error["message"]
+        await one.say("reset", seed=9)
+        await one.text("reset")
+        await one.more_frames(2)
+        await asyncio.gather(one.close(), two.close())
+        server.close()
+        await server.wait_closed()
+        player.close()
+
+    asyncio.run(go())
+    settings.cache_clear()
 
 
 # The process.
