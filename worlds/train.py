@@ -93,8 +93,9 @@ def train(
 class _Run:
     def __init__(self, model: nn.Module, loop: Loop, states: Path, progress: Progress) -> None:
         self.model, self.loop, self.states, self.progress = model, loop, states, progress
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=loop.lr, betas=(0.9, 0.99), weight_decay=loop.weight_decay
+            self.parameters, lr=loop.lr, betas=(0.9, 0.99), weight_decay=loop.weight_decay
         )
         self.ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
@@ -107,7 +108,7 @@ class _Run:
         loss, metrics = loss_fn(Step(index, loop.steps, np.random.default_rng([loop.seed, index])))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), loop.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, loop.clip)
         if not torch.isfinite(norm):
             raise RecipeError("nan_loss", f"step {index + 1}: loss {loss.item()}, gradient norm {norm.item()}; lower lr")
         self.optimizer.step()

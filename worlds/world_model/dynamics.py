@@ -1,6 +1,12 @@
 """The dynamics: ConvGRU layers over code embeddings, and a head that says what the next frame's codes are.
 
-Shape suffixes: B batch, T time, F factors of a code, K = sum of the factors' levels, h x w the grid of codes.
+A wall that slides by half a cell changes its codes in ways that a code alone does not tell. So the head gets a first
+guess from the picture itself: the frame on show is decoded, moved by the last layer's flow, and encoded again by the
+frozen tokenizer; those log-odds are trusted as far as a learned map says, and the layers add what they know: what comes
+into view, what was wrong with the flow. The gradient of the cross-entropy reaches the flow through the encoder.
+
+Shape suffixes: B batch, T time, F factors of a code, K = sum of the factors' levels, h x w the grid of codes, H x W
+the frame's pixels.
 """
 
 from __future__ import annotations
@@ -13,8 +19,9 @@ from torch import nn
 
 from worlds.configs import WorldModelConfig
 from worlds.world_model.actions import A
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, warp, zero_linear
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, zero_linear
 from worlds.world_model.quantise import join_factors, split_factors
+from worlds.world_model.tokenizer import DOWN, Tokenizer
 
 EMBED = 64  # of an action
 TOKEN = 32  # of a code
@@ -39,10 +46,13 @@ class Hidden:
 
 
 class Dynamics(nn.Module):
-    def __init__(self, config: WorldModelConfig, factors: list[int], grid: tuple[int, int]) -> None:
+    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w)."""
+
+    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int]) -> None:
         super().__init__()
-        c = config.channels
+        c, factors = config.channels, tokenizer.factors
         self.config, self.factors, self.grid = config, factors, grid
+        self.tokenizer = tokenizer.requires_grad_(False)
         self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
         self.corruption = nn.Parameter(torch.zeros(TOKEN))
         self.action = nn.Sequential(nn.Linear(A, EMBED), nn.SiLU(), nn.Linear(EMBED, EMBED))
@@ -51,7 +61,7 @@ class Dynamics(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
         widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
         self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
-        self.head = Head(c * config.layers, c, factors)
+        self.head = Head(c * config.layers + tokenizer.quantiser.dim, c, factors)
 
     def initial(self, batch: int) -> Hidden:
         shape = (batch, *self.grid, self.config.channels)
@@ -92,7 +102,10 @@ class Dynamics(nn.Module):
             x, field = fold_time(still), fold_time(fields)
             moved.append(fold_time(after))
             layers.append(h)
-        return self.head(torch.cat(moved, dim=1), flat_act, digits, field, self.basis).unflatten(0, (b, t)), Hidden(layers)
+        guess = self._move_picture(codes.flatten(0, 1), field)
+        odds = self.tokenizer.quantiser.logits(guess)
+        logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, odds, self.basis)
+        return logits.unflatten(0, (b, t)), Hidden(layers)
 
     def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
         x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
@@ -100,6 +113,18 @@ class Dynamics(nn.Module):
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
         return torch.cat([x, place], dim=-1).permute(0, 3, 1, 2)
+
+    def _move_picture(self, codes: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+        """codes [N, h, w], field [N, 2G, h, w] in cells -> latents [N, D, h, w] of the frame moved by the first flow."""
+        with torch.no_grad():
+            picture = self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
+        height, width = picture.shape[2:]
+        flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
+        y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
+        x = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]
+        at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
+        moved = F.grid_sample(picture, at, padding_mode="border", align_corners=True)
+        return self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
@@ -125,7 +150,7 @@ class Dynamics(nn.Module):
 
 
 class Head(nn.Module):
-    """Moved states of all layers -> logits of the next codes, with a path that copies the codes along the flow."""
+    """Moved states of all layers and the guess -> logits of the next codes."""
 
     def __init__(self, inputs: int, channels: int, factors: list[int]) -> None:
         super().__init__()
@@ -133,23 +158,17 @@ class Head(nn.Module):
         self.conv = nn.Conv2d(inputs, channels, 3, padding=1)
         self.scale = zero_linear(EMBED, channels)
         self.shift = ActionMap(EMBED, channels)
-        self.out = nn.Conv2d(channels, sum(factors) + len(factors), 1)  # logits, and how far to trust the copy
+        self.out = nn.Conv2d(channels, sum(factors) + len(factors), 1)  # logits, and how far to trust the guess
 
     def forward(
-        self, moved: torch.Tensor, act: torch.Tensor, digits: torch.Tensor, field: torch.Tensor, basis: torch.Tensor
+        self, x: torch.Tensor, act: torch.Tensor, odds: torch.Tensor, basis: torch.Tensor
     ) -> torch.Tensor:
-        """moved [N, LC, h, w], act [N, E], digits int64 [N, h, w, F], field [N, 2G, h, w] -> logits [N, K, h, w]."""
+        """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w]."""
         scale = 1 + self.scale(act)[:, :, None, None]
-        out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(moved), scale)))
+        out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))
         logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
-        return logits + self._copy(digits, field, F.softplus(trust))
-
-    def _copy(self, digits: torch.Tensor, field: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
-        """Log-odds for the previous codes, moved by the last layer's first flow: [N, K, h, w]."""
-        onehot = torch.cat([F.one_hot(digits[..., f], n) for f, n in enumerate(self.factors)], dim=-1)
-        share = warp(onehot.movedim(-1, 1).to(field.dtype), field[:, :2])
-        weight = torch.cat([trust[:, f : f + 1].expand(-1, n, -1, -1) for f, n in enumerate(self.factors)], dim=1)
-        return weight * torch.log(share + 0.02)
+        weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
+        return logits + torch.cat(weight, dim=1) * odds
 
 
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:

@@ -53,7 +53,8 @@ class Trial:
 def evaluate(folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, strip: Path | None = None) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `strip` also writes a PNG of rollouts there."""
     progress = progress or Silent()
-    model, tokenizer, manifest = load_world_model(folder)
+    model, manifest = load_world_model(folder)
+    tokenizer = model.tokenizer
     world = simulator(manifest)
     trials = _trials(world, manifest, seed, episodes, progress)
     codes = torch.stack([tokenizer.encode(t.frames) for t in trials])

@@ -27,7 +27,8 @@ class LiveModel:
     """`step` is meant to be called from one thread."""
 
     def __init__(self, folder: Path) -> None:
-        self.dynamics, self.tokenizer, self.manifest = load_world_model(folder)
+        self.dynamics, self.manifest = load_world_model(folder)
+        self.tokenizer = self.dynamics.tokenizer
         self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
         self.fps: float = self.manifest["data"]["fps"]
 

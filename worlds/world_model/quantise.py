@@ -14,6 +14,9 @@ from torch import nn
 from worlds.configs import TokenizerConfig
 
 
+SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
+
+
 class FSQ(nn.Module):
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__()
@@ -31,6 +34,12 @@ class FSQ(nn.Module):
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         digits = split_factors(codes, self.factors).movedim(-1, 1)
         return self._centre(digits.to(self.levels.dtype))
+
+    def logits(self, latents: torch.Tensor) -> torch.Tensor:
+        """latents [N, D, h, w] -> log-odds of each factor's levels, [N, K, h, w]: Gaussian about the level meant."""
+        scaled = torch.sigmoid(latents) * (self.levels - 1)
+        parts = [s - torch.arange(n, device=s.device).view(1, -1, 1, 1) for s, n in zip(scaled.split(1, 1), self.factors, strict=True)]
+        return -SHARPNESS * torch.cat(parts, dim=1) ** 2
 
     def _centre(self, digits: torch.Tensor) -> torch.Tensor:
         return digits / (self.levels - 1) * 2 - 1
@@ -65,6 +74,11 @@ class EMAVQ(nn.Module):
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         return self.codebook[codes].movedim(-1, 1)
+
+    def logits(self, latents: torch.Tensor) -> torch.Tensor:
+        """latents [N, D, h, w] -> log-odds of the codes, [N, K, h, w], by distance to them."""
+        z = F.normalize(latents.float(), dim=1)
+        return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
 
     @torch.no_grad()
     def _kmeans(self, flat: torch.Tensor, rounds: int = 10) -> None:

@@ -23,6 +23,8 @@ from worlds.train import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
 from worlds.world_model.dynamics import Dynamics, cross_entropy
 from worlds.world_model.episodes import Dataset, open_dataset
+from worlds.world_model.quantise import split_factors
+from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.tokenizer import DOWN, Tokenizer, load_tokenizer
 
 
@@ -35,7 +37,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     train_clips, val_clips = (_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
-    model = Dynamics(config, tokenizer.factors, (height // DOWN, width // DOWN)).to(memory_format=torch.channels_last)
+    model = Dynamics(config, tokenizer, (height // DOWN, width // DOWN)).to(memory_format=torch.channels_last)
     if config.compile:
         model.compile_parts()
     losses = Losses(model, config)
@@ -43,7 +45,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 
     def preview(ema: torch.nn.Module, step: int) -> None:
         assert isinstance(ema, Dynamics)
-        values, rows = _look(ema, tokenizer, *held_out, burn_in=config.burn_in)
+        values, rows = _look(ema, *held_out)
         save_strip(out_dir / "rollout.png", rows)
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
@@ -59,27 +61,23 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     )
     ema = train(model, lambda step: losses(step, *train_clips.sample(step.rng, config.batch)), loop, out_dir, progress, preview)
     assert isinstance(ema, Dynamics)
-    values, _ = _look(ema, tokenizer, *held_out, burn_in=config.burn_in)
-    save_world_model(out_dir / "output", ema, tokenizer, tokenizer_manifest, data_facts(dataset))
+    values, _ = _look(ema, *held_out)
+    save_world_model(out_dir / "output", ema, data_facts(dataset))
     seconds = round(time.monotonic() - started, 1)
-    return {"steps": config.steps, "parameters": sum(p.numel() for p in ema.parameters()), "seconds": seconds} | values
+    return {"steps": config.steps, "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad), "seconds": seconds} | values
 
 
-def save_world_model(
-    folder: Path, model: Dynamics, tokenizer: Tokenizer, tokenizer_manifest: dict[str, Any], data: dict[str, Any]
-) -> None:
-    """A playable checkpoint: dynamics and tokenizer in one file, and what they were trained on."""
-    tensors = {f"dynamics.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"tokenizer.{k}": v for k, v in tokenizer.state_dict().items()}
+def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
+    """A playable checkpoint: dynamics with its tokenizer, and what they were trained on."""
     manifest = {
         "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-"},  # no paths: a checkpoint travels
-        "tokenizer": tokenizer_manifest["tokenizer"],
+        "tokenizer": asdict(model.tokenizer.config),
         "grid": list(model.grid),
         "data": data,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
     }
-    save_checkpoint(folder, "world-model", tensors, manifest)
+    save_checkpoint(folder, "world-model", model.state_dict(), manifest)
 
 
 def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], config: WorldModelConfig) -> None:
@@ -144,18 +142,11 @@ class Losses:
         weight = 1 + (self.config.changed_weight - 1) * changed.to(nats.dtype)
         loss = (nats * weight).sum() / weight.sum()
         with torch.no_grad():
-            hit = torch.stack(
-                [p.argmax(dim=2) == d for p, d in _pairs(self.model, logits, target)]
-            ).all(dim=0)
+            digits = split_factors(target, self.model.factors).unbind(-1)
+            parts = logits.split(self.model.factors, dim=2)
+            hit = torch.stack([p.argmax(dim=2) == d for p, d in zip(parts, digits, strict=True)]).all(dim=0)
             metrics = {"ce": nats.mean(), "ce_changed": nats[changed].mean(), "accuracy": hit.float().mean()}
         return loss, metrics
-
-
-def _pairs(model: Dynamics, logits: torch.Tensor, codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    from worlds.world_model.quantise import split_factors
-
-    digits = split_factors(codes, model.factors)
-    return [(p, digits[..., f]) for f, p in enumerate(logits.split(model.factors, dim=2))]
 
 
 def horizon(done: float, longest: int) -> int:
@@ -165,19 +156,13 @@ def horizon(done: float, longest: int) -> int:
 
 
 @torch.no_grad()
-def _look(
-    model: Dynamics, tokenizer: Tokenizer, codes: torch.Tensor, actions: torch.Tensor, burn_in: int
-) -> tuple[dict[str, float], list[np.ndarray]]:
+def _look(model: Dynamics, codes: torch.Tensor, actions: torch.Tensor) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
     logits, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
     val = cross_entropy(model, logits, codes[:, 1:]).mean().item()
-    shown = 4
-    own, hidden = list(codes[:shown, :burn_in].unbind(1)), model.initial(shown)
-    logits, hidden = model(codes[:shown, :burn_in], actions[:shown, :burn_in], hidden)
-    for t in range(burn_in, codes.shape[1]):
-        own.append(model.sample(logits[:, -1], 0.0))
-        if t < actions.shape[1]:
-            logits, hidden = model(own[-1].unsqueeze(1), actions[:shown, t : t + 1], hidden)
-    free = torch.stack(own, dim=1)
-    rows = [tokenizer.decode(x).numpy() for i in range(shown) for x in (codes[i], free[i])]
+    shown, real = codes[:4], model.config.burn_in
+    hidden = burn_in(model, shown[:, :real], actions[:4, : real - 1])
+    own = rollout(model, shown[:, real - 1], hidden, actions[:4, real - 1 :])
+    free = torch.cat([shown[:, :real], own], dim=1)
+    rows = [model.tokenizer.decode(x).numpy() for pair in zip(shown, free, strict=True) for x in pair]
     return {"val_ce": round(val, 4)}, rows

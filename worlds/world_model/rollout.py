@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import WorldModelConfig
 from worlds.world_model.dynamics import Dynamics, Hidden
-from worlds.world_model.tokenizer import Tokenizer, tokenizer_from
+from worlds.world_model.tokenizer import tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
 
@@ -22,16 +22,13 @@ def shipped_folder() -> Path:
     return Path(str(files("worlds.world_model") / "shipped"))
 
 
-def load_world_model(folder: Path) -> tuple[Dynamics, Tokenizer, dict[str, Any]]:
-    """-> dynamics, tokenizer (both in eval mode), manifest. ValueError for anything but a world-model checkpoint."""
+def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
+    """-> dynamics (with its tokenizer, in eval mode), manifest. ValueError for anything but a world-model checkpoint."""
     tensors, manifest = load_checkpoint(folder, "world-model")
-    tokenizer = tokenizer_from(manifest)
     config = TypeAdapter(WorldModelConfig).validate_python(manifest["dynamics"])
-    dynamics = Dynamics(config, tokenizer.factors, tuple(manifest["grid"])).to(memory_format=torch.channels_last)
-    for prefix, module in (("dynamics.", dynamics), ("tokenizer.", tokenizer)):
-        part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        load_into(module, part, folder)
-    return dynamics.eval(), tokenizer.eval(), manifest
+    dynamics = Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"])).to(memory_format=torch.channels_last)
+    load_into(dynamics, tensors, folder)
+    return dynamics.eval(), manifest
 
 
 @torch.inference_mode()
