@@ -2,7 +2,7 @@
 // npm run build  type check, then web/dist, which the gateway serves and the Python package carries
 import { defineConfig } from "vite";
 
-const gateway = process.env["GATEWAY"] ?? "http://127.0.0.1:8000";
+const gateway = process.env["GATEWAY"] ?? "http://127.0.0.1:8420";
 
 export default defineConfig({
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },

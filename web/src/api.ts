@@ -33,6 +33,8 @@ export interface Job {
   result: Record<string, unknown> | null;
   error: JobError | null;
   attempt: number;
+  parent_id: string | null; // the job that this one tries again
+  last_seq: number; // number of its newest event
   created_at: string;
   started_at: string | null;
   finished_at: string | null;
@@ -173,4 +175,7 @@ export const openPlay = (checkpoint: string, seed?: number): Promise<PlaySession
   post("/play/sessions", seed === undefined ? { checkpoint } : { checkpoint, seed });
 export const artifactUrl = (id: string): string => `/v1/artifacts/${id}`;
 
-export const TERMINAL: ReadonlySet<JobState> = new Set(["succeeded", "failed", "cancelled"]);
+export const releaseJob = (id: string): Promise<Job> => post(`/jobs/${id}/release`);
+
+/** Nothing more happens by itself. */
+export const AT_REST: ReadonlySet<JobState> = new Set(["succeeded", "failed", "cancelled", "quarantined"]);

@@ -36,7 +36,16 @@ export function figures(x: unknown): string {
   return small ? x.toExponential(2) : String(Number(x.toPrecision(4)));
 }
 
-const WORDS: Record<string, string> = { lr: "learning rate", ema: "EMA", fps: "FPS", psnr: "PSNR", ssim: "SSIM", id: "ID" };
+const WORDS: Record<string, string> = {
+  ce: "cross-entropy",
+  ema: "EMA",
+  fps: "FPS",
+  id: "ID",
+  l1: "L1",
+  lr: "learning rate",
+  psnr: "PSNR",
+  ssim: "SSIM",
+};
 
 /** `val_psnr` -> `Val PSNR`. */
 export function label(name: string): string {

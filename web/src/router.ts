@@ -20,7 +20,8 @@ addEventListener("popstate", () => {
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
   const link = event.target instanceof Element ? event.target.closest("a") : null;
-  if (!link || link.origin !== location.origin || link.target || link.pathname.startsWith("/v1/")) return;
+  if (!link || (link.hash && link.pathname === location.pathname)) return;
+  if (link.origin !== location.origin || link.target || link.pathname.startsWith("/v1/")) return;
   event.preventDefault();
   go(link.href);
 });

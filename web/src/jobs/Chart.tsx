@@ -23,18 +23,19 @@ function Chart({ title, keys, series }: { title: string; keys: string[]; series:
   const plot = useRef<uPlot | null>(null);
   const dark = useDark();
   const data = align(keys.map((key) => series[key] ?? []));
+  const dots = keys.map((key) => (series[key]?.length ?? 0) < 3); // a line of one point would not be seen
   const canLog = title.includes("loss") && keys.every((key) => series[key]?.every(([, y]) => y > 0));
 
   useEffect(() => {
     const el = box.current!;
-    plot.current = new uPlot(options(el, keys, log && canLog), data, el);
+    plot.current = new uPlot(options(el, keys, dots, log && canLog), data, el);
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: el.clientWidth, height: HEIGHT_PX }));
     observer.observe(el);
     return () => {
       observer.disconnect();
       plot.current?.destroy();
     };
-  }, [log, canLog, dark]);
+  }, [log, canLog, dark, dots.join()]);
   useEffect(() => plot.current?.setData(data), [series]);
 
   const last = keys.map((key) => series[key]?.at(-1)?.[1]).map(figures);
@@ -61,7 +62,7 @@ function Chart({ title, keys, series }: { title: string; keys: string[]; series:
   );
 }
 
-function options(el: HTMLElement, keys: string[], log: boolean): uPlot.Options {
+function options(el: HTMLElement, keys: string[], dots: boolean[], log: boolean): uPlot.Options {
   const css = getComputedStyle(el);
   const colour = (name: string): string => css.getPropertyValue(name).trim();
   const axis: uPlot.Axis = {
@@ -84,7 +85,7 @@ function options(el: HTMLElement, keys: string[], log: boolean): uPlot.Options {
         stroke: colour(COLOURS[i % COLOURS.length]!),
         width: 2,
         spanGaps: true,
-        points: { show: false },
+        points: { show: dots[i]! },
       })),
     ],
   };

@@ -129,8 +129,8 @@ export function JobForm({ submitted }: { submitted: () => void }) {
 
 /** Datasets and checkpoints by what a field may ask for. */
 function useInputs(): Record<string, Option[]> {
-  const datasets = usePoll(listDatasets, 3000).value ?? [];
-  const checkpoints = usePoll(listCheckpoints, 3000).value ?? [];
+  const datasets = usePoll(listDatasets, 5000).value ?? [];
+  const checkpoints = usePoll(listCheckpoints, 5000).value ?? [];
   const option = (x: { id: string; name: string; created_at: string }): Option => ({
     id: x.id,
     text: `${x.name} (${x.id === "shipped" ? "shipped" : ago(x.created_at)})`,

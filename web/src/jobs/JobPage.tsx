@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { artifactUrl, cancelJob, Problem, retryJob, TERMINAL, type Job } from "../api";
+import { artifactUrl, cancelJob, Problem, releaseJob, retryJob, AT_REST, type Job } from "../api";
 import { ago, bytes, duration, figures, label } from "../format";
 import { EvaluationTables } from "../library/EvaluationTables";
 import { go } from "../router";
@@ -27,6 +27,7 @@ export function JobPage({ id }: { id: string }) {
     );
   }
   const series = live.metrics.value;
+  const files = live.artifacts.value.filter((a) => !a.media_type.startsWith("image/"));
   return (
     <main class="page">
       <p class="back">
@@ -38,7 +39,7 @@ export function JobPage({ id }: { id: string }) {
         <Actions job={job} />
       </div>
       <Times job={job} />
-      {!TERMINAL.has(job.state) && <ProgressBar job={job} />}
+      {!AT_REST.has(job.state) && <ProgressBar job={job} />}
       {job.error && job.state !== "succeeded" && (
         <p class="card error" role="alert">
           <b>{job.error.code}</b>: {job.error.message}
@@ -51,16 +52,16 @@ export function JobPage({ id }: { id: string }) {
       <div class="columns">
         <section>
           <h2>Config</h2>
-          <Facts facts={job.config} />
+          <Facts facts={withoutKind(job.config)} />
         </section>
         <section>
           <h2>Log</h2>
           <pre class="card log" tabIndex={0} aria-label="The end of the log">
             {live.log.value.trim() || "Nothing logged yet."}
           </pre>
-          {live.artifacts.value.length > 0 && <h2>Files</h2>}
-          <ul class="files">
-            {live.artifacts.value.map((a) => (
+          {files.length > 0 && <h2>Files</h2>}
+          <ul class="files" hidden={!files.length}>
+            {files.map((a) => (
               <li key={a.id}>
                 <a href={artifactUrl(a.id)} download={a.name}>
                   {a.name}
@@ -87,7 +88,8 @@ function Actions({ job }: { job: Job }) {
   };
   const cancel = attempt(async () => void (await cancelJob(job.id)));
   const retry = attempt(async () => go(`/jobs/${(await retryJob(job.id)).id}`));
-  const ended = TERMINAL.has(job.state);
+  const release = attempt(async () => (await releaseJob(job.id), location.reload()));
+  const ended = AT_REST.has(job.state);
   return (
     <span class="actions">
       {job.state === "succeeded" && job.kind === "world-model.train" && (
@@ -103,6 +105,11 @@ function Actions({ job }: { job: Job }) {
       {ended && (
         <button type="button" onClick={retry}>
           {job.state === "succeeded" ? "Run again" : "Retry"}
+        </button>
+      )}
+      {job.state === "quarantined" && (
+        <button type="button" onClick={release}>
+          Go on
         </button>
       )}
       {problem && (
@@ -125,6 +132,12 @@ function Times({ job }: { job: Job }) {
     <p class="quiet">
       submitted {ago(job.created_at)}
       {job.started_at && ` · ${job.finished_at ? "took" : "running for"} ${duration((end - Date.parse(job.started_at)) / 1000)}`}
+      {job.parent_id && (
+        <>
+          {" · tries "}
+          <a href={`/jobs/${job.parent_id}`}>{job.parent_id.slice(0, 8)}…</a> again
+        </>
+      )}
       {job.attempt > 1 && ` · attempt ${job.attempt}`}
     </p>
   );
@@ -162,6 +175,9 @@ function Facts({ facts }: { facts: Record<string, unknown> }) {
     </dl>
   );
 }
+
+const withoutKind = ({ kind: _, ...config }: Job["config"]): Job["config"] =>
+  Object.fromEntries(Object.entries(config).sort(([a], [b]) => a.localeCompare(b)));
 
 /** Datasets and checkpoints bear the id of the job that made them. */
 const isId = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-/.test(value);

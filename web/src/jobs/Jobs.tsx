@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { listJobs, TERMINAL, type Job } from "../api";
+import { listJobs, AT_REST, type Job } from "../api";
 import { ago, duration } from "../format";
 import { usePoll } from "../poll";
 import { JobForm } from "./JobForm";
@@ -12,7 +12,12 @@ export function Jobs() {
   return (
     <main class="page with-side">
       <div>
-        <h1>Jobs</h1>
+        <div class="title">
+          <h1>Jobs</h1>
+          <a class="button to-form" href="#new-job">
+            New job
+          </a>
+        </div>
         <p id="jobs-said" class="unseen" role="status" />
         {error && (
           <p class="error" role="alert">
@@ -48,7 +53,7 @@ function JobRow({ job }: { job: Job }) {
       <StateMark state={job.state} />
       <span class="quiet when">{job.started_at ? `${ago(job.created_at)}${took(job)}` : ago(job.created_at)}</span>
       {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
-      {!TERMINAL.has(job.state) && <ProgressBar job={job} />}
+      {!AT_REST.has(job.state) && <ProgressBar job={job} />}
     </li>
   );
 }

@@ -28,8 +28,9 @@ export class LiveJob {
       this.problem.value = error as api.Problem;
       return;
     }
+    const after = this.job.value.last_seq;
     await this.catchUp();
-    if (!this.gone && !api.TERMINAL.has(this.job.value.state)) this.listen();
+    if (!this.gone && !api.AT_REST.has(this.job.value.state)) this.listen(after);
   }
 
   close(): void {
@@ -58,14 +59,14 @@ export class LiveJob {
     if (log.status === "fulfilled") this.log.value = log.value;
   }
 
-  private listen(): void {
-    const stream = (this.stream = new EventSource(`/v1/jobs/${this.id}/events`));
+  private listen(after: number): void {
+    const stream = (this.stream = new EventSource(`/v1/jobs/${this.id}/events?after=${after}`));
     const on = <T>(type: string, handle: (data: T) => void): void =>
       stream.addEventListener(type, (e) => handle(JSON.parse((e as MessageEvent<string>).data) as T));
 
     on<{ state: api.JobState; error?: api.JobError }>("state", ({ state, error }) => {
       this.update({ state, error: error ?? null });
-      if (api.TERMINAL.has(state)) {
+      if (api.AT_REST.has(state)) {
         stream.close();
         void this.settle();
       }

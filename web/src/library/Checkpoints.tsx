@@ -3,6 +3,7 @@ import { listCheckpoints, type Checkpoint } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
 import { retrieval } from "./evaluation";
+import { checkpointSummary } from "./manifest";
 import { Meter } from "./Meter";
 
 export function Checkpoints() {
@@ -63,11 +64,14 @@ function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
   };
   return (
     <tr data-id={c.id}>
-      <th scope="row">{c.id === "shipped" ? c.name : <a href={`/jobs/${c.id}`}>{c.name}</a>}</th>
-      <td>{c.kind}</td>
-      <td>{c.id === "shipped" ? "with Terrarium" : ago(c.created_at)}</td>
-      <td>{cell(1)}</td>
-      <td>{cell(4)}</td>
+      <th scope="row">
+        {c.id === "shipped" ? c.name : <a href={`/jobs/${c.id}`}>{c.name}</a>}
+        <span class="quiet under">{checkpointSummary(c.manifest)}</span>
+      </th>
+      <td class="kind">{c.kind}</td>
+      <td class="made">{c.id === "shipped" ? "with Terrarium" : ago(c.created_at)}</td>
+      <td data-label="Control @1">{cell(1)}</td>
+      <td data-label="Control @4">{cell(4)}</td>
       <td class="actions">
         {c.kind === "world-model" && (
           <>

@@ -1,10 +1,11 @@
 import { useEffect } from "preact/hooks";
 import { listCheckpoints, listDatasets, type Dataset } from "../api";
-import { ago, figures, label } from "../format";
+import { ago } from "../format";
 import { usePoll } from "../poll";
+import { datasetFacts } from "./manifest";
 
 export function Datasets() {
-  const { value, error } = usePoll(listDatasets, 3000);
+  const { value, error } = usePoll(listDatasets, 5000);
   const tokenizers = usePoll(listCheckpoints, 10_000).value?.filter((c) => c.kind === "tokenizer") ?? [];
   const next = tokenizers.length ? "world-model.train" : "tokenizer.train";
   useEffect(() => {
@@ -34,7 +35,6 @@ export function Datasets() {
 }
 
 function Tile({ dataset: d, next }: { dataset: Dataset; next: string }) {
-  const facts = Object.entries(d.manifest).filter(([, x]) => typeof x === "number" || typeof x === "string" || typeof x === "boolean");
   return (
     <li class="card" data-id={d.id}>
       <h2>
@@ -42,10 +42,10 @@ function Tile({ dataset: d, next }: { dataset: Dataset; next: string }) {
       </h2>
       <p class="quiet">{ago(d.created_at)}</p>
       <dl class="facts">
-        {facts.slice(0, 12).map(([name, value]) => (
+        {datasetFacts(d.manifest).map(([name, value]) => (
           <div key={name}>
-            <dt>{label(name)}</dt>
-            <dd>{figures(value)}</dd>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
           </div>
         ))}
       </dl>

@@ -37,7 +37,6 @@ function KeyCap({ session, cap, shown }: { session: Session; cap: Cap; shown?: b
       tabIndex={-1}
       class={`cap cap-${cap.code}`}
       data-lit={lit}
-      aria-label={`${cap.text}: ${cap.does}`}
       onPointerDown={(e) => {
         e.preventDefault();
         e.currentTarget.setPointerCapture(e.pointerId);
@@ -49,7 +48,7 @@ function KeyCap({ session, cap, shown }: { session: Session; cap: Cap; shown?: b
       onContextMenu={(e) => e.preventDefault()}
     >
       <kbd>{cap.text}</kbd>
-      {shown && <span>{cap.does}</span>}
+      <span class={shown ? "" : "unseen"}> {cap.does}</span>
     </button>
   );
 }

@@ -4,6 +4,7 @@ import { useRef, useState } from "preact/hooks";
 import { listCheckpoints, type Checkpoint } from "../api";
 import { ago } from "../format";
 import { retrieval } from "../library/evaluation";
+import { checkpointSummary } from "../library/manifest";
 import { Meter } from "../library/Meter";
 import { usePoll } from "../poll";
 import type { Session } from "./session";
@@ -21,6 +22,7 @@ interface PanelProps {
 export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps) {
   const { temperature = 1, fps = 30, paused = false, simulator = false } = session.settings.value;
   const pointed = useRef(0);
+  const off = session.status.value !== "live";
 
   // After a click or a drag the keys belong to the game again; those who tab through the panel stay in it.
   const giveBack = (e: Event): void => {
@@ -35,10 +37,10 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
         <h2>World</h2>
         <SeedField session={session} focusPicture={focusPicture} />
         <div class="row">
-          <button type="button" onClick={() => session.reset()}>
+          <button type="button" disabled={off} onClick={() => session.reset()}>
             Reset <kbd>R</kbd>
           </button>
-          <button type="button" aria-pressed={paused} onClick={() => session.set({ paused: !paused })}>
+          <button type="button" disabled={off} aria-pressed={paused} onClick={() => session.set({ paused: !paused })}>
             {paused ? "Resume" : "Pause"} <kbd>P</kbd>
           </button>
         </div>
@@ -54,22 +56,23 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
         <h2>Feel</h2>
         <label class="slider">
           <span>
-            Temperature <output>{temperature.toFixed(2)}</output>
+            Temperature <output>{off ? "–" : temperature.toFixed(2)}</output>
           </span>
           <input
             type="range"
             min={0}
             max={2}
             step={0.05}
+            disabled={off}
             value={temperature}
             onInput={(e) => session.set({ temperature: e.currentTarget.valueAsNumber })}
           />
         </label>
-        <fieldset class="segments">
+        <fieldset class="segments" disabled={off}>
           <legend>Frames a second</legend>
           {PACES.map((pace) => (
             <label key={pace}>
-              <input type="radio" name="pace" checked={Math.round(fps) === pace} onChange={() => session.set({ fps: pace })} />
+              <input type="radio" name="pace" checked={!off && Math.round(fps) === pace} onChange={() => session.set({ fps: pace })} />
               <span>{pace}</span>
             </label>
           ))}
@@ -107,7 +110,7 @@ function SeedField({ session, focusPicture }: { session: Session; focusPicture: 
           onBlur={() => draft?.trim() === "" && setDraft(null)}
         />
       </label>
-      <button type="submit" class="primary" disabled={wrong}>
+      <button type="submit" class="primary" disabled={wrong || session.status.value !== "live"}>
         {draft === null ? "New world" : "Go there"}
       </button>
     </form>
@@ -163,6 +166,7 @@ interface ChoiceProps {
 function Choice({ checkpoint: c, fresh, chosen, pending, choose }: ChoiceProps) {
   const scores = retrieval(c.evaluation);
   const first = scores?.at[0];
+  const about = [checkpointSummary(c.manifest), c.id === "shipped" ? "" : ago(c.created_at)].filter(Boolean).join(" · ");
   return (
     <label class="choice">
       <input type="radio" name="checkpoint" checked={chosen} onChange={choose} />
@@ -170,7 +174,7 @@ function Choice({ checkpoint: c, fresh, chosen, pending, choose }: ChoiceProps) 
         <span>{c.name}</span>
         {fresh && <mark>new</mark>}
       </span>
-      <span class="quiet">{pending ? "loading…" : c.id === "shipped" ? "comes with Terrarium" : ago(c.created_at)}</span>
+      <span class="quiet">{pending ? "loading…" : about}</span>
       {scores && first && (
         <Meter value={first.mean} chance={scores.chance} label={`Right action told from ${first.k} frame${first.k > 1 ? "s" : ""}`} />
       )}

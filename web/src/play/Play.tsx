@@ -71,7 +71,7 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
   return (
     <div class="pictures" ref={room}>
       <figure class="vessel">
-        <canvas class="light" width={6} height={4} aria-hidden="true" ref={(el) => void (session.screen.light = el)} />
+        <canvas class="light" width={32} height={32} aria-hidden="true" ref={(el) => void (session.screen.light = el)} />
         <div class="glass">
           <canvas
             id="model"
@@ -118,16 +118,23 @@ function Notice({ session }: { session: Session }) {
   const status = session.status.value;
   const trouble = session.trouble.value;
   if (status === "live" && !trouble) return session.drawing.value ? null : <p class="notice">Growing a world…</p>;
+  const nothingShipped = trouble?.code === "checkpoint_not_found" && session.checkpoint === "shipped";
   if (status === "connecting" && !trouble) return <p class="notice">Opening the terrarium…</p>;
   return (
     <div class="notice" role="alert" data-code={trouble?.code}>
-      <p>{trouble?.message ?? "The connection was lost."}</p>
+      <p>{nothingShipped ? "No world model came with this installation." : (trouble?.message ?? "The connection was lost.")}</p>
       {status === "waiting" && <p class="quiet">Trying again…</p>}
       {status === "ended" && (
         <p class="row">
-          <button type="button" class="primary" onClick={() => void session.open()}>
-            Play again
-          </button>
+          {nothingShipped ? (
+            <a class="button primary" href="/jobs">
+              Train a world
+            </a>
+          ) : (
+            <button type="button" class="primary" onClick={() => void session.open()}>
+              Play again
+            </button>
+          )}
           {session.checkpoint !== "shipped" && (
             <button type="button" onClick={() => session.set({ checkpoint: "shipped" })}>
               Play the shipped world

@@ -2,6 +2,8 @@
 
 import type { Frame } from "./protocol";
 
+const GLOW_MS = 250;
+
 const decode = (jpeg: Uint8Array<ArrayBuffer>): Promise<ImageBitmap> =>
   createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
 
@@ -14,9 +16,23 @@ function draw(canvas: HTMLCanvasElement | null, picture: ImageBitmap): void {
   canvas.getContext("2d", { alpha: false })?.drawImage(picture, 0, 0);
 }
 
-/** A few pixels of the picture, stretched softly behind it by the style sheet: the glass lets light through. */
+/** The picture, small and blurred, fading to nothing at the rim: the glass lets light through. */
 function glow(canvas: HTMLCanvasElement | null, picture: ImageBitmap): void {
-  canvas?.getContext("2d", { alpha: false })?.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const ctx = canvas?.getContext("2d");
+  if (!canvas || !ctx) return;
+  const { width, height } = canvas;
+  ctx.globalCompositeOperation = "copy";
+  ctx.filter = "blur(4px)";
+  ctx.drawImage(picture, 0, 0, width, height);
+  const fade = ctx.createRadialGradient(0, 0, 0.55, 0, 0, 1);
+  fade.addColorStop(0, "#000");
+  fade.addColorStop(1, "transparent");
+  ctx.globalCompositeOperation = "destination-in";
+  ctx.filter = "none";
+  ctx.setTransform(width / 2, 0, 0, height / 2, width / 2, height / 2);
+  ctx.fillStyle = fade;
+  ctx.fillRect(-1, -1, 2, 2);
+  ctx.resetTransform();
 }
 
 export class Screen {
@@ -26,7 +42,7 @@ export class Screen {
   skipped = 0; // frames replaced here before they were decoded
   private next: Frame | null = null;
   private busy = false;
-  private drawn = 0;
+  private glowed_ms = 0;
 
   constructor(
     private readonly onDrawn: (frame: Frame) => void,
@@ -51,7 +67,7 @@ export class Screen {
         ]);
         draw(this.model, model);
         if (simulator) draw(this.simulator, simulator);
-        if (this.drawn++ % 4 === 0) glow(this.light, model);
+        this.shine(model);
         model.close();
         simulator?.close();
         this.onDrawn(frame);
@@ -60,5 +76,13 @@ export class Screen {
       }
     }
     this.busy = false;
+  }
+
+  /** A few times a second, and only where the style sheet shows it (in the dark). */
+  private shine(picture: ImageBitmap): void {
+    const now = performance.now();
+    if (now - this.glowed_ms < GLOW_MS || !this.light?.offsetParent) return;
+    this.glowed_ms = now;
+    glow(this.light, picture);
   }
 }

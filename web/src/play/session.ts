@@ -10,6 +10,7 @@ import { Screen } from "./screen";
 const HEARTBEAT_MS = 100;
 const HUD_MS = 250;
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
+const ECHO_MS = 500; // a setting just changed here is not set back by the answer to an earlier change
 const STEADY_MS = 5000; // a socket that lived this long starts the backoff afresh
 
 // Closes that trying again does not mend (store/play_protocol.py), and what to say when no error came before.
@@ -60,6 +61,7 @@ export class Session {
   frames = 0;
   simFrames = 0;
   newest: wire.Frame | null = null;
+  private recent: wire.Frame[] = []; // since the numbers were last refreshed
   readonly latency = new Latency();
   readonly rate = new Rate();
 
@@ -72,6 +74,7 @@ export class Session {
   private attempt = 0;
   private retry = 0;
   private generation = 0; // grows with every open and close: answers of older ones are ignored
+  private set_ms = -Infinity; // when the person last changed a setting
   private wanted: wire.Settings = {}; // what the person chose; sent again after a reconnect
   private readonly timers = [
     setInterval(() => this.heartbeat(), HEARTBEAT_MS / 2),
@@ -175,7 +178,8 @@ export class Session {
         break;
       case "settings": {
         const { type: _, ...values } = message;
-        this.settings.value = { ...this.settings.value, ...values };
+        const mine = performance.now() - this.set_ms < ECHO_MS ? this.wanted : {};
+        this.settings.value = { ...this.settings.value, ...values, ...mine };
         if (values.simulator === false) this.simulatorDrawn.value = false;
         this.configureInput();
         break;
@@ -197,6 +201,7 @@ export class Session {
   private frame(data: ArrayBuffer): void {
     const frame = wire.unpackFrame(data);
     this.newest = frame;
+    this.recent.push(frame);
     this.screen.show(frame);
   }
 
@@ -242,6 +247,7 @@ export class Session {
   set(change: wire.Settings): void {
     const { checkpoint, ...rest } = change;
     this.wanted = { ...this.wanted, ...rest };
+    this.set_ms = performance.now();
     this.settings.value = { ...this.settings.value, ...rest };
     if (checkpoint) this.checkpoint = this.choosing.value = checkpoint;
     this.trouble.value = null;
@@ -288,13 +294,16 @@ export class Session {
   private refreshHud(): void {
     const frame = this.newest;
     if (!frame) return;
+    const recent = this.recent.length ? this.recent : [frame];
+    const mean = (of: (f: wire.Frame) => number): number => recent.reduce((sum, f) => sum + of(f), 0) / recent.length;
+    this.recent = [];
     this.hud.value = {
       fps: this.rate.perSecond(performance.now()),
       p50_ms: this.latency.percentile(0.5),
       p99_ms: this.latency.percentile(0.99),
-      model_ms: frame.model_ms,
-      encode_ms: frame.encode_ms,
-      queue_ms: frame.queue_ms,
+      model_ms: mean((f) => f.model_ms),
+      encode_ms: mean((f) => f.encode_ms),
+      queue_ms: mean((f) => f.queue_ms),
       dropped: frame.dropped + this.screen.skipped,
       players: frame.players,
     };

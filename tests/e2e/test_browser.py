@@ -1,0 +1,240 @@
+"""The web client in a real browser, against a real `terrarium up`.
+
+    pytest tests/e2e/test_browser.py                                   starts its own, with an empty data directory
+    TERRARIUM_URL=http://127.0.0.1:8420 pytest tests/e2e/test_browser.py    uses one that runs
+
+Pictures of every page are left in test-artifacts/. Without Chromium these tests are skipped, but fail where CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import ROOT, free_port
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+Page, expect = playwright_api.Page, playwright_api.expect
+
+ARTIFACTS = ROOT / "test-artifacts"
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+START_S = 180
+SLOW_MS = 60_000  # the machine may be busy with a training
+ARGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PAGES = {"play": "/", "jobs": "/jobs", "checkpoints": "/checkpoints", "datasets": "/datasets"}
+
+NewPage = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    if running := os.environ.get("TERRARIUM_URL"):
+        yield running.rstrip("/")
+        return
+    with tempfile.TemporaryDirectory(prefix="terrarium-e2e-") as home:
+        port, output = free_port(), Path(home) / "up.out"
+        argv = [sys.executable, "-m", "cli.main", "up", "--data-dir", f"{home}/data", "--port", str(port)]
+        with output.open("wb") as out:
+            up = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            deadline = time.monotonic() + START_S
+            while "Play:" not in output.read_text():
+                assert up.poll() is None and time.monotonic() < deadline, output.read_text()
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            up.send_signal(signal.SIGINT)
+            try:
+                up.wait(60)
+            except subprocess.TimeoutExpired:
+                up.kill()
+                up.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        reason = "no chromium here: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Any, url: str) -> Iterator[NewPage]:
+    """`new_page(path, viewport=, color_scheme=)`; a script error on any of them fails the test."""
+    contexts, errors = [], []
+
+    def open_page(path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(base_url=url, **{"viewport": DESK, "color_scheme": "light"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SLOW_MS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def shoot(page: Page, name: str) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=SLOW_MS)
+
+
+def probe(page: Page) -> dict[str, Any]:
+    return page.evaluate("window.__terrarium")
+
+
+def wait_frames(page: Page, count: int, of: str = "frames") -> None:
+    page.wait_for_function(f"window.__terrarium?.{of} >= {count}")
+
+
+def pixels(page: Page, canvas: str) -> list[int]:
+    return page.evaluate(
+        "id => [...document.getElementById(id).getContext('2d').getImageData(0, 0, 64, 64).data]", canvas
+    )
+
+
+def changed(a: list[int], b: list[int]) -> float:
+    """Mean absolute difference of two pictures, of 255."""
+    return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
+
+
+def test_holding_w_walks(new_page: NewPage) -> None:
+    page = new_page()
+    wait_frames(page, 3)
+    frames, seen = probe(page)["frames"], [pixels(page, "model")]
+    page.keyboard.down("w")
+    for _ in range(4):
+        page.wait_for_timeout(500)
+        seen.append(pixels(page, "model"))
+    expect(page.locator(".cap-KeyW")).to_have_attribute("data-lit", "true")
+    assert probe(page)["held"] == ["KeyW"]
+    shoot(page, "play-walking")
+    page.keyboard.up("w")
+    assert max(changed(a, b) for a, b in zip(seen, seen[1:], strict=False)) > 1
+    assert probe(page)["frames"] >= frames + 5
+    page.wait_for_function("window.__terrarium.latency.samples > 0")
+    expect(page.locator("[data-stat=latency]")).to_have_text(re.compile(r"^\d"))
+    assert probe(page)["held"] == []
+
+
+def test_simulator_beside(new_page: NewPage) -> None:
+    page = new_page()
+    wait_frames(page, 1)
+    page.keyboard.press("t")
+    wait_frames(page, 3, of="simFrames")
+    expect(page.get_by_role("switch", name="Simulator beside")).to_be_checked()
+    assert max(pixels(page, "simulator")[:3]) > 0
+    shoot(page, "play-simulator")
+    page.keyboard.press("t")
+    expect(page.locator("#simulator")).to_have_count(0)
+
+
+def test_keys_are_released_and_fields_keep_theirs(new_page: NewPage) -> None:
+    page = new_page()
+    wait_frames(page, 1)
+    page.keyboard.down("w")
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    assert probe(page)["held"] == []
+    page.keyboard.up("w")
+
+    seed = page.get_by_label("Seed")
+    seed.fill("4")
+    seed.press("w")
+    assert probe(page)["held"] == []
+    seed.fill("42")
+    seed.press("Enter")
+    page.wait_for_function("window.__terrarium.seed === 42")
+    expect(page.locator("#model")).to_be_focused()
+
+
+def test_pause_stops_the_world(new_page: NewPage) -> None:
+    page = new_page()
+    wait_frames(page, 1)
+    page.keyboard.press("p")
+    expect(page.get_by_text("Paused")).to_be_visible()
+    page.wait_for_timeout(1000)
+    before = pixels(page, "model")
+    page.wait_for_timeout(500)
+    assert changed(before, pixels(page, "model")) == 0
+    page.get_by_role("button", name="Resume").click()
+    wait_frames(page, probe(page)["frames"] + 3)
+
+
+def test_unknown_checkpoint_is_explained(new_page: NewPage) -> None:
+    page = new_page("/?checkpoint=nowhere")
+    expect(page.get_by_role("alert")).to_contain_text("nowhere")
+    shoot(page, "play-no-checkpoint")
+    page.get_by_role("button", name="Play the shipped world").click()
+    wait_frames(page, 1)
+
+
+def test_a_job_from_the_form(new_page: NewPage) -> None:
+    page = new_page("/jobs")
+    page.get_by_label("What to do").select_option("dataset.record")
+    page.get_by_label("Preset").select_option("debug")
+    expect(page.get_by_label("Episodes")).to_have_value("6")
+
+    page.locator("form").evaluate("form => { form.noValidate = true }")  # let the gateway find it
+    page.get_by_label("Episodes").fill("1")
+    page.get_by_role("button", name="Record a dataset").click()
+    expect(page.locator("#field-episodes-error")).to_be_visible()
+    expect(page.get_by_label("Episodes")).to_have_attribute("aria-invalid", "true")
+
+    page.get_by_label("Episodes").fill("6")
+    page.get_by_role("button", name="Record a dataset").click()
+    job = page.locator(".job[data-kind='dataset.record']").first
+    expect(job).to_have_attribute("data-state", "succeeded", timeout=120_000)
+    shoot(page, "jobs-recorded")
+
+    job.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Newest preview"))).to_be_visible()
+    shoot(page, "job-recorded")
+
+    page.get_by_role("link", name="Datasets").click()
+    page.get_by_role("link", name="Train on this").first.click()
+    expect(page.get_by_label("Data", exact=True)).not_to_have_value("")
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_accessible_and_fits(new_page: NewPage, name: str, color_scheme: str) -> None:
+    if not AXE.exists():
+        reason = "axe-core is not installed: npm ci in web/"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    for size, viewport in (("desk", DESK), ("phone", PHONE)):
+        page = new_page(PAGES[name], color_scheme=color_scheme, viewport=viewport)
+        if name == "play":
+            wait_frames(page, 5)
+        page.wait_for_timeout(1500)  # lists have come
+        shoot(page, f"{name}-{size}-{color_scheme}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{size} scrolls sideways"
+        page.add_script_tag(path=AXE)
+        result = page.evaluate("axe.run()")
+        bad = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
+        assert not bad, [(v["id"], v["help"], [n["html"][:160] for n in v["nodes"]]) for v in bad]
+        page.close()
