@@ -25,6 +25,7 @@ from worlds.world_model.tokenizer import DOWN, Tokenizer
 
 EMBED = 64  # of an action
 TOKEN = 32  # of a code
+DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Dynamics(nn.Module):
             moved.append(fold_time(after))
             layers.append(h)
         guess = self._move_picture(codes.flatten(0, 1), field)
-        odds = self.tokenizer.quantiser.logits(guess)
+        odds = self._odds(self.tokenizer.quantiser.logits(guess))
         logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, odds, self.basis)
         return logits.unflatten(0, (b, t)), Hidden(layers)
 
@@ -125,6 +126,10 @@ class Dynamics(nn.Module):
         at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
         moved = F.grid_sample(picture, at, padding_mode="border", align_corners=True)
         return self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+
+    def _odds(self, logits: torch.Tensor) -> torch.Tensor:
+        """Log-odds of a guess that may be quite wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
+        return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in logits.split(self.factors, dim=1)], dim=1)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
