@@ -24,15 +24,16 @@ from api.relay import relay
 from store.db import session_scope
 from store.errors import InvalidInput, NotFound
 from store.play_protocol import CLOSE_TICKET, MAX_SEED
+from store.shipped import SHIPPED
 from store.tables import Checkpoint, PlaySession
 
-router = APIRouter(tags=["play"])
+router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
 
 
 class PlayRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    checkpoint: Annotated[str, Field(min_length=1, max_length=64)] = "shipped"
+    checkpoint: Annotated[str, Field(max_length=64, pattern="^[0-9a-z-]+$")] = SHIPPED
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(None, description="none: a random world")
 
 
@@ -42,7 +43,7 @@ class PlayTicket(BaseModel):
     url: str = Field(description="path of the WebSocket, ticket included")
 
 
-@router.post("/v1/play/sessions", status_code=201)
+@router.post("/play/sessions", status_code=201)
 def create_session(body: PlayRequest) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
     id, ticket = uuid4(), secrets.token_urlsafe(32)
@@ -59,7 +60,7 @@ def create_session(body: PlayRequest) -> PlayTicket:
     return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}?ticket={ticket}")
 
 
-@router.websocket("/v1/play/{id}")
+@router.websocket("/play/{id}")
 async def play(ws: WebSocket, id: UUID, ticket: str = "") -> None:
     if not allowed_origin(ws.headers.get("origin"), ws.headers.get("host", "")):
         await ws.close(1008, "origin not allowed")  # before accept: the handshake gets 403

@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from prometheus_client import Counter, Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -24,6 +25,9 @@ from store.play_protocol import FrameSlot, Open
 from store.sockets import player_url
 
 log = logging.getLogger("terrarium.gateway")
+SESSIONS = Gauge("terrarium_play_sessions", "Live sessions that this gateway relays")
+FRAMES = Counter("terrarium_play_frames", "Frames sent to players")
+DROPPED = Counter("terrarium_play_frames_dropped", "Frames replaced by a newer one before they were sent")
 ACK_HEALS_S = 1.0
 MAX_RATE = 200  # messages a second from a client; more are dropped
 MAX_OVER_RATE = 2000  # dropped messages that end a session
@@ -49,7 +53,8 @@ async def relay(ws: WebSocket, session: str, checkpoint: str, seed: int) -> None
             raise Ended("player_unavailable", "no player answers; try again", protocol.CLOSE_LATER) from e
         async with player:
             await player.send(Open(session=session, checkpoint=checkpoint, seed=seed).model_dump_json())
-            await Relay(ws, player).run()
+            with SESSIONS.track_inprogress():
+                await Relay(ws, player).run()
     except Ended as e:
         await _tell(ws, e)
     except ConnectionClosed as e:
@@ -120,6 +125,7 @@ class Relay:
             while True:
                 message = await self.player.recv()
                 if isinstance(message, bytes):
+                    DROPPED.inc(self.slot.frame is not None)
                     self.slot.put(message)
                 else:
                     self.texts.append(message)
@@ -151,6 +157,7 @@ class Relay:
                 assert frame is not None
                 sent, sent_at = protocol.frame_seq(frame), loop.time()
                 await self.ws.send_bytes(frame)
+                FRAMES.inc()
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(credit_in if self.slot.frame is not None else None):

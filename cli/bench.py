@@ -24,7 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
+from websockets.exceptions import WebSocketException
 
 from cli.bench_player import BenchFailed, Player, play_all
 from store.errors import Unavailable
@@ -54,7 +56,7 @@ def play(
     with nullcontext(url) if url else running(data_dir, players) as at:
         try:
             played = asyncio.run(play_all(at, players, seconds, fps, checkpoint, WARM_UP_S))
-        except (BenchFailed, OSError, TimeoutError) as e:
+        except (BenchFailed, httpx.HTTPError, WebSocketException, OSError, TimeoutError) as e:
             raise Unavailable(f"{at} cannot be played: {e or type(e).__name__}") from e
     result = summary(played, seconds, fps) | {"checkpoint": checkpoint} | machine()
     print(json.dumps(result) if as_json else table(result))

@@ -13,12 +13,12 @@ from uuid import UUID
 import numpy as np
 
 from store.settings import settings
+from store.shipped import SHIPPED, shipped_folder
 from workers.sessions import Seat, Session
 from workers.ticker import Ticker, encode
 from worlds.world_model.actions import A
 
 log = logging.getLogger("terrarium.player")
-SHIPPED = "shipped"
 UNLOAD_AFTER_S = 60.0
 
 
@@ -30,11 +30,13 @@ def load_checkpoint(checkpoint: str) -> Any:
     """The LiveModel of a checkpoint's id."""
     from worlds.world_model.live import LiveModel
 
-    return LiveModel.load(SHIPPED if checkpoint == SHIPPED else checkpoint_folder(checkpoint))
+    return LiveModel.load(checkpoint_folder(checkpoint))
 
 
 def checkpoint_folder(checkpoint: str) -> Path:
-    """A checkpoint's folder. Its name is a UUID: no other word of a client becomes a path."""
+    """A checkpoint's folder. Other names than `shipped` are UUIDs: no other word of a client is a path."""
+    if checkpoint == SHIPPED:
+        return shipped_folder()
     try:
         name = str(UUID(checkpoint))
     except ValueError:

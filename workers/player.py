@@ -26,8 +26,9 @@ from websockets.exceptions import ConnectionClosed
 from store import play_protocol as protocol
 from store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
 from store.settings import settings
+from store.shipped import SHIPPED
 from store.sockets import player_url
-from workers.models import SHIPPED, BadCheckpoint, Models, load_checkpoint
+from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.sessions import Seat, Session
 from worlds.world_model.actions import ACTION_NAMES, MAX_PITCH_DEG, MAX_YAW_DEG
 

@@ -109,7 +109,7 @@ def test_sessions_are_checked(house: Any, db: Session) -> None:
             ]:
                 answer = await h.http.post("/v1/play/sessions", json=body)
                 assert (answer.status_code, answer.json()["code"]) == (status, code)
-            for body in ({"seed": -1}, {"seed": 2**31}, {"speed": 1}, {"checkpoint": ""}):
+            for body in ({"seed": -1}, {"seed": 2**31}, {"speed": 1}, {"checkpoint": ""}, {"checkpoint": "\0"}):
                 assert (await h.http.post("/v1/play/sessions", json=body)).status_code == 422
 
     asyncio.run(go())
