@@ -1,0 +1,151 @@
+"""The real recipes through the real processes: record, train a tokenizer, train a world model, evaluate it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from processes import services, until
+from redis import Redis
+from sqlalchemy import text
+
+from store.db import engine_for
+from store.tables import Base
+
+END = ("succeeded", "failed", "cancelled", "quarantined")
+
+
+class House:
+    def __init__(self, url: str, worker_pid: int, data_dir: Path) -> None:
+        self.http = httpx.Client(base_url=url, timeout=10)
+        self.worker_pid, self.data_dir = worker_pid, data_dir
+        self.kinds = self.get("/v1/job-kinds")
+
+    def get(self, path: str) -> Any:
+        response = self.http.get(path)
+        assert response.is_success, response.text
+        return response.json()
+
+    def submit(self, kind: str, preset: str | None = "debug", **fields: Any) -> str:
+        config = self.kinds[kind]["presets"][preset] if preset else {}
+        response = self.http.post("/v1/jobs", json=config | {"kind": kind} | fields)
+        assert response.status_code == 201, response.text
+        return response.json()["id"]
+
+    def finished(self, id: str, timeout_s: float = 90) -> dict[str, Any]:
+        job = until(lambda: (job := self.get(f"/v1/jobs/{id}"))["state"] in END and job, timeout_s, every_s=0.1)
+        assert job["state"] == "succeeded", job["error"]
+        return job
+
+    def curve(self, id: str, key: str = "loss") -> list[list[float]]:
+        return self.get(f"/v1/jobs/{id}/metrics")["series"][key]
+
+    def events(self, id: str) -> list[tuple[str, dict[str, Any]]]:
+        """Of an ended job."""
+        lines = self.http.get(f"/v1/jobs/{id}/events").text.splitlines()
+        types = [line[7:] for line in lines if line.startswith("event: ")]
+        return list(zip(types, (json.loads(line[6:]) for line in lines if line.startswith("data: ")), strict=True))
+
+
+@pytest.fixture(scope="module")
+def house(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    data_dir = tmp_path_factory.mktemp("e2e-jobs")
+    env = {"TERRARIUM_DATA_DIR": str(data_dir), "TERRARIUM_TORCH_THREADS": "1"}
+    with services(data_dir / "logs", **env) as started:
+        started.dispatcher()
+        worker = started.worker()
+        yield House(started.gateway(), worker.pid, data_dir)
+    Redis.from_url(redis_url).flushall()
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine_for(database_url).begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+
+
+@pytest.fixture(scope="module")
+def dataset(house: House) -> str:
+    id = house.submit("dataset.record")
+    house.finished(id)
+    return id
+
+
+@pytest.fixture(scope="module")
+def tokenizer(house: House, dataset: str) -> str:
+    id = house.submit("tokenizer.train", data=dataset)
+    house.finished(id)
+    return id
+
+
+def test_a_recording_shows_itself(house: House, dataset: str) -> None:
+    job = house.get(f"/v1/jobs/{dataset}")
+    assert job["result"]["episodes"] == 6 and job["progress"]["step"] == job["progress"]["total"] == 6
+    (listed,) = [d for d in house.get("/v1/datasets")["items"] if d["id"] == dataset]
+    assert listed["manifest"]["frame_size"] == [32, 32]
+    files = house.get(f"/v1/jobs/{dataset}/artifacts")["items"]
+    (picture,) = [a for a in files if a["media_type"] == "image/png"]
+    assert house.http.get(f"/v1/artifacts/{picture['id']}").content.startswith(b"\x89PNG")
+    previews = [data for type, data in house.events(dataset) if type == "preview"]
+    assert previews == [{"artifact_id": picture["id"], "name": picture["name"]}]
+
+
+def test_from_recording_to_an_evaluated_world_model(house: House, dataset: str, tokenizer: str) -> None:
+    assert [step for step, _ in house.curve(tokenizer)] == list(range(1, 21))
+    model = house.submit("world-model.train", data=dataset, tokenizer=tokenizer)
+    house.finished(model)
+    assert len(house.curve(model)) == 10
+    evaluation = house.submit("world-model.evaluate", None, checkpoint=model, episodes=2)
+    result = house.finished(evaluation)["result"]
+    (checkpoint,) = [c for c in house.get("/v1/checkpoints?kind=world-model")["items"] if c["id"] == model]
+    assert checkpoint["evaluation"] == result and "counterfactual_retrieval" in result
+    assert checkpoint["manifest"]["inputs"] == {"data": dataset, "tokenizer": tokenizer}
+    folder = house.data_dir / "checkpoints" / model
+    assert json.loads((folder / "evaluation.json").read_text()) == result
+    files = {a["name"] for a in house.get(f"/v1/jobs/{evaluation}/artifacts")["items"]}
+    assert "evaluation.json" in files
+    assert not (house.data_dir / "runs" / model / "output").exists()
+
+
+def test_a_runner_killed_with_9_resumes_and_repeats_the_same_curve(house: House, dataset: str) -> None:
+    config = {"data": dataset, "steps": 60, "checkpoint_every_s": 0.3}
+    quiet = house.submit("tokenizer.train", **config)
+    house.finished(quiet)
+    disturbed = house.submit("tokenizer.train", **config)
+    states = house.data_dir / "runs" / disturbed / "state"
+    until(lambda: len(list(states.glob("step_*[0-9]"))) >= 2, 60)
+    (runner,) = psutil.Process(house.worker_pid).children()
+    runner.kill()
+    job = house.finished(disturbed)
+    events = house.events(disturbed)
+    assert [d["state"] for t, d in events if t == "state"] == [
+        "queued",
+        "running",
+        "queued",
+        "running",
+        "succeeded",
+    ]
+    (resumed,) = [d["step"] for t, d in events if t == "resumed"]
+    assert 0 < resumed < 60, "killed too early or too late to show anything"
+    assert house.curve(disturbed) == house.curve(quiet), "bit for bit"
+    assert job["result"] == house.get(f"/v1/jobs/{quiet}")["result"]
+
+
+def test_a_wrong_input_is_named(house: House, dataset: str, tokenizer: str) -> None:
+    """The ids are of the right kinds; only the recipe can see that they do not fit."""
+    other = house.submit("dataset.record", width=30, height=30)
+    house.finished(other)
+    id = house.submit("tokenizer.train", data=other)
+    job = until(lambda: (job := house.get(f"/v1/jobs/{id}"))["state"] in END and job, 60)
+    assert (job["state"], job["error"]["code"]) == ("failed", "invalid_input")
+    assert "30x30" in job["error"]["message"]
+
+
+def test_cancel_reaches_a_recipe(house: House) -> None:
+    id = house.submit("dataset.record", episodes=100_000)
+    until(lambda: house.get(f"/v1/jobs/{id}")["progress"], 60)
+    house.http.post(f"/v1/jobs/{id}/cancel")
+    job = until(lambda: (job := house.get(f"/v1/jobs/{id}"))["state"] in END and job, 5)
+    assert job["state"] == "cancelled"

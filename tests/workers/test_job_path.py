@@ -1,0 +1,294 @@
+"""The whole path of a job through real processes (gateway, dispatcher, Celery worker), with a stand-in recipe.
+
+What is killed, drained or flushed on the way must not lose the job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from processes import ROOT, Services, services, until
+from redis import Redis
+from sqlalchemy import text
+
+from store.db import engine_for
+from store.tables import Base
+
+RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
+LONG = {"steps": 2000, "pause_s": 0.02}
+HERE = Path(__file__).parent
+
+
+class House:
+    """The running processes, and a client of the gateway."""
+
+    def __init__(self, started: Services, data_dir: Path, redis_url: str) -> None:
+        self.services, self.data_dir = started, data_dir
+        self.redis = Redis.from_url(redis_url)
+        self.dispatcher = started.dispatcher()
+        self.worker = self.start_worker()
+        self.http = httpx.Client(base_url=started.gateway(), timeout=10)
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        self.worker = self.services.worker("fake_worker")
+        return self.worker
+
+    def script(self, *runs: dict[str, Any]) -> None:
+        (self.data_dir / "script.json").write_text(json.dumps(runs))
+
+    def submit(self, **change: Any) -> str:
+        response = self.http.post("/v1/jobs", json=RECORD | change)
+        assert response.status_code == 201, response.text
+        return response.json()["id"]
+
+    def job(self, id: str) -> dict[str, Any]:
+        return self.http.get(f"/v1/jobs/{id}").json()
+
+    def until_state(self, id: str, *states: str, timeout_s: float = 20.0) -> dict[str, Any]:
+        until(lambda: self.job(id)["state"] in states, timeout_s)
+        return self.job(id)
+
+    def until_step(self, id: str, step: int) -> None:
+        until(lambda: (self.job(id)["progress"] or {"step": 0})["step"] >= step)
+
+    def runner_of(self, id: str) -> psutil.Process:
+        """The worker's only child."""
+        return until(lambda: psutil.Process(self.worker.pid).children())[0]
+
+    def states(self, id: str) -> list[str]:
+        """Of an ended job, from its events."""
+        stream = self.http.get(f"/v1/jobs/{id}/events").text
+        data = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: ")]
+        return [d["state"] for d in data if "state" in d]
+
+
+@pytest.fixture(scope="module")
+def house(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    data_dir = tmp_path_factory.mktemp("job-path")
+    env = {
+        "TERRARIUM_DATA_DIR": str(data_dir),
+        "FAKE_SCRIPT": str(data_dir / "script.json"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+        "TERRARIUM_LEASE_S": "3",
+        "TERRARIUM_HEARTBEAT_S": "0.5",
+    }
+    with services(data_dir / "logs", **env) as started:
+        yield House(started, data_dir, redis_url)
+    Redis.from_url(redis_url).flushall()
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine_for(database_url).begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+
+
+def test_from_post_to_start_takes_a_moment(house: House) -> None:
+    house.script({"steps": 1})
+    delays = []
+    for _ in range(5):
+        id = house.submit()
+        job = house.until_state(id, "succeeded")
+        with engine_for(os.environ["DATABASE_URL"]).begin() as connection:
+            query = text("SELECT extract(epoch FROM started_at - created_at) FROM jobs WHERE id = :id")
+            delays.append(float(connection.execute(query, {"id": id}).scalar_one()))
+        assert job["attempt"] == 1 and house.states(id) == ["queued", "running", "succeeded"]
+    print(f"POST to start: {[round(d, 3) for d in delays]} s")
+    assert statistics.median(delays) < 0.5
+
+
+def test_the_result_is_a_dataset_that_others_can_name(house: House) -> None:
+    house.script({"steps": 3})
+    id = house.submit()
+    house.until_state(id, "succeeded")
+    assert house.http.get("/v1/datasets").json()["items"][0]["id"] == id
+    house.script({"steps": 3, "end": "error"})
+    response = house.http.post("/v1/jobs", json={"kind": "tokenizer.train", "data": id})
+    assert response.status_code == 201
+    job = house.until_state(response.json()["id"], "failed")
+    assert job["error"] == {"code": "nan_loss", "message": "loss is nan: lower lr", "evidence": None}
+
+
+def test_events_come_live(house: House) -> None:
+    house.script({"steps": 40, "pause_s": 0.05})
+    id = house.submit()
+    late = []
+    types = set()
+    with house.http.stream("GET", f"/v1/jobs/{id}/events") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                types.add(line[7:])
+            if line.startswith("data: ") and '"state": "succeeded"' in line:
+                finished_at = house.job(id)["finished_at"]
+                with engine_for(os.environ["DATABASE_URL"]).begin() as connection:
+                    query = text("SELECT extract(epoch FROM clock_timestamp() - CAST(:at AS timestamptz))")
+                    late.append(float(connection.execute(query, {"at": finished_at}).scalar_one()))
+    assert types == {"state", "progress", "metrics", "log"}
+    print(f"commit to client: {late[0]:.3f} s")
+    assert late[0] < 0.5
+
+
+def test_streams_that_are_left_leave_nothing_behind(house: House) -> None:
+    house.script(LONG)
+    id = house.submit()
+    gateway = psutil.Process(house.services.running[-1].pid)
+    house.until_state(id, "running")
+    before = gateway.num_fds(), gateway.num_threads()
+    for _ in range(20):
+        with house.http.stream("GET", f"/v1/jobs/{id}/events") as stream:
+            next(stream.iter_lines())
+    # Threads are those of the pool, which are kept; connections must not be.
+    until(lambda: gateway.num_fds() <= before[0] + 5, 10)
+    house.http.post(f"/v1/jobs/{id}/cancel")
+    house.until_state(id, "cancelled")
+
+
+def test_cancel_of_a_running_job(house: House) -> None:
+    house.script(LONG)
+    id = house.submit()
+    house.until_step(id, 3)
+    started = time.monotonic()
+    assert house.http.post(f"/v1/jobs/{id}/cancel").status_code == 202
+    house.until_state(id, "cancelled")
+    print(f"cancel: {time.monotonic() - started:.2f} s")
+    assert time.monotonic() - started < 3
+    assert not psutil.Process(house.worker.pid).children()
+
+
+def test_a_killed_runner_resumes(house: House) -> None:
+    house.script({"steps": 200, "pause_s": 0.02, "state_at": 5}, {"steps": 200, "pause_s": 0.001})
+    id = house.submit()
+    house.until_step(id, 10)
+    house.runner_of(id).kill()
+    house.until_state(id, "succeeded")
+    assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
+    steps = [step for step, _ in house.http.get(f"/v1/jobs/{id}/metrics").json()["series"]["loss"]]
+    assert steps == list(range(1, 201))
+
+
+def test_three_kills_are_quarantine(house: House) -> None:
+    house.script({"steps": 3, "end": "kill"})
+    id = house.submit()
+    job = house.until_state(id, "quarantined")
+    assert job["error"]["evidence"]["signal"] == "SIGKILL"
+    assert job["error"]["evidence"]["log_tail"][-1] == "run 3 of dataset.record"
+    house.script({"steps": 3})
+    assert house.http.post(f"/v1/jobs/{id}/release").status_code == 202
+    house.until_state(id, "succeeded")
+
+
+def test_drain_queues_the_job_again_and_the_next_worker_goes_on(house: House) -> None:
+    house.script({"steps": 2000, "pause_s": 0.02}, {"steps": 50})
+    id = house.submit()
+    house.until_step(id, 3)
+    started = time.monotonic()
+    assert house.services.stop(house.worker) == 0
+    print(f"drain: {time.monotonic() - started:.2f} s")
+    job = house.job(id)
+    assert (job["state"], job["attempt"]) == ("queued", 0)
+    house.start_worker()
+    house.until_state(id, "succeeded")
+    assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
+    stream = house.http.get(f"/v1/jobs/{id}/events").text
+    assert "event: resumed" in stream
+
+
+def test_a_killed_worker_takes_its_runner_along_and_the_lease_brings_the_job_back(house: House) -> None:
+    house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
+    id = house.submit()
+    house.until_step(id, 10)
+    runner = house.runner_of(id)
+    if "fake_runner" in " ".join(runner.cmdline()):  # it does not ask the kernel to die; the real one does
+        runner.kill()
+    house.services.stop(house.worker, signal.SIGKILL)
+    house.start_worker()
+    house.until_state(id, "succeeded")
+    assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
+
+
+def test_a_job_outlives_the_loss_of_redis(house: House) -> None:
+    house.script({"steps": 30, "pause_s": 0.05}, LONG)
+    first = house.submit()
+    house.until_state(first, "running")
+    second = house.submit()  # waits in Redis behind the first
+    until(lambda: house.redis.llen("cpu") == 1)
+    house.redis.flushall()
+    house.script({"steps": 3})
+    house.until_state(first, "succeeded")
+    started = time.monotonic()
+    house.until_state(second, "succeeded")
+    print(f"after the flush: {time.monotonic() - started:.2f} s")
+    assert "its message was lost" in house.services.log("dispatcher")
+
+
+def test_messages_that_wait_are_not_sent_again(house: House) -> None:
+    house.script({"steps": 130, "pause_s": 0.05}, {"steps": 1})
+    first, second = house.submit(), house.submit()
+    sent = house.services.log("dispatcher").count("its message was lost")
+    house.until_state(first, "succeeded")  # after 6.5 s, in which the second waits for longer than 5 s
+    house.until_state(second, "succeeded")
+    assert house.services.log("dispatcher").count("its message was lost") == sent
+
+
+def test_another_dispatcher_takes_over(house: House) -> None:
+    house.script({"steps": 1})
+    second = house.services.dispatcher()
+    assert house.services.stop(house.dispatcher) == 0
+    house.dispatcher = second
+    house.until_state(house.submit(), "succeeded")
+
+
+def test_the_command_line(house: House) -> None:
+    house.script({"steps": 20, "pause_s": 0.02})
+
+    def terrarium(*argv: str) -> subprocess.CompletedProcess[str]:
+        env = os.environ | {"TERRARIUM_URL": str(house.http.base_url), "COLUMNS": "200"}
+        argv = (sys.executable, "-m", "cli.main", "jobs", *argv)
+        return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    done = terrarium("submit", "dataset.record", "--preset", "debug", "--set", "seed=3", "--watch")
+    id = done.stdout.split()[0]
+    assert done.returncode == 0 and '"episodes": 1' in done.stdout, done
+    assert house.job(id)["config"]["seed"] == 3 and house.job(id)["config"]["world"] == "plains"
+    listed = terrarium("list", "--limit", "2")
+    assert id in listed.stdout and "succeeded" in listed.stdout
+    assert "run 1 of dataset.record" in terrarium("logs", id[:8]).stdout
+    assert terrarium("watch", id[:8]).returncode == 0
+    house.script({"steps": 3, "end": "error"})
+    failed = terrarium("submit", "dataset.record", "--watch")
+    assert failed.returncode == 1 and "nan_loss: loss is nan: lower lr" in failed.stdout
+    assert terrarium("cancel", failed.stdout.split()[0]).stdout == "failed\n"
+    wrong = terrarium("submit", "dataset.record", "--set", "colour=red")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("terrarium: colour: ")
+    assert "expected one of debug" in terrarium("submit", "dataset.record", "--preset", "huge").stderr
+    assert terrarium("watch", "zzzz").returncode == 2
+
+
+def test_the_gateway_ends_open_streams_when_it_stops(house: House) -> None:
+    house.script(LONG)
+    id = house.submit()
+    house.until_state(id, "running")
+    gateway = next(p for p in house.services.running if "uvicorn" in p.args)
+    ended = threading.Event()
+
+    def watch() -> None:
+        with httpx.stream("GET", f"{house.http.base_url}/v1/jobs/{id}/events", timeout=30) as stream:
+            for _ in stream.iter_lines():
+                pass
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    time.sleep(1.0)
+    started = time.monotonic()
+    house.services.stop(gateway)
+    assert ended.wait(1) and time.monotonic() - started < 2.5, "it waited for its grace period"
