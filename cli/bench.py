@@ -133,7 +133,7 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """What the numbers depend on. The device is this machine's: meaningless for a gateway elsewhere."""
     return {
-        "cpu_count": len(os.sched_getaffinity(0)),
+        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": _cpu_name(),
         "load_1min": _round(os.getloadavg()[0]),
         "python": platform.python_version(),

@@ -75,6 +75,10 @@ class PlayClient:
         await until(lambda: len(self.frames) >= start + count, timeout_s)
         return self.frames[start : start + count]
 
+    def accounted(self) -> bool:
+        """Was every frame received, or counted as dropped?"""
+        return all(frame.seq == i + 1 + frame.dropped for i, frame in enumerate(self.frames))
+
     async def closing(self, timeout_s: float = 5.0) -> tuple[int, str]:
         await until(lambda: self.closed is not None, timeout_s)
         assert self.closed

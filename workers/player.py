@@ -356,7 +356,7 @@ def set_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
     import torch
 
-    torch.set_num_threads(settings().torch_threads or min(4, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(settings().torch_threads or min(4, torch.get_num_threads()))
 
 
 def main() -> None:
