@@ -71,6 +71,7 @@ class WorldModelConfig:
     frames: Annotated[int, Ge(4), Le(128)] = 12  # frames a training clip
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
+    photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
     action_dropout: Fraction = 0.1
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     batch: Annotated[int, Ge(1), Le(4096)] = 12

@@ -3,7 +3,8 @@
 A wall that slides by half a cell changes its codes in ways that a code alone does not tell. So the head gets a first
 guess from the picture itself: the frame on show is decoded, moved by the last layer's flow, and encoded again by the
 frozen tokenizer; those log-odds are trusted as far as a learned map says, and the layers add what they know: what comes
-into view, what was wrong with the flow. The gradient of the cross-entropy reaches the flow through the encoder.
+into view, what was wrong with the flow. The cross-entropy reaches the flow through the encoder; since thin seams give
+it a gradient only where they nearly meet, training also asks the moved picture to resemble the next one.
 
 Shape suffixes: B batch, T time, F factors of a code, K = sum of the factors' levels, h x w the grid of codes, H x W
 the frame's pixels.
@@ -80,11 +81,12 @@ class Dynamics(nn.Module):
         hidden: Hidden,
         noise: torch.Tensor | None = None,
         drop: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, Hidden]:
+    ) -> tuple[torch.Tensor, Hidden, torch.Tensor]:
         """Teacher forcing over T frames, each layer's x-part for all T at once; T = 1 is the live step.
 
         codes int64 [B, T, h, w]; action [B, T, A], action[:, t] leads away from frame t; noise [B]: share of the
-        codes that was corrupted; drop bool [B, T] -> logits [B, T, K, h, w] of frames 1..T, state after frame T.
+        codes that was corrupted; drop bool [B, T] -> logits [B, T, K, h, w] of frames 1..T, state after frame T, flow
+        [B, T, 2, H, W] in pixels from each frame 1..T back into the frame before it.
         """
         b, t = codes.shape[:2]
         digits = split_factors(codes.flatten(0, 1), self.factors)  # [BT, h, w, F]
@@ -103,10 +105,13 @@ class Dynamics(nn.Module):
             x, field = fold_time(still), fold_time(fields)
             moved.append(fold_time(after))
             layers.append(h)
-        guess = self._move_picture(codes.flatten(0, 1), field)
+        flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
+        with torch.no_grad():
+            picture = self.decode(codes.flatten(0, 1))
+        guess = self.tokenizer.encoder(move_picture(picture, flow))
         odds = self._odds(self.tokenizer.quantiser.logits(guess))
         logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, odds, self.basis)
-        return logits.unflatten(0, (b, t)), Hidden(layers)
+        return logits.unflatten(0, (b, t)), Hidden(layers), flow.unflatten(0, (b, t))
 
     def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
         x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
@@ -115,17 +120,9 @@ class Dynamics(nn.Module):
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
         return torch.cat([x, place], dim=-1).permute(0, 3, 1, 2)
 
-    def _move_picture(self, codes: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
-        """codes [N, h, w], field [N, 2G, h, w] in cells -> latents [N, D, h, w] of the frame moved by the first flow."""
-        with torch.no_grad():
-            picture = self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
-        height, width = picture.shape[2:]
-        flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
-        y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
-        x = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]
-        at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
-        moved = F.grid_sample(picture, at, padding_mode="border", align_corners=True)
-        return self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
+        return self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
 
     def _odds(self, logits: torch.Tensor) -> torch.Tensor:
         """Log-odds of a guess that may be quite wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
@@ -174,6 +171,16 @@ class Head(nn.Module):
         logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds
+
+
+def move_picture(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """picture [N, 3, H, W] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), channels-last."""
+    height, width = picture.shape[2:]
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
+    x = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]
+    at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
+    moved = F.grid_sample(picture, at, padding_mode="border", align_corners=True)
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:

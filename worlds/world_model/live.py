@@ -49,7 +49,7 @@ class LiveModel:
         hidden = Hidden.stack([s.hidden for s in states])
         codes = torch.cat([s.codes for s in states])
         action = torch.from_numpy(np.asarray(actions, np.float32)).unsqueeze(1)
-        logits, hidden = self.dynamics(codes.unsqueeze(1), action, hidden)
+        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden)
         codes = self.dynamics.sample(logits[:, 0], torch.from_numpy(np.asarray(temperature, np.float32)))
         for i, state in enumerate(states):
             state.codes, state.hidden = codes[i : i + 1], hidden.select(slice(i, i + 1))

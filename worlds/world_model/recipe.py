@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import WorldModelConfig
@@ -21,7 +22,7 @@ from worlds.metrics import save_strip
 from worlds.progress import Progress
 from worlds.train import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
-from worlds.world_model.dynamics import Dynamics, cross_entropy
+from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture
 from worlds.world_model.episodes import Dataset, open_dataset
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.rollout import burn_in, rollout
@@ -110,10 +111,12 @@ class Losses:
         seen, noise = self._corrupt(codes[:, :-1])
         if step.rng.random() < config.rollout_fraction:
             free = min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in)
-            logits = self._rollout(seen, actions, noise, drop, max(free, 0))
+            logits, flow = self._rollout(seen, actions, noise, drop, max(free, 0))
         else:
-            logits, _ = self.model(seen, actions, self.model.initial(len(codes)), noise, drop)
-        return self._score(logits, codes)
+            logits, _, flow = self.model(seen, actions, self.model.initial(len(codes)), noise, drop)
+        loss, metrics = self._score(logits, codes)
+        photometric = self._photometric(flow, codes)
+        return loss + config.photometric * photometric, metrics | {"photometric": photometric.detach()}
 
     def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
@@ -124,16 +127,25 @@ class Losses:
 
     def _rollout(
         self, codes: torch.Tensor, actions: torch.Tensor, noise: torch.Tensor, drop: torch.Tensor, free: int
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Real frames up to the last `free`, then the model's own samples as its input."""
         model, real = self.model, codes.shape[1] - free
-        logits, hidden = model(codes[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
-        parts = [logits]
+        first = model(codes[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
+        parts, flows, hidden = [first[0]], [first[2]], first[1]
         for t in range(real, codes.shape[1]):
             own = model.sample(parts[-1][:, -1].detach(), 1.0)
-            logits, hidden = model(own.unsqueeze(1), actions[:, t : t + 1], hidden, None, drop[:, t : t + 1])
+            logits, hidden, flow = model(own.unsqueeze(1), actions[:, t : t + 1], hidden, None, drop[:, t : t + 1])
             parts.append(logits)
-        return torch.cat(parts, dim=1)
+            flows.append(flow)
+        return torch.cat(parts, dim=1), torch.cat(flows, dim=1)
+
+    def _photometric(self, flow: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Mean absolute difference of each real picture, moved by the flow, to the next one; fine and coarse."""
+        with torch.no_grad():
+            pictures = self.model.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+            before, after = pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1)
+        difference = move_picture(before, flow.flatten(0, 1)) - after
+        return difference.abs().mean() + F.avg_pool2d(difference, 4).abs().mean()
 
     def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         target = codes[:, 1:]
@@ -158,7 +170,7 @@ def horizon(done: float, longest: int) -> int:
 @torch.no_grad()
 def _look(model: Dynamics, codes: torch.Tensor, actions: torch.Tensor) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
-    logits, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
+    logits, _, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
     val = cross_entropy(model, logits, codes[:, 1:]).mean().item()
     shown, real = codes[:4], model.config.burn_in
     hidden = burn_in(model, shown[:, :real], actions[:4, : real - 1])

@@ -34,7 +34,7 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
 @torch.inference_mode()
 def burn_in(model: Dynamics, codes: torch.Tensor, actions: torch.Tensor) -> Hidden:
     """codes int64 [B, T, h, w], actions [B, T-1, A] -> the state aligned with the last frame."""
-    _, hidden = model(codes[:, :-1], actions, model.initial(len(codes)))
+    _, hidden, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
     return hidden
 
 
@@ -45,7 +45,7 @@ def rollout(
     """From codes [B, h, w] of the last real frame, along actions [B, N, A] -> the model's own codes [B, N, h, w]."""
     own = []
     for t in range(actions.shape[1]):
-        logits, hidden = model(codes.unsqueeze(1), actions[:, t : t + 1], hidden)
+        logits, hidden, _ = model(codes.unsqueeze(1), actions[:, t : t + 1], hidden)
         codes = model.sample(logits[:, 0], temperature)
         own.append(codes)
     return torch.stack(own, dim=1)

@@ -70,10 +70,10 @@ def test_flow_is_bounded_and_starts_at_zero():
 def test_live_steps_equal_the_batched_forward(model):
     """Parity: one step a frame with a carried state gives the logits of the hoisted forward over all T."""
     codes, actions = inputs()
-    batched, last = model(codes, actions, model.initial(3))
+    batched, last, _ = model(codes, actions, model.initial(3))
     hidden, live = model.initial(3), []
     for t in range(codes.shape[1]):
-        logits, hidden = model(codes[:, t : t + 1], actions[:, t : t + 1], hidden)
+        logits, hidden, _ = model(codes[:, t : t + 1], actions[:, t : t + 1], hidden)
         live.append(logits)
     torch.testing.assert_close(torch.cat(live, dim=1), batched, atol=1e-5, rtol=1e-5)
     for a, b in zip(hidden.layers, last.layers, strict=True):
@@ -82,25 +82,25 @@ def test_live_steps_equal_the_batched_forward(model):
 
 def test_players_in_a_batch_do_not_see_each_other(model):
     codes, actions = inputs()
-    together, _ = model(codes, actions, model.initial(3))
-    alone, _ = model(codes[1:2], actions[1:2], model.initial(1))
+    together, _, _ = model(codes, actions, model.initial(3))
+    alone, _, _ = model(codes[1:2], actions[1:2], model.initial(1))
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_the_future_does_not_leak_into_the_past(model):
     codes, actions = inputs()
-    before, _ = model(codes, actions, model.initial(3))
+    before, _, _ = model(codes, actions, model.initial(3))
     codes[:, 3:] = 0
     actions[:, 3:] = 9.0
-    after, _ = model(codes, actions, model.initial(3))
+    after, _, _ = model(codes, actions, model.initial(3))
     torch.testing.assert_close(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 3:], after[:, 3:])
 
 
 def test_action_and_place_reach_the_logits(model):
     codes, actions = inputs(1, 1)
-    base, _ = model(codes, torch.zeros_like(actions), model.initial(1))
-    moved, _ = model(codes, torch.ones_like(actions), model.initial(1))
+    base, _, _ = model(codes, torch.zeros_like(actions), model.initial(1))
+    moved, _, _ = model(codes, torch.ones_like(actions), model.initial(1))
     difference = (moved - base)[0, 0].abs().mean(dim=0)
     assert difference.min() > 0 and difference.std() > 0.01 * difference.mean()
 
@@ -108,7 +108,7 @@ def test_action_and_place_reach_the_logits(model):
 def test_every_parameter_gets_a_gradient(model):
     codes, actions = inputs()
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
-    logits, _ = model(codes[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
+    logits, _, _ = model(codes[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
     cross_entropy(model, logits, codes[:, 1:]).mean().backward()
     moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     assert not any(n.startswith("tokenizer") for n, _ in moving)
@@ -118,7 +118,7 @@ def test_every_parameter_gets_a_gradient(model):
 def test_cross_entropy_is_that_of_the_joint_code(model):
     """Independent factors: the loss is minus the log of the product of the factors' probabilities."""
     codes, actions = inputs(1, 3)
-    logits, _ = model(codes[:, :-1], actions[:, :-1], model.initial(1))
+    logits, _, _ = model(codes[:, :-1], actions[:, :-1], model.initial(1))
     a, b = (part.softmax(dim=2) for part in logits.split(FACTORS, dim=2))
     joint = torch.einsum("btihw,btjhw->btjihw", a, b).flatten(2, 3)  # code = i + 4 j
     expected = -joint.gather(2, codes[:, 1:].unsqueeze(2)).squeeze(2).log()
