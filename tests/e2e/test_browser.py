@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,15 @@ ARTIFACTS = ROOT / "test-artifacts"
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 START_S = 180
 SLOW_MS = 60_000  # the machine may be busy with a training
-ARGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PAGES = {"play": "/", "jobs": "/jobs", "checkpoints": "/checkpoints", "datasets": "/datasets"}
 
@@ -134,7 +140,7 @@ def test_holding_w_walks(new_page: NewPage) -> None:
     assert probe(page)["held"] == ["KeyW"]
     shoot(page, "play-walking")
     page.keyboard.up("w")
-    assert max(changed(a, b) for a, b in zip(seen, seen[1:], strict=False)) > 1
+    assert max(changed(a, b) for a, b in pairwise(seen)) > 1
     assert probe(page)["frames"] >= frames + 5
     page.wait_for_function("window.__terrarium.latency.samples > 0")
     expect(page.locator("[data-stat=latency]")).to_have_text(re.compile(r"^\d"))
@@ -205,8 +211,9 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.get_by_label("Episodes")).to_have_attribute("aria-invalid", "true")
 
     page.get_by_label("Episodes").fill("6")
-    page.get_by_role("button", name="Record a dataset").click()
-    job = page.locator(".job[data-kind='dataset.record']").first
+    with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
+        page.get_by_role("button", name="Record a dataset").click()
+    job = page.locator(f".job[data-id='{submitted.value.json()['id']}']")
     expect(job).to_have_attribute("data-state", "succeeded", timeout=120_000)
     shoot(page, "jobs-recorded")
 
@@ -233,6 +240,8 @@ def test_accessible_and_fits(new_page: NewPage, name: str, color_scheme: str) ->
         page.wait_for_timeout(1500)  # lists have come
         shoot(page, f"{name}-{size}-{color_scheme}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{size} scrolls sideways"
+        if name == "play":
+            assert page.locator("#model").bounding_box()["width"] >= 300
         page.add_script_tag(path=AXE)
         result = page.evaluate("axe.run()")
         bad = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]

@@ -62,6 +62,7 @@ function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
     if (scores && found) return <Meter value={found.mean} chance={scores.chance} label={`Control at ${k}`} />;
     return <span class="quiet">{c.kind === "world-model" ? "not measured" : "–"}</span>;
   };
+  const blank = c.kind === "world-model" ? "" : "none";
   return (
     <tr data-id={c.id}>
       <th scope="row">
@@ -70,8 +71,8 @@ function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
       </th>
       <td class="kind">{c.kind}</td>
       <td class="made">{c.id === "shipped" ? "with Terrarium" : ago(c.created_at)}</td>
-      <td data-label="Control @1">{cell(1)}</td>
-      <td data-label="Control @4">{cell(4)}</td>
+      <td data-label="Control @1" class={blank}>{cell(1)}</td>
+      <td data-label="Control @4" class={blank}>{cell(4)}</td>
       <td class="actions">
         {c.kind === "world-model" && (
           <>

@@ -159,7 +159,7 @@ function useFit(room: { current: HTMLElement | null }, width: number, height: nu
     const fit = (): void => {
       const dpr = devicePixelRatio || 1;
       const wide = (el.clientWidth - GAP_PX * (n - 1)) / n;
-      const scale = Math.max(1, Math.floor((dpr * Math.min(wide / width, reserve(el) / height))));
+      const scale = Math.max(1, Math.floor(dpr * Math.min(wide / width, roomHeight(el) / height)));
       setSize({ width: `${(scale * width) / dpr}px`, height: `${(scale * height) / dpr}px` });
     };
     const observer = new ResizeObserver(fit);
@@ -169,10 +169,10 @@ function useFit(room: { current: HTMLElement | null }, width: number, height: nu
   return size;
 }
 
-const reserve = (el: HTMLElement): number => {
-  const caption_px = 46; // strata and caption under a picture
-  return el.clientHeight - caption_px > 200 ? el.clientHeight - caption_px : Infinity;
-};
+const NARROW = matchMedia("(max-width: 860px)"); // as in play.css: there the page scrolls, and the panel lies below
+const CAPTION_PX = 46; // strata and caption under a picture
+
+const roomHeight = (el: HTMLElement): number => (NARROW.matches ? 0.7 * innerHeight : el.clientHeight - CAPTION_PX);
 
 function usePointerLock(canvas: { current: HTMLCanvasElement | null }): boolean {
   const [locked, setLocked] = useState(false);
