@@ -93,6 +93,10 @@ class Seat:
         return self.session.pace or self.ticker.model.fps
 
     @property
+    def wants_still(self) -> bool:
+        return self.session.still or not self.shown
+
+    @property
     def temperature(self) -> float:
         asked = self.session.temperature
         return getattr(self.ticker.model, "temperature", TEMPERATURE) if asked is None else asked
@@ -113,7 +117,7 @@ class Session:
     simulator: bool = False
     paused: bool = False
     pace: float | None = None  # fps asked for; None: the model's own
-    still: bool = False  # show the newest picture again without a step
+    still: bool = False  # show the newest picture once more without a step
     failed: asyncio.Future[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +125,7 @@ class Session:
 
     def sit(self, seat: Seat) -> None:
         with self.lock:
-            self.seat, self.still = seat, True
+            self.seat = seat
             self.controls.forget()
 
     def put(self, i: Input, now: float) -> None:

@@ -82,29 +82,36 @@ class Ticker:
         with self._changed:
             while not self.closed:
                 now = time.monotonic()
-                active = [seat for seat in self.seats if not seat.session.paused or seat.session.still]
+                active = [seat for seat in self.seats if not seat.session.paused or seat.wants_still]
                 if not active:
                     self._changed.wait()
                 elif now < self._next_tick:
                     self._changed.wait(self._next_tick - now)
                 else:
                     period = 1.0 / max(seat.fps for seat in active)
-                    self._next_tick = max(self._next_tick + period, now)
-                    due = [seat for seat in active if seat.due <= now + period / 2 or seat.session.still]
+                    self._next_tick = _next(self._next_tick, period, now)
+                    due = [seat for seat in active if seat.due <= now + period / 2 or seat.wants_still]
                     if due:
                         return due
             return []
 
     def _tick(self, due: list[Seat]) -> None:
         now = time.monotonic()
-        stills = [seat for seat in due if seat.session.still]
-        stepping = [seat for seat in due if not seat.session.still]
-        for seat in stills:
-            seat.session.still = False
-            simulator = seat.world.render() if seat.session.simulator else None
-            self._send(seat, simulator, Timing(now, len(due)))
+        stepping = []
+        for seat in due:
+            if seat.wants_still:
+                self._show_still(seat, now, len(due))
+            elif not seat.session.paused:
+                stepping.append(seat)
         if stepping:
             self._step(stepping, now)
+
+    def _show_still(self, seat: Seat, now: float, players: int) -> None:
+        """Send where the seat stands, without a step: at its start, and when a paused one changes."""
+        seat.session.still = False
+        simulator = seat.world.render() if seat.session.simulator else None
+        self._send(seat, simulator, Timing(now, players))
+        seat.due, seat.stepped_at = now + 1.0 / seat.fps, 0.0
 
     def _step(self, seats: list[Seat], now: float) -> None:
         taken = [seat.session.take(now) for seat in seats]
@@ -153,8 +160,13 @@ def advance(world: Any, action: np.ndarray) -> None:
 
 
 def _keep_time(seat: Seat, now: float) -> None:
-    seat.due = max(seat.due + 1.0 / seat.fps, now)
+    seat.due = _next(seat.due, 1.0 / seat.fps, now)
     if seat.stepped_at:
         interval = now - seat.stepped_at
         seat.interval_s += (interval - seat.interval_s) * (SMOOTHING if seat.interval_s else 1.0)
     seat.stepped_at = now
+
+
+def _next(due: float, period: float, now: float) -> float:
+    """The time after `due`. Where that has passed too, the count starts again from now."""
+    return due + period if due + period > now else now + period
