@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,7 +101,9 @@ class Player:
     async def _send(self, yaw_deg: float = 0.0) -> None:
         self.seq += 1
         seen = self.newest.seq if self.newest else 0
-        await self.ws.send(pack_input(Input(self.keys, yaw_deg, 0.0, self.seq, seen, time.perf_counter() * 1e3)))
+        now_ms = time.perf_counter() * 1e3
+        with suppress(ConnectionClosed):  # the receiver says why
+            await self.ws.send(pack_input(Input(self.keys, yaw_deg, 0.0, self.seq, seen, now_ms)))
 
 
 async def join(http: httpx.AsyncClient, checkpoint: str, seed: int, fps: float) -> Player:
@@ -111,7 +114,8 @@ async def join(http: httpx.AsyncClient, checkpoint: str, seed: int, fps: float) 
     base = urlsplit(str(http.base_url))
     url = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{answer.json()['url']}"
     ws = await connect(url, compression=None, max_queue=64)
-    await ws.send(json.dumps({"type": "settings", "fps": fps}))
+    with suppress(ConnectionClosed):
+        await ws.send(json.dumps({"type": "settings", "fps": fps}))
     return Player(ws)
 
 

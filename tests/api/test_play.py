@@ -23,6 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import errors, play
 from api.relay import Rate
+from cli.bench import summary
+from cli.bench_player import BenchFailed, play_all
 from store.play_protocol import Frame, pack_frame
 from store.settings import settings
 from store.tables import Checkpoint, PlaySession
@@ -326,6 +328,24 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
             await until(lambda: heard[-1:] == ["closed"])
             opening = f'{{"type":"open","session":"{ticket["id"]}","checkpoint":"shipped","seed":5}}'
             assert heard[0] == opening and len(heard[1]) == 28
+
+    asyncio.run(go())
+
+
+def test_bench_measures_play(house: Any) -> None:
+    async def go() -> None:
+        async with house() as h:
+            url = f"http://127.0.0.1:{h.port}"
+            played = await play_all(url, 2, 1.5, fps=30.0, checkpoint="shipped", warm_up_s=0.3)
+            result = summary(played, 1.5, 30.0)
+            assert (result["players"], result["batch"], result["frame_size"]) == (2, 2, [16, 16])
+            assert 5 < result["fps_min"] <= result["fps_p50"] < 35 and result["input_changes"] > 0
+            assert 0 < result["latency_ms_p50"] <= result["latency_ms_p99"]
+            with pytest.raises(BenchFailed, match="404"):
+                await play_all(url, 1, 1.0, fps=30.0, checkpoint="gone", warm_up_s=0.0)
+        async with house(None) as h:
+            with pytest.raises(BenchFailed, match="player_unavailable"):
+                await play_all(f"http://127.0.0.1:{h.port}", 1, 1.0, 30.0, "shipped", 0.0)
 
     asyncio.run(go())
 
