@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -73,6 +74,8 @@ async def _http_exception(request: Request, e: Exception) -> Response:
     detail = f"{request.method} {request.url.path}: {e.detail if e.detail != phrase else phrase.lower()}"
     code = CODES.get(e.status_code, phrase.lower().replace(" ", "_"))
     headers = dict(e.headers) if e.headers else None
+    if e.status_code == 405:
+        headers = {"Allow": ", ".join(_methods_of(request.app, request.url.path))}
     return answer(TerrariumError(detail, code=code, status=e.status_code), headers)
 
 
@@ -107,6 +110,14 @@ def echo(value: Any) -> Any:
         text = repr(value)
         return text[:MAX_ECHO]
     return value if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "..."
+
+
+def _methods_of(app: FastAPI, path: str) -> list[str]:
+    """All of a path's methods; the router itself knows only those of the first route that fits."""
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            return sorted(method.upper() for method in operations)
+    return ["GET"]  # the web client's files
 
 
 def _name(loc: Sequence[str | int]) -> str:
