@@ -60,9 +60,10 @@ def up(
             on_ready=announce,
             on_start=lambda pids: write_run(data_dir, run | {"processes": pids}),
         )
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
-                signal.signal(signum, supervisor.stop)
+        signal.signal(signal.SIGINT, supervisor.stop)
+        signal.signal(signal.SIGTERM, supervisor.stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, supervisor.stop)
         write_run(data_dir, run)
         say(f"Terrarium starts in {data_dir}")
         supervisor.run()

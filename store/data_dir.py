@@ -35,10 +35,13 @@ def lock_data_dir(data_dir: Path, timeout_s: float = 30.0) -> int:
     Returns the descriptor of `children.lock`, to be handed on to every child.
     """
     ours = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not _try_lock(ours):
-        os.close(ours)
+    deadline = time.monotonic() + 5  # one that is just starting or stopping has no run.json
+    while not _try_lock(ours):
         run = read_run(data_dir)
-        raise Conflict(f"already running as pid {run.get('pid', '?')} at {run.get('url', '?')}")
+        if run or time.monotonic() > deadline:
+            os.close(ours)
+            raise Conflict(f"already running as pid {run.get('pid', '?')} at {run.get('url', '?')}")
+        time.sleep(0.05)
     theirs = os.open(data_dir / "children.lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + timeout_s
     while not _try_lock(theirs):
