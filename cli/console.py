@@ -105,5 +105,3 @@ class ConsoleProgress:
 
     def stop_requested(self) -> bool:
         return self.stopping
-
-

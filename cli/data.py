@@ -31,7 +31,7 @@ def record(
     """Walk the block world and record episodes; an interrupted recording goes on where it was."""
     if (out / "manifest.json").exists():
         raise ValueError(f"{out} already holds a dataset: choose another folder")
-    flags = dict(world=world, episodes=episodes, steps=steps, width=width, height=height, seed=seed)
+    flags = {"world": world, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
     config = configure("dataset.record", preset, flags, set_ or [])
     scratch = out.with_name(out.name + ".recording")
     result = run_recipe(config, scratch)

@@ -24,7 +24,9 @@ def world_model(
     seed: Annotated[int, typer.Option(help="Which held-out worlds.")] = 7,
     episodes: Annotated[int, typer.Option(help="Held-out states.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write evaluation.json and rollouts.png to this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write evaluation.json and rollouts.png to this folder.")
+    ] = None,
 ) -> None:
     """Counterfactual retrieval, rollout quality and churn on seeds that training never saw."""
     from worlds.world_model.evaluate import evaluate

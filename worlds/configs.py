@@ -140,7 +140,9 @@ def world_model_cpu(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
 
 
 def world_model_small(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
-    return replace(world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16)
+    return replace(
+        world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
+    )
 
 
 def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
@@ -149,7 +151,12 @@ def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig
 
 PRESETS: dict[str, dict[str, Callable[..., JobConfig]]] = {
     "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
-    "tokenizer.train": {"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
+    "tokenizer.train": {
+        "debug": tokenizer_debug,
+        "cpu": tokenizer_cpu,
+        "small": tokenizer_cpu,
+        "ochre": tokenizer_ochre,
+    },
     "world-model.train": {
         "debug": world_model_debug,
         "cpu": world_model_cpu,

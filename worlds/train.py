@@ -110,7 +110,9 @@ class _Run:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, loop.clip)
         if not torch.isfinite(norm):
-            raise RecipeError("nan_loss", f"step {index + 1}: loss {loss.item()}, gradient norm {norm.item()}; lower lr")
+            raise RecipeError(
+                "nan_loss", f"step {index + 1}: loss {loss.item()}, gradient norm {norm.item()}; lower lr"
+            )
         self.optimizer.step()
         self._update_ema(index)
         return metrics | {"loss": loss.detach(), "grad_norm": norm, "lr": torch.tensor(group["lr"])}

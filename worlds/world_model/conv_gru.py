@@ -118,8 +118,8 @@ class Flow(nn.Module):
         self.act = ActionMap(embed, hidden)
         self.direct = ActionMap(embed, 2 * self.GROUPS)
         self.out = nn.Conv2d(hidden, 2 * self.GROUPS, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for p in self.out.parameters():
+            nn.init.zeros_(p)
         nn.init.normal_(self.act.linear.weight, std=0.05)
 
     def forward(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:

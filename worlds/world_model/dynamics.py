@@ -13,6 +13,7 @@ the frame's pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,8 @@ class Hidden:
 class Dynamics(nn.Module):
     """`tokenizer` becomes a frozen part of the model; `grid` is (h, w)."""
 
+    basis: torch.Tensor
+
     def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int]) -> None:
         super().__init__()
         c, factors = config.channels, tokenizer.factors
@@ -64,6 +67,10 @@ class Dynamics(nn.Module):
         widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
         self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
         self.head = Head(c * config.layers + tokenizer.quantiser.dim, c, factors)
+
+    @property
+    def stack(self) -> list[ConvGRULayer]:
+        return cast(list[ConvGRULayer], list(self.layers))
 
     def initial(self, batch: int) -> Hidden:
         shape = (batch, *self.grid, self.config.channels)
@@ -93,8 +100,9 @@ class Dynamics(nn.Module):
         act = self.embed_action(action, drop)
         flat_act = act.flatten(0, 1)
         x = self._embed(digits, noise, t)
-        moved, layers, field = [], [], None
-        for layer, h in zip(self.layers, hidden.layers, strict=True):
+        moved, states = [], []
+        field = codes.new_empty(0)  # of the last layer, after the loop
+        for layer, h in zip(self.stack, hidden.layers, strict=True):
             gx = layer.input(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
             still, after, fields = [], [], []
             for gx_i, act_i in zip(gx, act.unbind(1), strict=True):
@@ -104,17 +112,17 @@ class Dynamics(nn.Module):
                 fields.append(field)
             x, field = fold_time(still), fold_time(fields)
             moved.append(fold_time(after))
-            layers.append(h)
+            states.append(h)
         flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
         with torch.no_grad():
             picture = self.decode(codes.flatten(0, 1))
         guess = self.tokenizer.encoder(move_picture(picture, flow))
         odds = self._odds(self.tokenizer.quantiser.logits(guess))
         logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, odds, self.basis)
-        return logits.unflatten(0, (b, t)), Hidden(layers), flow.unflatten(0, (b, t))
+        return logits.unflatten(0, (b, t)), Hidden(states), flow.unflatten(0, (b, t))
 
     def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
-        x = sum(e(digits[..., f]) for f, e in enumerate(self.tokens))
+        x = torch.stack([e(digits[..., f]) for f, e in enumerate(self.tokens)]).sum(dim=0)
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
@@ -125,12 +133,12 @@ class Dynamics(nn.Module):
         return self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
 
     def _odds(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-odds of a guess that may be quite wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
+        """Log-odds of a guess that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
         return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in logits.split(self.factors, dim=1)], dim=1)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
-        for layer in self.layers:
+        for layer in self.stack:
             layer.input.compile()
             layer.compile()
         self.head.compile()
@@ -162,9 +170,7 @@ class Head(nn.Module):
         self.shift = ActionMap(EMBED, channels)
         self.out = nn.Conv2d(channels, sum(factors) + len(factors), 1)  # logits, and how far to trust the guess
 
-    def forward(
-        self, x: torch.Tensor, act: torch.Tensor, odds: torch.Tensor, basis: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, act: torch.Tensor, odds: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
         """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w]."""
         scale = 1 + self.scale(act)[:, :, None, None]
         out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))

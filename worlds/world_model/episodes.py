@@ -57,7 +57,9 @@ def write_episode(
 ) -> dict[str, Any]:
     """Writes one episode folder and returns its manifest entry. ValueError where the lengths do not fit."""
     if len(frames) != len(actions) + 1:
-        raise ValueError(f"episode {folder.name}: {len(frames)} frames and {len(actions)} actions, expected one frame more")
+        raise ValueError(
+            f"episode {folder.name}: {len(frames)} frames and {len(actions)} actions, expected one frame more"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "frames.npy", frames)
     np.save(folder / "actions.npy", actions.astype(np.float32))

@@ -50,7 +50,9 @@ class Trial:
     walk_frames: np.ndarray  # uint8 [16, H, W, 3]
 
 
-def evaluate(folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, strip: Path | None = None) -> dict[str, Any]:
+def evaluate(
+    folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, strip: Path | None = None
+) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `strip` also writes a PNG of rollouts there."""
     progress = progress or Silent()
     model, manifest = load_world_model(folder)
@@ -92,14 +94,18 @@ def simulator(manifest: dict[str, Any]) -> BlockWorld:
     """The world that a checkpoint was trained on; ValueError where it was another source."""
     data = manifest["data"]
     if data["source"].get("kind") != "blocks":
-        raise ValueError(f"trained on {data['source'].get('kind')!r}: only block worlds have a simulator to compare with")
+        raise ValueError(
+            f"trained on {data['source'].get('kind')!r}: only block worlds have a simulator to compare with"
+        )
     height, width = data["frame_size"]
     return BlockWorld(width=width, height=height, terrain=data["source"]["terrain"])
 
 
 def _trials(world: BlockWorld, manifest: dict[str, Any], seed: int, episodes: int, progress: Progress) -> list[Trial]:
     if manifest["data"]["seeds"][1] >= FIRST_SEED:
-        raise ValueError(f"trained on seed {manifest['data']['seeds'][1]}: seeds from {FIRST_SEED} on are for evaluation")
+        raise ValueError(
+            f"trained on seed {manifest['data']['seeds'][1]}: seeds from {FIRST_SEED} on are for evaluation"
+        )
     trials: list[Trial] = []
     tried = 0
     while len(trials) < episodes:
@@ -135,9 +141,7 @@ def _trial(world: BlockWorld, seed: int) -> Trial | None:
     for _ in range(max(ROLLOUT_AT)):
         walk_actions.append(walker.next(float(world.pose[4])))
         walk_frames.append(world.step(walk_actions[-1]))
-    return Trial(
-        np.stack(frames), np.stack(actions), np.stack(branches), np.stack(walk_actions), np.stack(walk_frames)
-    )
+    return Trial(np.stack(frames), np.stack(actions), np.stack(branches), np.stack(walk_actions), np.stack(walk_frames))
 
 
 def _hold(world: BlockWorld, state: Any, action: np.ndarray) -> np.ndarray:
@@ -161,7 +165,8 @@ def _retrieval(
     return {
         "counterfactual_retrieval": {str(k): round(float(h.mean()), 4) for k, h in hits.items()},
         "retrieval_by_key": {
-            str(k): {n: round(float(v), 4) for n, v in zip(act.PROBES, h.mean(axis=0), strict=True)} for k, h in hits.items()
+            str(k): {n: round(float(v), 4) for n, v in zip(act.PROBES, h.mean(axis=0), strict=True)}
+            for k, h in hits.items()
         },
         "chance": round(1 / probes, 4),
     }

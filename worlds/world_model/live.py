@@ -66,5 +66,3 @@ class LiveModel:
         glance = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
         frames = [world.reset(seed)] + [world.step(a) for a in glance]
         return np.stack(frames), np.stack(glance)
-
-

@@ -1,7 +1,7 @@
 """Two quantisers behind one interface: latents [B, D, h, w] -> codes in [0, K), and codes -> latents.
 
-`ema_vq`: L2-normalised EMA codebook (van den Oord et al. 2017, arXiv:1711.00937, appendix A.1), k-means start, long-dead
-codes restarted together with their EMA buffers. `fsq`: finite scalar quantisation (Mentzer et al. 2023,
+`ema_vq`: L2-normalised EMA codebook (van den Oord et al. 2017, arXiv:1711.00937, appendix A.1), k-means start,
+long-dead codes restarted together with their EMA buffers. `fsq`: finite scalar quantisation (Mentzer et al. 2023,
 arXiv:2309.15505). `factors` says how a code splits: [K] for ema_vq, the levels for fsq; the dynamics predicts each.
 """
 
@@ -13,11 +13,12 @@ from torch import nn
 
 from worlds.configs import TokenizerConfig
 
-
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
 
 
 class FSQ(nn.Module):
+    levels: torch.Tensor
+
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__()
         self.factors = list(levels)
@@ -38,7 +39,10 @@ class FSQ(nn.Module):
     def logits(self, latents: torch.Tensor) -> torch.Tensor:
         """latents [N, D, h, w] -> log-odds of each factor's levels, [N, K, h, w]: Gaussian about the level meant."""
         scaled = torch.sigmoid(latents) * (self.levels - 1)
-        parts = [s - torch.arange(n, device=s.device).view(1, -1, 1, 1) for s, n in zip(scaled.split(1, 1), self.factors, strict=True)]
+        parts = [
+            s - torch.arange(n, device=s.device).view(1, -1, 1, 1)
+            for s, n in zip(scaled.split(1, 1), self.factors, strict=True)
+        ]
         return -SHARPNESS * torch.cat(parts, dim=1) ** 2
 
     def _centre(self, digits: torch.Tensor) -> torch.Tensor:
@@ -47,6 +51,12 @@ class FSQ(nn.Module):
 
 class EMAVQ(nn.Module):
     """Codebook [K, D] of unit vectors, moved by exponential averages of the latents that chose them."""
+
+    codebook: torch.Tensor
+    ema_count: torch.Tensor
+    ema_sum: torch.Tensor
+    unused: torch.Tensor
+    started: torch.Tensor
 
     def __init__(self, codes: int, dim: int, *, decay: float = 0.99, dead_after: int = 200, beta: float = 0.25) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture
 from worlds.world_model.episodes import Dataset, open_dataset
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.rollout import burn_in, rollout
-from worlds.world_model.tokenizer import DOWN, Tokenizer, load_tokenizer
+from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     train_clips, val_clips = (_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
-    model = Dynamics(config, tokenizer, (height // DOWN, width // DOWN)).to(memory_format=torch.channels_last)
+    model = channels_last(Dynamics(config, tokenizer, (height // DOWN, width // DOWN)))
     if config.compile:
         model.compile_parts()
     losses = Losses(model, config)
@@ -60,12 +60,18 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         checkpoint_every_s=config.checkpoint_every_s,
         resume_key=resume_key(config, dataset, tokenizer_manifest["sha256"]),
     )
-    ema = train(model, lambda step: losses(step, *train_clips.sample(step.rng, config.batch)), loop, out_dir, progress, preview)
+    ema = train(
+        model, lambda step: losses(step, *train_clips.sample(step.rng, config.batch)), loop, out_dir, progress, preview
+    )
     assert isinstance(ema, Dynamics)
     values, _ = _look(ema, *held_out)
     save_world_model(out_dir / "output", ema, data_facts(dataset))
     seconds = round(time.monotonic() - started, 1)
-    return {"steps": config.steps, "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad), "seconds": seconds} | values
+    return {
+        "steps": config.steps,
+        "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad),
+        "seconds": seconds,
+    } | values
 
 
 def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
@@ -85,8 +91,8 @@ def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], con
     have, want = list(dataset.frame_size), tokenizer_manifest["data"]["frame_size"]
     if have != want:
         raise ValueError(
-            f"dataset {config.data} has frames of {have[0]}x{have[1]}, the tokenizer was trained on {want[0]}x{want[1]}: "
-            "train a tokenizer on this dataset"
+            f"dataset {config.data} has frames of {have[0]}x{have[1]}, "
+            f"the tokenizer was trained on {want[0]}x{want[1]}: train a tokenizer on this dataset"
         )
 
 

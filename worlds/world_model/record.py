@@ -88,7 +88,12 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
     )
     _preview(output, entries, out_dir, progress)
     seconds = time.monotonic() - started
-    return {"episodes": len(entries), "frames": frames, "seconds": round(seconds, 2), "fps_recorded": round(frames / seconds, 1)}
+    return {
+        "episodes": len(entries),
+        "frames": frames,
+        "seconds": round(seconds, 2),
+        "fps_recorded": round(frames / seconds, 1),
+    }
 
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:

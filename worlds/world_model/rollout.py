@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import WorldModelConfig
 from worlds.world_model.dynamics import Dynamics, Hidden
-from worlds.world_model.tokenizer import tokenizer_from
+from worlds.world_model.tokenizer import channels_last, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
 
@@ -23,10 +23,10 @@ def shipped_folder() -> Path:
 
 
 def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
-    """-> dynamics (with its tokenizer, in eval mode), manifest. ValueError for anything but a world-model checkpoint."""
+    """-> dynamics (with its tokenizer, in eval mode), manifest. ValueError for any other kind of folder."""
     tensors, manifest = load_checkpoint(folder, "world-model")
     config = TypeAdapter(WorldModelConfig).validate_python(manifest["dynamics"])
-    dynamics = Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"])).to(memory_format=torch.channels_last)
+    dynamics = channels_last(Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"])))
     load_into(dynamics, tensors, folder)
     return dynamics.eval(), manifest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -87,10 +87,18 @@ def to_input(frames: np.ndarray) -> torch.Tensor:
     return torch.tensor(frames).movedim(-1, 1).float().div_(255)
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
+def channels_last(module: M) -> M:
+    """The module with its weights in channels-last memory, where convolutions on CPUs are fastest."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
     """An untrained tokenizer of the shape that a manifest's `tokenizer` config records."""
     config = TypeAdapter(TokenizerConfig).validate_python(manifest["tokenizer"])
-    return Tokenizer(config).to(memory_format=torch.channels_last)
+    return channels_last(Tokenizer(config))
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:

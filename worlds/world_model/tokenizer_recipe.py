@@ -16,7 +16,7 @@ from worlds.progress import Progress
 from worlds.train import Loop, Step, train
 from worlds.world_model.data import FrameStore, data_facts, resume_key
 from worlds.world_model.episodes import open_dataset
-from worlds.world_model.tokenizer import DOWN, Tokenizer, to_input
+from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, to_input
 
 
 def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     if height % DOWN or width % DOWN:
         raise ValueError(f"frame size {height}x{width}: both must be multiples of {DOWN}")
     torch.manual_seed(config.seed)
-    tokenizer = Tokenizer(config).to(memory_format=torch.channels_last)
+    tokenizer = channels_last(Tokenizer(config))
     frames = FrameStore(dataset.split("train"))
     val = FrameStore(dataset.split("val"))
     held_out = val.sample(np.random.default_rng(config.seed), 64)

@@ -68,19 +68,21 @@ def test_frames_are_memory_mapped(recorded):
 def test_truncated_episode_is_named(dataset_copy):
     file = dataset_copy / "episodes" / "000003" / "frames.npy"
     file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match="episode 000003: frames.npy is truncated"):
+    with pytest.raises(ValueError, match=r"episode 000003: frames\.npy is truncated"):
         open_dataset(dataset_copy)
 
 
 def test_missing_actions_are_named(dataset_copy):
     (dataset_copy / "episodes" / "000001" / "actions.npy").unlink()
-    with pytest.raises(ValueError, match="episode 000001: actions.npy is missing"):
+    with pytest.raises(ValueError, match=r"episode 000001: actions\.npy is missing"):
         open_dataset(dataset_copy)
 
 
 def test_wrong_length_shows_both_shapes(dataset_copy):
     np.save(dataset_copy / "episodes" / "000002" / "actions.npy", np.zeros((3, A), np.float32))
-    with pytest.raises(ValueError, match=r"000002: actions.npy is float32 \(3, 9\), the manifest says float32 \(24, 9\)"):
+    with pytest.raises(
+        ValueError, match=r"000002: actions.npy is float32 \(3, 9\), the manifest says float32 \(24, 9\)"
+    ):
         open_dataset(dataset_copy)
 
 
@@ -90,7 +92,7 @@ def test_changed_file_fails_verification(dataset_copy):
     frames[0, 0, 0, 0] ^= 1
     np.save(file, frames)
     open_dataset(dataset_copy)
-    with pytest.raises(ValueError, match="000000: frames.npy differs from its recorded sha256"):
+    with pytest.raises(ValueError, match=r"000000: frames\.npy differs from its recorded sha256"):
         open_dataset(dataset_copy, verify=True)
 
 
