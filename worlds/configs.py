@@ -72,6 +72,7 @@ class WorldModelConfig:
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
     photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
+    jump_share: Fraction = 0.25  # of the clips hold the start of a jump
     action_dropout: Fraction = 0.1
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     batch: Annotated[int, Ge(1), Le(4096)] = 12

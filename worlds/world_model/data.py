@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.world_model.actions import JUMP
 from worlds.world_model.episodes import Dataset, Episode
 from worlds.world_model.tokenizer import Tokenizer
 
@@ -31,21 +32,33 @@ class FrameStore:
 
 
 class ClipStore:
-    """Uniform clips of `length` frames, as codes and actions, held in memory (2 bytes a code)."""
+    """Clips of `length` frames, as codes and actions, held in memory (2 bytes a code).
 
-    def __init__(self, codes: list[np.ndarray], actions: list[np.ndarray], length: int) -> None:
+    `jump_share` of them hold the start of a jump: in a walk it is rare, and unlike every other frame of the jump.
+    """
+
+    def __init__(
+        self, codes: list[np.ndarray], actions: list[np.ndarray], length: int, jump_share: float = 0.0
+    ) -> None:
         self.codes, self.actions, self.length = codes, actions, length
         room = [len(c) - length + 1 for c in codes]
         if min(room) < 1:
             shortest = min(len(c) for c in codes)
             raise ValueError(f"an episode has {shortest} frames, a training clip needs {length}: lower `frames`")
         self.ends = np.cumsum(room)
+        starts = [np.flatnonzero(np.diff(a[:, JUMP]) > 0) + 1 for a in actions]
+        self.jumps = np.array([(e, t) for e, ts in enumerate(starts) for t in ts], np.int64).reshape(-1, 2)
+        self.jump_share = jump_share if len(self.jumps) else 0.0
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A]."""
         picks = rng.integers(self.ends[-1], size=n)
         which = np.searchsorted(self.ends, picks, side="right")
         first = picks - np.concatenate([[0], self.ends])[which]
+        for i in np.flatnonzero(rng.random(n) < self.jump_share):
+            which[i], at = self.jumps[rng.integers(len(self.jumps))]
+            latest = len(self.codes[which[i]]) - self.length
+            first[i] = np.clip(at - rng.integers(self.length - 1), 0, latest)
         codes = np.stack([self.codes[e][i : i + self.length] for e, i in zip(which, first, strict=True)])
         acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in zip(which, first, strict=True)])
         return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts)

@@ -99,7 +99,7 @@ def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], con
 def _clips(dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path) -> ClipStore:
     episodes = dataset.split(split)
     codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
-    return ClipStore(codes, [np.asarray(e.actions) for e in episodes], config.frames)
+    return ClipStore(codes, [np.asarray(e.actions) for e in episodes], config.frames, config.jump_share)
 
 
 class Losses:
