@@ -12,9 +12,7 @@ from cli.supervisor import Service
 from cli.up import Place, answers, listens, store_services, up
 from store.embedded import Child, socket_dir
 
-PLAYER = (
-    "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({path!r}); s.listen(); time.sleep(600)"
-)
+PLAYER = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({path!r}); s.listen(); time.sleep(600)"
 WORKER = """
 import signal, subprocess, sys, time
 def drain(*_):
@@ -38,9 +36,7 @@ def stand_ins(place: Place, worker: bool) -> tuple[list[Service], str]:
 
     http = ["-m", "http.server", str(place.port), "--bind", place.host, "--directory", str(page.parent)]
     services = [
-        Service(
-            python("player", "-c", PLAYER.format(path=str(player))), probe=lambda: listens(f"unix://{player}")
-        ),
+        Service(python("player", "-c", PLAYER.format(path=str(player))), probe=lambda: listens(f"unix://{player}")),
         *stores,
         Service(python("gateway", *http), ["schema"], probe=lambda: answers(place.reach, place.port)),
         Service(python("worker", "-c", WORKER), ["schema", "redis"], stop_turn=1),

@@ -1,6 +1,6 @@
 """`terrarium up` as a person meets it: a second one, a taken port, Ctrl-C, kill -9, a second start.
 
-PostgreSQL and Redis are real; the services that load torch or FastAPI have stand-ins (stand_ins.py).
+PostgreSQL and Redis are real; but for one test, the services that load torch or FastAPI have stand-ins.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -23,16 +24,18 @@ from redis import Redis
 
 from cli.up import ROOT
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 
 
 class Up:
-    """A running `up`; its output is in a file."""
+    """A running `up` on a free port; its output is in a file."""
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, real: bool = False) -> None:
         self.data_dir, self.output = data_dir, data_dir.with_suffix(".out")
-        argv = [sys.executable, "-m", "tests.cli.stand_ins", str(data_dir), str(port)]
+        stand_ins = ["tests.cli.stand_ins", str(data_dir), "0"]
+        argv = [sys.executable, "-m", *(["cli.main", "up", "--port", "0"] if real else stand_ins)]
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+        env["TERRARIUM_DATA_DIR"] = str(data_dir)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=output, stderr=output)
 
@@ -70,6 +73,24 @@ def alive(pid: int) -> bool:
         return False
 
 
+def processes() -> dict[int, str]:
+    """pid -> command line, of all that run here."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+    return found
+
+
+def environment(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def sockets_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_socket()]
 
@@ -97,9 +118,7 @@ def test_start_refuse_a_second_stop_and_find_the_data_again(home: Path, ups: lis
     assert first.text().count("http://") == 1
     run, pids = first.run(), first.pids()
     assert run["pid"] == first.process.pid and run["url"] in first.text()
-    assert set(pids) == {"postgres", "redis", "gateway", "player", "worker"} and all(
-        map(alive, pids.values())
-    )
+    assert set(pids) == {"postgres", "redis", "gateway", "player", "worker"} and all(map(alive, pids.values()))
     keep_something(home)
 
     second = subprocess.run(
@@ -141,11 +160,23 @@ def test_what_dies_is_started_again_and_kill_9_of_all_leaves_no_child(home: Path
     assert not any(map(alive, after.values())) and is_kept(home)
 
 
+def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: list[Up]) -> None:
+    up = Up(home, real=True)
+    ups.append(up)
+    pids = up.wait_ready().pids()
+    assert set(pids) == {"postgres", "redis", "gateway", "dispatcher", "worker", "player"}
+    family = {pid: args for pid, args in processes().items() if str(home) in environment(pid) or str(home) in args}
+    assert set(pids.values()) <= family.keys() | {pids["postgres"], pids["redis"]}
+    with urlopen(up.run()["url"]) as page:
+        assert page.status == 200 and b"<html" in page.read()
+    assert up.end(signal.SIGINT) == 0
+    assert not any(map(alive, {*pids.values(), *family})) and not sockets_in(home)
+    assert "killed" not in up.text()
+
+
 def keep_something(home: Path) -> None:
     with psycopg.connect(f"postgresql://terrarium@/postgres?host={home}/sockets/pg") as connection:
-        connection.execute(
-            "INSERT INTO datasets (id, name, manifest) VALUES (gen_random_uuid(), 'kept', '{}')"
-        )
+        connection.execute("INSERT INTO datasets (id, name, manifest) VALUES (gen_random_uuid(), 'kept', '{}')")
     with Redis.from_url(f"unix://{home}/sockets/redis.sock") as redis:
         redis.set("kept", "yes")
         wait_for(lambda: redis.info("persistence")["aof_pending_bio_fsync"] == 0)
@@ -164,9 +195,7 @@ def is_kept(home: Path) -> bool:
 
 def terrarium(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "cli.main", *args]
-    return subprocess.run(
-        argv, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=TIMEOUT_S
-    )
+    return subprocess.run(argv, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
 def test_a_port_in_use_is_one_line(home: Path) -> None:
