@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,11 @@ from fake_model import FakeModel
 from play_client import PlayClient, until
 
 from store.play_protocol import PAUSED, RESET, SIMULATOR, Input, Open
-from store.settings import settings
+from store.shipped import shipped_folder
 from workers import player as player_module
 from workers.models import BadCheckpoint, checkpoint_folder
 from workers.player import Player, listen
 from workers.sessions import Controls
-from worlds import configs
-from worlds.progress import Silent
 from worlds.world_model.actions import ACTION_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -496,60 +493,47 @@ def test_checkpoint_names_are_not_paths(data_dir: Path) -> None:
 
 # A real model.
 
-MODEL, TOKENIZER, TORN = (f"00000000-0000-4000-8000-00000000000{i}" for i in range(3))
+TOKENIZER, TORN = (f"00000000-0000-4000-8000-00000000000{i}" for i in range(2))
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with a world model of one training step, its tokenizer, and a torn copy."""
-    from worlds.world_model.recipe import train_world_model
-    from worlds.world_model.record import record_dataset
-    from worlds.world_model.tokenizer_recipe import train_tokenizer
-
-    root = tmp_path_factory.mktemp("trained")
-    record_dataset(configs.record_debug(), root / "data", Silent())
-    eye = replace(configs.tokenizer_debug(str(root / "data/output")), steps=1)
-    train_tokenizer(eye, root / "tokenizer", Silent())
-    model = configs.world_model_debug(str(root / "data/output"), str(root / "tokenizer/output"))
-    train_world_model(replace(model, steps=1), root / "model", Silent())
-    for id, name in ((MODEL, "model"), (TOKENIZER, "tokenizer"), (TORN, "model")):
-        shutil.copytree(root / name / "output", root / "checkpoints" / id)
-    (root / "checkpoints" / TORN / "model.safetensors").write_bytes(b"torn")
-    return root
+@pytest.fixture
+def unplayable(data_dir: Path) -> None:
+    """Two checkpoints beside the shipped one: one of another kind, one with torn weights."""
+    for id in (TOKENIZER, TORN):
+        shutil.copytree(shipped_folder(), data_dir / "checkpoints" / id)
+    manifest = data_dir / "checkpoints" / TOKENIZER / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"world-model"', '"tokenizer"', 1))
+    (data_dir / "checkpoints" / TORN / "model.safetensors").write_bytes(b"torn")
 
 
-def test_real_model_plays(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERRARIUM_DATA_DIR", str(trained))
-    settings.cache_clear()
-
+def test_shipped_model_plays(unplayable: None, tmp_path: Path) -> None:
     async def go() -> None:
         player, url = Player(), f"unix://{tmp_path}/p.sock"
         server = await listen(player, url)
         table = Table(player, url)
-        one, two = await table.join(MODEL, seed=3), await table.join(MODEL, seed=4)
-        hello = await two.text("hello", 60)
-        assert (hello["width"], hello["height"], hello["temperature"]) == (32, 32, 0.3)
+        one, two = await table.join(seed=3), await table.join(seed=4)
+        hello = await two.text("hello", 120)
+        size = hello["height"], hello["width"], 3
         await one.say("settings", simulator=True)
         seq = await one.input("w", yaw_deg=5.0, hold=True)
         await until(lambda: one.frames and one.frames[-1].flags & SIMULATOR, 20)
         await until(lambda: one.frames[-1].action_seq >= seq and one.frames[-1].players == 2, 20)
         frame = one.frames[-1]
         for jpeg in (frame.model_jpeg, frame.sim_jpeg):
-            assert simplejpeg.decode_jpeg(jpeg).shape == (32, 32, 3)
+            assert simplejpeg.decode_jpeg(jpeg).shape == size
         for bad, says in ((TOKENIZER, "tokenizer"), (TORN, "safetensors")):
             await one.say("settings", checkpoint=bad)
-            error = await one.text("error")
+            error = await one.text("error", 20)
             assert error["code"] == "bad_checkpoint" and says in error["message"]
         await one.say("reset", seed=9)
-        await one.text("reset")
-        await one.more_frames(2)
+        await one.text("reset", 20)
+        await one.more_frames(2, 20)
         await asyncio.gather(one.close(), two.close())
         server.close()
         await server.wait_closed()
         player.close()
 
     asyncio.run(go())
-    settings.cache_clear()
 
 
 # The process.
