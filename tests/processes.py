@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], timeout_s: float = 20.0, every_s: float = 0.02) -> T:
+def until(look: Callable[[], T], timeout_s: float = 60.0, every_s: float = 0.02) -> T:
     """The first true answer of `look`."""
     deadline = time.monotonic() + timeout_s
     while True:

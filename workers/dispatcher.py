@@ -30,9 +30,9 @@ from workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
-TICK_S = 0.5  # also the longest wait before a stop is heard
+TICK_S = 0.5  # the longest wait before a stop is heard
+LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
-LOOK_FOR_LOST_S = 5.0
 
 
 def main() -> None:
@@ -56,15 +56,15 @@ def lead(stop: threading.Event) -> None:
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
-        look_for_lost_at = 0.0
+        look_at = 0.0
         while not stop.is_set():
-            relay_outbox()
-            look_after_leases_and_retries()
-            if time.monotonic() >= look_for_lost_at:
+            if time.monotonic() >= look_at:
+                relay_outbox()  # what came before we listened
+                look_after_leases_and_retries()
                 emit_lost()
-                look_for_lost_at = time.monotonic() + LOOK_FOR_LOST_S
+                look_at = time.monotonic() + LOOK_EVERY_S
             for _ in connection.notifies(timeout=TICK_S, stop_after=1):
-                pass
+                relay_outbox()
 
 
 def relay_outbox() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 from uuid import uuid4
 
 import pytest
@@ -15,9 +16,11 @@ from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from api import catalog, errors, web
+from api import catalog, errors, jobs, web
 from api.app import app
+from store.jobs import QUEUES, STATES
 from store.tables import Checkpoint, Dataset
+from workers.outputs import MAKES
 from worlds.configs import CONFIGS
 
 
@@ -25,6 +28,11 @@ from worlds.configs import CONFIGS
 def http(db: Session, redis_url: str, data_dir: Path) -> Iterator[TestClient]:
     with TestClient(app, base_url="http://localhost") as client:
         yield client
+
+
+def test_filters_know_every_kind_and_state() -> None:
+    assert set(get_args(jobs.Kind)) == set(CONFIGS) == set(QUEUES) == set(MAKES)
+    assert set(get_args(jobs.State)) == set(STATES)
 
 
 def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:

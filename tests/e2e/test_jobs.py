@@ -37,7 +37,7 @@ class House:
         assert response.status_code == 201, response.text
         return response.json()["id"]
 
-    def finished(self, id: str, timeout_s: float = 90) -> dict[str, Any]:
+    def finished(self, id: str, timeout_s: float = 240) -> dict[str, Any]:
         job = until(lambda: (job := self.get(f"/v1/jobs/{id}"))["state"] in END and job, timeout_s, every_s=0.1)
         assert job["state"] == "succeeded", job["error"]
         return job
