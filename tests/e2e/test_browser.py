@@ -131,6 +131,7 @@ def changed(a: list[int], b: list[int]) -> float:
 def test_holding_w_walks(new_page: NewPage) -> None:
     page = new_page()
     wait_frames(page, 3)
+    page.locator("#model").click()  # takes the mouse, too
     frames, seen = probe(page)["frames"], [pixels(page, "model")]
     page.keyboard.down("w")
     for _ in range(4):
@@ -198,6 +199,24 @@ def test_unknown_checkpoint_is_explained(new_page: NewPage) -> None:
     wait_frames(page, 1)
 
 
+def test_a_lost_connection_is_made_again(new_page: NewPage) -> None:
+    page, sockets = new_page("/datasets"), []
+
+    def pass_on(socket: Any) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket(re.compile("/v1/play/"), pass_on)
+    page.goto("/")
+    wait_frames(page, 3)
+    seed, frames = probe(page)["seed"], probe(page)["frames"]
+    sockets[0].close(code=1013, reason="player_full")
+    expect(page.get_by_role("alert")).to_contain_text("Trying again")
+    wait_frames(page, frames + 3)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert len(sockets) == 2 and probe(page)["seed"] == seed
+
+
 def test_a_job_from_the_form(new_page: NewPage) -> None:
     page = new_page("/jobs")
     page.get_by_label("What to do").select_option("dataset.record")
@@ -213,7 +232,8 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     page.get_by_label("Episodes").fill("6")
     with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
         page.get_by_role("button", name="Record a dataset").click()
-    job = page.locator(f".job[data-id='{submitted.value.json()['id']}']")
+    id = submitted.value.json()["id"]
+    job = page.locator(f".job[data-id='{id}']")
     expect(job).to_have_attribute("data-state", "succeeded", timeout=120_000)
     shoot(page, "jobs-recorded")
 
@@ -221,6 +241,11 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Newest preview"))).to_be_visible()
     shoot(page, "job-recorded")
+
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda url: not url.endswith(id))
+    expect(page.locator(".title .state")).to_have_text("succeeded", timeout=120_000)  # told by the stream
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
 
     page.get_by_role("link", name="Datasets").click()
     page.get_by_role("link", name="Train on this").first.click()

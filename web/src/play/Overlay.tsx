@@ -15,11 +15,14 @@ export function Overlay({ session }: { session: Session }) {
         </span>
         <span title="From a key's change to the first picture that answers it: median, and the slowest of a hundred">
           <span class="rest">key to picture </span>
-          <b data-stat="latency">{ms(hud.p50_ms)}</b> ms
-          <span class="rest">
-            {" "}
-            <i>p99</i> {ms(hud.p99_ms)}
-          </span>
+          <b data-stat="latency">{ms(hud.p50_ms)}</b>
+          {hud.p50_ms !== null && " ms"}
+          {hud.p99_ms !== null && (
+            <span class="rest">
+              {" "}
+              <i>p99</i> {ms(hud.p99_ms)}
+            </span>
+          )}
         </span>
       </p>
       <p>
