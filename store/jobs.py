@@ -88,9 +88,7 @@ def cancel(session: Session, job_id: UUID) -> Job | None:
 
 def release(session: Session, job_id: UUID) -> Job | None:
     """quarantined -> queued, with its losses forgiven. None: it is not quarantined."""
-    return _requeue(
-        session, job_id, (Job.state == "quarantined",), reason="released", lost=0, finished_at=None
-    )
+    return _requeue(session, job_id, (Job.state == "quarantined",), reason="released", lost=0, finished_at=None)
 
 
 # ---- the worker's side

@@ -108,12 +108,12 @@ def test_no_body_no_json_wrong_type(http: TestClient) -> None:
 def test_inputs_must_exist_and_be_of_their_kind(http: TestClient, db: Session) -> None:
     dataset = uuid4()
     db.add(Dataset(id=dataset, name="d", manifest={}))
-    db.add(Checkpoint(id="shipped", name="s", kind="world-model", manifest={}))
+    db.add(Checkpoint(id="model", name="s", kind="world-model", manifest={}))
     db.add(Checkpoint(id="eye", name="e", kind="tokenizer", manifest={}))
     db.commit()
     train = {"kind": "world-model.train", "data": str(dataset), "tokenizer": "eye"}
     assert http.post("/v1/jobs", json=train).status_code == 201
-    wrong = train | {"data": "../../etc", "tokenizer": "shipped"}
+    wrong = train | {"data": "../../etc", "tokenizer": "model"}
     errors = problem(http.post("/v1/jobs", json=wrong), 422, "invalid_input")["errors"]
     assert [e["loc"][-1] for e in errors] == ["data", "tokenizer"]
     assert errors[0]["value"] == "../../etc" and "no such dataset" in errors[0]["msg"]

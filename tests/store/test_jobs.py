@@ -158,9 +158,7 @@ def test_numbers_are_gapless_under_concurrency(db: Session) -> None:
 
     def write(n: int) -> None:
         with session_scope() as session:
-            jobs.record(
-                session, job.id, FENCE, [Event("log", {"line": f"{n}.{i}"}) for i in range(n % 3 + 1)]
-            )
+            jobs.record(session, job.id, FENCE, [Event("log", {"line": f"{n}.{i}"}) for i in range(n % 3 + 1)])
             if n % 5 == 0:
                 session.rollback()  # a transaction that fails takes its numbers with it
 
