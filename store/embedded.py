@@ -30,7 +30,7 @@ from pathlib import Path
 from store.errors import Unavailable
 
 PR_SET_PDEATHSIG = 1
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETPCAP = 1, 2, 8
 
 
 class Child:
@@ -144,9 +144,7 @@ class Postgres(Child):
             argv.insert(1, "--pdeathsig=INT")
         env = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
         fast = signal.SIGINT  # Postgres' own meaning: drop the clients, write everything, end
-        super().__init__(
-            "postgres", argv, log, env=env, stop_signal=fast, death_signal=fast, keep_fds=keep_fds
-        )
+        super().__init__("postgres", argv, log, env=env, stop_signal=fast, death_signal=fast, keep_fds=keep_fds)
 
     @property
     def url(self) -> str:
@@ -323,7 +321,8 @@ def _run_as(home: Path, bin_dir: Path) -> tuple[list[str], pwd.struct_passwd | N
                 f"{account.pw_name}, who runs PostgreSQL for root, cannot reach {home} or {bin_dir}: make "
                 f"their parent folders searchable (chmod o+x), choose another --data-dir, or set DATABASE_URL"
             )
-        prefix += [f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"]
+        # initdb looks with access(2), which counts capabilities of others than root only without the "fixup"
+        prefix += [f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}", "--securebits=+no_setuid_fixup"]
     return prefix, account
 
 
@@ -342,6 +341,8 @@ def _search_capability() -> str | None:
     status = Path("/proc/self/status").read_text()
     match = re.search(r"^CapPrm:\s*([0-9a-f]+)", status, re.MULTILINE)
     permitted = int(match.group(1), 16) if match else 0
+    if not permitted >> CAP_SETPCAP & 1:
+        return None
     if permitted >> CAP_DAC_READ_SEARCH & 1:
         return "dac_read_search"
     return "dac_override" if permitted >> CAP_DAC_OVERRIDE & 1 else None
