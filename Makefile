@@ -47,8 +47,12 @@ play: install
 up: install
 	@exec $(BIN)/terrarium up $(ARGS)
 
-train: install
-	@exec $(BIN)/terrarium train world-model $(ARGS)
+data/mixed/manifest.json: | install
+	$(BIN)/terrarium data record --episodes 120 --out data/mixed
+
+train: install data/mixed/manifest.json
+	$(BIN)/terrarium train world-model --preset cpu --data data/mixed --out out/mixed $(ARGS)
+	$(BIN)/terrarium eval world-model out/mixed/world-model/output --out out/mixed/evaluation
 
 test: test-python test-web
 

@@ -46,7 +46,7 @@ class TokenizerConfig:
     code_dim: Annotated[int, Ge(2), Le(64)] = 16  # ema_vq
     levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)  # fsq
     channels: Annotated[int, Ge(8), Le(512)] = 32
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 900
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     batch: Annotated[int, Ge(1), Le(4096)] = 32
     lr: Annotated[float, Ge(0), Le(1)] = 1e-3
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
@@ -74,10 +74,10 @@ class WorldModelConfig:
     photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
     jump_share: Fraction = 0.25  # of the clips hold the start of a jump
     action_dropout: Fraction = 0.1
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
-    batch: Annotated[int, Ge(1), Le(4096)] = 12
-    lr: Annotated[float, Ge(0), Le(1)] = 2e-3
-    ema: Fraction = 0.995
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
+    batch: Annotated[int, Ge(1), Le(4096)] = 8
+    lr: Annotated[float, Ge(0), Le(1)] = 1.5e-3
+    ema: Fraction = 0.99
     compile: bool = False  # torch.compile on the recurring parts; pays from about 500 steps on, needs a C++ compiler
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
