@@ -67,9 +67,7 @@ app = typer.Typer(
 for _name, (_module, _help) in GROUPS.items():
     app.add_typer(typer.Typer(cls=LazyGroup, help=_help), name=_name, rich_help_panel="Make")
 
-DataDir = Annotated[
-    Path, typer.Option(envvar="TERRARIUM_DATA_DIR", help="Everything that is kept lies here.")
-]
+DataDir = Annotated[Path, typer.Option(envvar="TERRARIUM_DATA_DIR", help="Everything that is kept lies here.")]
 Host = Annotated[str, typer.Option(envvar="TERRARIUM_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(envvar="TERRARIUM_PORT", help="Port to listen on; 0: a free one.")]
 Worker = Annotated[bool, typer.Option(help="Also run jobs on this machine.")]
@@ -111,6 +109,7 @@ def play(
     port: Port = 8420,
     worker: Worker = True,
     browser: Annotated[bool, typer.Option(help="Open a browser where there is a screen.")] = True,
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a world model to play.")] = None,
 ) -> None:
     """Like `up`, and open the world in a browser."""
     from cli.up import up as run
@@ -120,7 +119,7 @@ def play(
             webbrowser.open(url)
 
     screen = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    run(data_dir, host, port, worker, on_ready=open_browser)
+    run(data_dir, host, port, worker, checkpoint=checkpoint, on_ready=open_browser)
 
 
 @app.command(rich_help_panel="Run")

@@ -23,7 +23,7 @@ class Service:
     child: Child
     needs: Collection[str] = ()
     probe: Callable[[], bool] | None = None  # ready when it and child.ready() say so
-    drain_s: float = 5.0  # from its stop signal to SIGKILL
+    drain_s: float = 15.0  # from its stop signal to SIGKILL
     stop_turn: int = 0  # services of one turn are stopped together, turn 0 first
     ready: bool = field(default=False, init=False)
     ends: int = field(default=0, init=False)  # in a row
@@ -103,9 +103,7 @@ class Supervisor:
         short_lived = time.monotonic() - service.started_at < HEALTHY_S
         service.ends = service.ends + 1 if short_lived else 1
         if not self.announced and service.ends >= GIVE_UP_AFTER:
-            raise Unavailable(
-                f"{child.name} ended with code {code}; {child.log} ends with:\n{tail(child.log, 8)}"
-            )
+            raise Unavailable(f"{child.name} ended with code {code}; {child.log} ends with:\n{tail(child.log, 8)}")
         pause_s = BACKOFF_S[min(service.ends, len(BACKOFF_S)) - 1]
         say(f"  {child.name} ended with code {code}; starting it again in {pause_s:g} s (log: {child.log})")
         service.ready, service.start_at = False, time.monotonic() + pause_s

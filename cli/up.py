@@ -17,14 +17,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cli.adopt import add_checkpoint, copy_checkpoint
 from cli.supervisor import Service, Supervisor, say
 from store.data_dir import lock_data_dir, prepare_data_dir, write_run
 from store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
 from store.errors import InvalidInput
 
-ROOT = (
-    Path(__file__).resolve().parent.parent
-)  # where the packages lie: children run here, not in the user's folder
+ROOT = Path(__file__).resolve().parent.parent  # where the packages lie; children run here
 ANY_HOST = ("0.0.0.0", "::", "")
 
 
@@ -33,13 +32,20 @@ def up(
     host: str,
     port: int,
     worker: bool = True,
+    *,
+    checkpoint: Path | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
     make_services: Callable[[Place, bool], tuple[list[Service], str]] | None = None,
 ) -> None:
-    """Starts everything, prints the playable address, serves until Ctrl-C or SIGTERM."""
+    """Starts everything, prints the playable address, serves until Ctrl-C or SIGTERM.
+
+    `checkpoint`: a folder whose copy the address opens, instead of the checkpoint that comes with the project.
+    """
     data_dir = prepare_data_dir(data_dir)
     children_lock = lock_data_dir(data_dir)
     place = Place(data_dir, host, check_port(host, port), (children_lock,))
+    checkpoint_id = copy_checkpoint(checkpoint, data_dir) if checkpoint else None
+    address = place.url + (f"?checkpoint={checkpoint_id}" if checkpoint_id else "")
     make_socket_dir(data_dir)
     try:
         services, database_url = (make_services or all_services)(place, worker)
@@ -49,10 +55,12 @@ def up(
             from store.db import upgrade_database
 
             upgrade_database(database_url)
+            if checkpoint and checkpoint_id:
+                add_checkpoint(database_url, data_dir, checkpoint_id, checkpoint.resolve().parent.name)
 
         def announce() -> None:
-            say(f"\n  Play:  {place.url}\n\n  Ctrl-C stops everything; logs are in {place.logs}")
-            on_ready(place.url)
+            say(f"\n  Play:  {address}\n\n  Ctrl-C stops everything; logs are in {place.logs}")
+            on_ready(address)
 
         supervisor = Supervisor(
             services,
@@ -60,10 +68,9 @@ def up(
             on_ready=announce,
             on_start=lambda pids: write_run(data_dir, run | {"processes": pids}),
         )
-        signal.signal(signal.SIGINT, supervisor.stop)
-        signal.signal(signal.SIGTERM, supervisor.stop)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-            signal.signal(signal.SIGHUP, supervisor.stop)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
+                signal.signal(signum, supervisor.stop)
         write_run(data_dir, run)
         say(f"Terrarium starts in {data_dir}")
         supervisor.run()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import psycopg
@@ -23,6 +25,7 @@ from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from cli.up import ROOT
+from store.shipped import shipped_folder
 
 TIMEOUT_S = 120.0
 
@@ -30,10 +33,10 @@ TIMEOUT_S = 120.0
 class Up:
     """A running `up` on a free port; its output is in a file."""
 
-    def __init__(self, data_dir: Path, real: bool = False) -> None:
+    def __init__(self, data_dir: Path, *command: str) -> None:
         self.data_dir, self.output = data_dir, data_dir.with_suffix(".out")
         stand_ins = ["tests.cli.stand_ins", str(data_dir), "0"]
-        argv = [sys.executable, "-m", *(["cli.main", "up", "--port", "0"] if real else stand_ins)]
+        argv = [sys.executable, "-m", *(["cli.main", *command, "--port", "0"] if command else stand_ins)]
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         env["TERRARIUM_DATA_DIR"] = str(data_dir)
         with self.output.open("w") as output:
@@ -161,13 +164,18 @@ def test_what_dies_is_started_again_and_kill_9_of_all_leaves_no_child(home: Path
 
 
 def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: list[Up]) -> None:
-    up = Up(home, real=True)
+    up = Up(home, "play", "--no-browser", "--checkpoint", str(shipped_folder()))
     ups.append(up)
     pids = up.wait_ready().pids()
     assert set(pids) == {"postgres", "redis", "gateway", "dispatcher", "worker", "player"}
     family = {pid: args for pid, args in processes().items() if str(home) in environment(pid) or str(home) in args}
     assert set(pids.values()) <= family.keys() | {pids["postgres"], pids["redis"]}
-    with urlopen(up.run()["url"]) as page:
+    (address,) = re.findall(r"http://\S+", up.text())
+    url = urlsplit(address)
+    checkpoint = parse_qs(url.query)["checkpoint"][0]
+    with urlopen(f"{url.scheme}://{url.netloc}/v1/checkpoints") as found:
+        assert {item["id"] for item in json.load(found)["items"]} == {"shipped", checkpoint}
+    with urlopen(address) as page:
         assert page.status == 200 and b"<html" in page.read()
     assert up.end(signal.SIGINT) == 0
     assert not any(map(alive, {*pids.values(), *family})) and not sockets_in(home)
@@ -214,6 +222,13 @@ def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> 
         result = terrarium("up", "--data-dir", str(path))
         assert result.returncode == 2
         assert result.stderr == f"terrarium: cannot write to the data directory {path}: {reason}\n"
+
+
+def test_a_folder_that_is_no_world_model_is_one_line(home: Path, tmp_path: Path) -> None:
+    result = terrarium("play", "--data-dir", str(home), "--port", "0", "--checkpoint", str(tmp_path))
+    assert result.returncode == 2 and not result.stdout
+    reason = f"{tmp_path}/manifest.json is not there: expected the folder of a world model's checkpoint"
+    assert result.stderr == f"terrarium: {reason}\n"
 
 
 def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:

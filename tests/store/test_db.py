@@ -35,12 +35,8 @@ def test_migrations_give_exactly_the_metadata_and_go_down(empty_database: str) -
     upgrade_database(empty_database)  # a second time changes nothing
     engine = create_engine(sqlalchemy_url(empty_database))
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
-        )
-        assert compare_metadata(context, Base.metadata) == [], (
-            "a migration is missing: see migrations/__init__.py"
-        )
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == [], "a migration is missing: see migrations/__init__.py"
     downgrade_database(empty_database)
     assert tables_of(engine) == {"alembic_version"}
     upgrade_database(empty_database)
@@ -76,6 +72,4 @@ def test_a_wrong_url_says_so(url: str, message: str) -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_spelling_of_postgres_gets_psycopg_3(scheme: str) -> None:
     url = sqlalchemy_url(f"{scheme}://me:secret@host/db?sslmode=require")
-    assert (
-        url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host/db?sslmode=require"
-    )
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host/db?sslmode=require"

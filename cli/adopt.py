@@ -1,0 +1,65 @@
+"""A checkpoint folder from elsewhere becomes one of a data directory: `terrarium play --checkpoint FOLDER`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from store.errors import InvalidInput
+
+FILES = ("manifest.json", "model.safetensors", "evaluation.json")
+
+
+def copy_checkpoint(folder: Path, data_dir: Path) -> str:
+    """Copies it to checkpoints/<id>, unless it is there, and returns the id, which its weights give."""
+    for name in FILES[:2]:
+        if not (folder / name).is_file():
+            raise InvalidInput(f"{folder / name} is not there: expected the folder of a world model's checkpoint")
+    if read_json(folder / "manifest.json").get("kind") != "world-model":
+        raise InvalidInput(f"{folder} holds no world model: its manifest's kind is not 'world-model'")
+    with (folder / "model.safetensors").open("rb") as weights:
+        id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
+    target = data_dir / "checkpoints" / id
+    if not target.is_dir():
+        draft = target.with_name(f"{id}.{os.getpid()}")
+        draft.mkdir(parents=True)
+        for name in FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, draft / name)
+        draft.rename(target)
+    return id
+
+
+def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> None:
+    """Its row, unless it has one."""
+    from sqlalchemy.dialects.postgresql import insert
+
+    from store.db import engine_for
+    from store.tables import Checkpoint
+
+    folder = data_dir / "checkpoints" / id
+    evaluation = folder / "evaluation.json"
+    row = insert(Checkpoint).values(
+        id=id,
+        name=name,
+        kind="world-model",
+        manifest=read_json(folder / "manifest.json"),
+        evaluation=read_json(evaluation) if evaluation.is_file() else None,
+    )
+    with engine_for(database_url).begin() as connection:
+        connection.execute(row.on_conflict_do_nothing())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidInput(f"{path}: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{path}: expected a JSON object, found {type(data).__name__}")
+    return data
