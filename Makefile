@@ -53,6 +53,7 @@ data/mixed/manifest.json: | install
 train: install data/mixed/manifest.json
 	$(BIN)/terrarium train world-model --preset cpu --data data/mixed --out out/mixed $(ARGS)
 	$(BIN)/terrarium eval world-model out/mixed/world-model/output --out out/mixed/evaluation
+	@echo 'Play it:  make play ARGS="--checkpoint out/mixed/world-model/output"'
 
 test: test-python test-web
 
