@@ -7,10 +7,10 @@ import { retrieval } from "../library/evaluation";
 import { checkpointSummary } from "../library/manifest";
 import { Meter } from "../library/Meter";
 import { usePoll } from "../poll";
+import { anySeed, parseSeed } from "./seed";
 import type { Session } from "./session";
 
 const PACES = [10, 15, 20, 30];
-const MAX_SEED = 2 ** 31 - 1;
 
 interface PanelProps {
   session: Session;
@@ -86,13 +86,12 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
 
 function SeedField({ session, focusPicture }: { session: Session; focusPicture: () => void }) {
   const [draft, setDraft] = useState<string | null>(null);
-  const wrong = draft !== null && !/^\d{1,10}$/.test(draft.trim());
+  // An untouched field means any new world; a typed seed means that one.
+  const seed = draft === null ? anySeed() : parseSeed(draft);
   const submit = (e: Event): void => {
     e.preventDefault();
-    if (wrong) return;
-    // An untouched field means any new world; a typed seed means that one.
-    const seed = draft === null ? Math.floor(Math.random() * 1_000_000) : Number(draft);
-    session.reset(Math.min(seed, MAX_SEED));
+    if (seed === null) return;
+    session.reset(seed);
     setDraft(null);
     focusPicture();
   };
@@ -104,13 +103,13 @@ function SeedField({ session, focusPicture }: { session: Session; focusPicture: 
           type="text"
           inputMode="numeric"
           value={draft ?? String(session.seed.value ?? "")}
-          aria-invalid={wrong}
+          aria-invalid={seed === null}
           onInput={(e) => setDraft(e.currentTarget.value)}
           onKeyDown={(e) => e.code === "Escape" && (setDraft(null), focusPicture())}
           onBlur={() => draft?.trim() === "" && setDraft(null)}
         />
       </label>
-      <button type="submit" class="primary" disabled={wrong || session.status.value !== "live"}>
+      <button type="submit" class="primary" disabled={seed === null || session.status.value !== "live"}>
         {draft === null ? "New world" : "Go there"}
       </button>
     </form>

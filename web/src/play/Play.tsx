@@ -4,13 +4,14 @@ import { Keys } from "./Keys";
 import { listen } from "./keyboard";
 import { Overlay, Strata } from "./Overlay";
 import { Panel } from "./Panel";
+import { anySeed, parseSeed } from "./seed";
 import { Session } from "./session";
 
 const GAP_PX = 20;
 const TOUCH = matchMedia("(pointer: coarse)").matches;
 
 export function Play() {
-  const [session] = useState(() => new Session(query.value.get("checkpoint") ?? "shipped"));
+  const [session] = useState(() => new Session(query.value.get("checkpoint") ?? "shipped", seedAsked() ?? anySeed()));
   const [numbers, setNumbers] = useState(true);
   const canvas = useRef<HTMLCanvasElement>(null);
   const both = session.settings.value.simulator ?? false;
@@ -54,6 +55,9 @@ export function Play() {
   );
 }
 
+/** `/?seed=7` opens that world. */
+const seedAsked = (): number | null => parseSeed(query.value.get("seed") ?? "");
+
 interface PicturesProps {
   session: Session;
   canvas: { current: HTMLCanvasElement | null };
@@ -79,6 +83,7 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
             role="img"
             aria-label="The world as the neural network draws it. W, A, S, D walk; arrow keys turn."
             style={size}
+            data-locked={locked}
             ref={(el) => void (session.screen.model = canvas.current = el)}
           />
           {numbers && <Overlay session={session} />}

@@ -81,7 +81,10 @@ export class Session {
     setInterval(() => this.refreshHud(), HUD_MS),
   ];
 
-  constructor(public checkpoint: string) {}
+  constructor(
+    public checkpoint: string,
+    private readonly firstSeed: number,
+  ) {}
 
   // Connection
 
@@ -90,7 +93,7 @@ export class Session {
     const generation = this.generation;
     this.status.value = "connecting";
     try {
-      const { url } = await openPlay(this.checkpoint, this.seed.value ?? undefined);
+      const { url } = await openPlay(this.checkpoint, this.seed.value ?? this.firstSeed);
       if (generation !== this.generation) return;
       const socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
       socket.binaryType = "arraybuffer";
