@@ -55,7 +55,7 @@ train: install data/mixed/manifest.json
 	$(BIN)/terrarium eval world-model out/mixed/world-model/output --out out/mixed/evaluation
 	@echo 'Play it:  make play ARGS="--checkpoint out/mixed/world-model/output"'
 
-test: test-python test-web
+test: test-web test-python  # the first installs axe-core, which the browser tests use
 
 test-python: .venv/installed-test browser
 	$(BIN)/python -m pytest $(ARGS)
