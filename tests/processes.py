@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+
+from store.embedded import Child
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -36,26 +37,20 @@ class Services:
     def __init__(self, logs: Path, **env: str) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs, self.env = logs, {**os.environ, "PYTHONUNBUFFERED": "1", **env}
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[Child] = []
 
-    def start(self, name: str, *argv: str, **env: str) -> subprocess.Popen[bytes]:
-        with (self.logs / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *argv],
-                cwd=ROOT,
-                env=self.env | env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.running.append(process)
-        return process
+    def start(self, name: str, *argv: str, **env: str) -> Child:
+        """A child that dies with the tests, whatever becomes of them."""
+        log = self.logs / f"{name}.log"
+        child = Child(name, [sys.executable, "-m", *argv], log, env=self.env | env, cwd=ROOT)
+        child.start()
+        self.running.append(child)
+        return child
 
-    def dispatcher(self) -> subprocess.Popen[bytes]:
+    def dispatcher(self) -> Child:
         return self.start("dispatcher", "workers.dispatcher")
 
-    def worker(self, app: str = "workers.celery_app", **env: str) -> subprocess.Popen[bytes]:
+    def worker(self, app: str = "workers.celery_app", **env: str) -> Child:
         """Returns once it takes messages."""
         seen = self.log("worker").count("ready.")
         queues = "cpu,gpu.train,gpu.generate"
@@ -80,25 +75,20 @@ class Services:
         until(ready)
         return url
 
-    def stop(self, process: subprocess.Popen[bytes], signum: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
-        process.send_signal(signum)
-        code = process.wait(timeout_s)
-        self.running.remove(process)
-        return code
+    def stop(self, child: Child, signum: int = signal.SIGTERM, timeout_s: float = 30.0) -> int | None:
+        child.signal(signum)
+        self.running.remove(child)
+        return child.reap(timeout_s)
 
     def log(self, name: str) -> str:
         path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def close(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for child in self.running:
+            child.signal(child.stop_signal)
+        for child in self.running:
+            child.reap(20)
 
 
 @contextmanager

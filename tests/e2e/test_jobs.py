@@ -59,6 +59,7 @@ def house(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFa
     with services(data_dir / "logs", **env) as started:
         started.dispatcher()
         worker = started.worker()
+        assert worker.pid is not None
         yield House(started.gateway(), worker.pid, data_dir)
     Redis.from_url(redis_url).flushall()
     names = ", ".join(table.name for table in Base.metadata.sorted_tables)

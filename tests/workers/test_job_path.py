@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +25,8 @@ from typer.testing import CliRunner
 
 from cli.main import app as terrarium
 from store.db import engine_for
-from store.embedded import Redis
+from store.embedded import Child, Redis
+from store.jobs import AT_REST
 from store.tables import Base
 
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
@@ -43,7 +43,7 @@ class House:
         self.worker = self.start_worker()
         self.http = httpx.Client(base_url=started.gateway(), timeout=10)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self) -> Child:
         self.worker = self.services.worker("fake_worker")
         return self.worker
 
@@ -68,8 +68,10 @@ class House:
         return self.http.get(f"/v1/jobs/{id}").json()
 
     def until_state(self, id: str, *states: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        until(lambda: self.job(id)["state"] in states, timeout_s)
-        return self.job(id)
+        until(lambda: self.job(id)["state"] in {*states, *AT_REST}, timeout_s)
+        job = self.job(id)
+        assert job["state"] in states, (job, self.services.log("worker")[-3000:])
+        return job
 
     def until_step(self, id: str, step: int) -> None:
         until(lambda: (self.job(id)["progress"] or {"step": 0})["step"] >= step)
@@ -100,8 +102,8 @@ def house(database_url: str, services_dir: Path, tmp_path_factory: pytest.TempPa
         "TERRARIUM_DATA_DIR": str(data_dir),
         "FAKE_SCRIPT": str(data_dir / "script.json"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
-        "TERRARIUM_LEASE_S": "3",
-        "TERRARIUM_HEARTBEAT_S": "0.5",
+        "TERRARIUM_LEASE_S": "8",
+        "TERRARIUM_HEARTBEAT_S": "1",
     }
     with services(data_dir / "logs", **env) as started:
         yield House(started, data_dir, redis)
@@ -296,7 +298,7 @@ def test_the_gateway_ends_open_streams_when_it_stops(house: House) -> None:
     house.script(LONG)
     id = house.submit()
     house.until_state(id, "running")
-    gateway = next(p for p in house.services.running if "uvicorn" in p.args)
+    gateway = next(p for p in house.services.running if p.name == "gateway")
     ended = threading.Event()
 
     def watch() -> None:
