@@ -10,7 +10,7 @@ import torch
 
 from worlds.blocks.world import BlockWorld
 from worlds.world_model import actions as act
-from worlds.world_model.dynamics import Hidden
+from worlds.world_model.dynamics import DECODE_TRUST, Hidden
 from worlds.world_model.evaluate import simulator
 from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
 
@@ -49,7 +49,7 @@ class LiveModel:
         hidden = Hidden.stack([s.hidden for s in states])
         codes = torch.cat([s.codes for s in states])
         action = torch.from_numpy(np.asarray(actions, np.float32)).unsqueeze(1)
-        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden)
+        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden, trust=DECODE_TRUST)
         codes = self.dynamics.sample(logits[:, 0], torch.from_numpy(np.asarray(temperature, np.float32)))
         for i, state in enumerate(states):
             state.codes, state.hidden = codes[i : i + 1], hidden.select(slice(i, i + 1))

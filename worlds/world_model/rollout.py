@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import WorldModelConfig
-from worlds.world_model.dynamics import Dynamics, Hidden
+from worlds.world_model.dynamics import DECODE_TRUST, Dynamics, Hidden
 from worlds.world_model.tokenizer import channels_last, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
@@ -45,7 +45,7 @@ def rollout(
     """From codes [B, h, w] of the last real frame, along actions [B, N, A] -> the model's own codes [B, N, h, w]."""
     own = []
     for t in range(actions.shape[1]):
-        logits, hidden, _ = model(codes.unsqueeze(1), actions[:, t : t + 1], hidden)
+        logits, hidden, _ = model(codes.unsqueeze(1), actions[:, t : t + 1], hidden, trust=DECODE_TRUST)
         codes = model.sample(logits[:, 0], temperature)
         own.append(codes)
     return torch.stack(own, dim=1)
