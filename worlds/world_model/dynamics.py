@@ -96,8 +96,9 @@ class Dynamics(nn.Module):
         """Teacher forcing over T frames, each layer's x-part for all T at once; T = 1 is the live step.
 
         codes int64 [B, T, h, w]; action [B, T, A], action[:, t] leads away from frame t; noise [B]: share of the
-        codes that was corrupted; drop bool [B, T]; trust multiplies the guess's weight, see `DECODE_TRUST` -> logits [B, T, K, h, w] of frames 1..T, state after frame T, flow
-        [B, T, 2, H, W] in pixels from each frame 1..T back into the frame before it.
+        codes that was corrupted; drop bool [B, T]; trust: the guess's weight, see `DECODE_TRUST`
+        -> logits [B, T, K, h, w] of frames 1..T, state after frame T, flow [B, T, 2, H, W] in pixels from each frame
+        1..T back into the frame before it.
         """
         b, t = codes.shape[:2]
         digits = split_factors(codes.flatten(0, 1), self.factors)  # [BT, h, w, F]
