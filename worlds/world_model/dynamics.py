@@ -48,7 +48,8 @@ class Hidden:
 
     @staticmethod
     def stack(states: list[Hidden]) -> Hidden:
-        return Hidden([torch.cat(parts) for parts in zip(*(s.layers for s in states), strict=True)])
+        layers = zip(*(s.layers for s in states), strict=True)
+        return Hidden([torch.cat([x.permute(0, 2, 3, 1) for x in parts]).permute(0, 3, 1, 2) for parts in layers])
 
 
 class Dynamics(nn.Module):
@@ -92,11 +93,13 @@ class Dynamics(nn.Module):
         noise: torch.Tensor | None = None,
         drop: torch.Tensor | None = None,
         trust: float = 1.0,
+        picture: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, Hidden, torch.Tensor]:
         """Teacher forcing over T frames, each layer's x-part for all T at once; T = 1 is the live step.
 
         codes int64 [B, T, h, w]; action [B, T, A], action[:, t] leads away from frame t; noise [B]: share of the
-        codes that was corrupted; drop bool [B, T]; trust: the guess's weight, see `DECODE_TRUST`
+        codes that was corrupted; drop bool [B, T]; trust: the guess's weight, see `DECODE_TRUST`; picture
+        [BT, 3, H, W]: what `decode` makes of the codes, where the caller has it already
         -> logits [B, T, K, h, w] of frames 1..T, state after frame T, flow [B, T, 2, H, W] in pixels from each frame
         1..T back into the frame before it.
         """
@@ -119,15 +122,18 @@ class Dynamics(nn.Module):
             moved.append(fold_time(after))
             states.append(h)
         flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
-        with torch.no_grad():
-            picture = self.decode(codes.flatten(0, 1))
+        if picture is None:
+            with torch.no_grad():
+                picture = self.decode(codes.flatten(0, 1))
         guess = self.tokenizer.encoder(move_picture(picture, flow))
         odds = self._odds(self.tokenizer.quantiser.logits(guess))
         logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, trust * odds, self.basis)
         return logits.unflatten(0, (b, t)), Hidden(states), flow.unflatten(0, (b, t))
 
     def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
-        x = torch.stack([e(digits[..., f]) for f, e in enumerate(self.tokens)]).sum(dim=0)
+        x = self.tokens[0](digits[..., 0])
+        for f, embedding in enumerate(self.tokens[1:], start=1):
+            x = x + embedding(digits[..., f])
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)

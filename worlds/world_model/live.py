@@ -13,6 +13,7 @@ from worlds.world_model import actions as act
 from worlds.world_model.dynamics import DECODE_TRUST, Hidden
 from worlds.world_model.evaluate import simulator
 from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
+from worlds.world_model.tokenizer import to_frames
 
 TEMPERATURE = 0.3  # greedy codes blur and stick, sampling at 1 flickers
 
@@ -21,6 +22,7 @@ TEMPERATURE = 0.3  # greedy codes blur and stick, sampling at 1 flickers
 class PlayState:
     codes: torch.Tensor  # int64 [1, h, w], the frame on show
     hidden: Hidden  # batch 1
+    picture: torch.Tensor  # [1, 3, H, W], the decoded codes
 
 
 class LiveModel:
@@ -41,19 +43,23 @@ class LiveModel:
     def start(self, frames: np.ndarray, actions: np.ndarray) -> PlayState:
         """uint8 [T, H, W, 3], float32 [T-1, A] of real context -> the state of one player at the last frame."""
         codes = self.tokenizer.encode(frames).unsqueeze(0)
-        return PlayState(codes[:, -1], burn_in(self.dynamics, codes, torch.from_numpy(actions).unsqueeze(0)))
+        hidden = burn_in(self.dynamics, codes, torch.from_numpy(actions).unsqueeze(0))
+        return PlayState(codes[:, -1], hidden, self.dynamics.decode(codes[:, -1]))
 
     @torch.inference_mode()
     def step(self, states: list[PlayState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """B states (updated in place), actions [B, A], temperature [B] -> the next frames uint8 [B, H, W, 3]."""
         hidden = Hidden.stack([s.hidden for s in states])
         codes = torch.cat([s.codes for s in states])
+        shown = torch.cat([s.picture for s in states])
         action = torch.from_numpy(np.asarray(actions, np.float32)).unsqueeze(1)
-        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden, trust=DECODE_TRUST)
+        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden, trust=DECODE_TRUST, picture=shown)
         codes = self.dynamics.sample(logits[:, 0], torch.from_numpy(np.asarray(temperature, np.float32)))
+        pictures = self.dynamics.decode(codes)
         for i, state in enumerate(states):
-            state.codes, state.hidden = codes[i : i + 1], hidden.select(slice(i, i + 1))
-        return self.tokenizer.decode(codes).numpy()
+            state.codes, state.picture = codes[i : i + 1], pictures[i : i + 1]
+            state.hidden = hidden.select(slice(i, i + 1))
+        return to_frames(pictures).numpy()
 
     def simulator(self) -> BlockWorld:
         return simulator(self.manifest)

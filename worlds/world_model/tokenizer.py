@@ -78,13 +78,17 @@ class Tokenizer(nn.Module):
     @torch.no_grad()
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> uint8 [N, H, W, 3]."""
-        x = self.decoder(self.quantiser.decode(codes)) + 0.5
-        return (x.clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
+        return to_frames(self.decoder(self.quantiser.decode(codes)))
 
 
 def to_input(frames: np.ndarray) -> torch.Tensor:
     """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1], channels-last in memory."""
     return torch.tensor(frames).movedim(-1, 1).float().div_(255)
+
+
+def to_frames(pictures: torch.Tensor) -> torch.Tensor:
+    """float [N, 3, H, W] in [-.5, .5], as the networks pass them -> uint8 [N, H, W, 3]."""
+    return ((pictures + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
 
 
 M = TypeVar("M", bound=nn.Module)
