@@ -24,6 +24,7 @@ class Service:
     needs: Collection[str] = ()
     probe: Callable[[], bool] | None = None  # ready when it and child.ready() say so
     drain_s: float = 15.0  # from its stop signal to SIGKILL
+    awaited: bool = True  # nothing is called ready before it is
     stop_turn: int = 0  # services of one turn are stopped together, turn 0 first
     ready: bool = field(default=False, init=False)
     ends: int = field(default=0, init=False)  # in a row
@@ -83,7 +84,7 @@ class Supervisor:
         if not self.has_schema and all(s.ready for s in self.services if isinstance(s.child, Postgres)):
             self.prepare_schema()
             self.has_schema = True
-        if not self.announced and self.has_schema and all(s.ready for s in self.services):
+        if not self.announced and self.has_schema and all(s.ready for s in self.services if s.awaited):
             self.announced = True
             self.on_ready()
 

@@ -1,8 +1,9 @@
 """`terrarium up`: every service on one machine, from an empty folder to a playable address.
 
 The data directory is checked and locked, the port checked, and only then does anything start. The player,
-which loads torch, starts beside PostgreSQL and Redis, the others once the schema is there. All are children
-of this process, die with it, and are ended by their own pids.
+which loads torch, starts beside PostgreSQL and Redis, the gateway once the schema is there, and the job services
+after it, so that they do not keep the first page waiting. All are children of this process, die with it, and are
+ended by their own pids.
 """
 
 from __future__ import annotations
@@ -137,10 +138,11 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         Service(python("player", "workers.player"), probe=lambda: listens(player_url)),
         *stores,
         Service(python("gateway", "uvicorn", gateway), needs, probe=lambda: answers(place.reach, place.port)),
-        Service(python("dispatcher", "workers.dispatcher"), needs, stop_turn=1),
+        Service(python("dispatcher", "workers.dispatcher"), ["gateway"], awaited=False, stop_turn=1),
     ]
     if worker:  # has time to save what its runner was doing
-        services.append(Service(python("worker", "celery", celery), needs, drain_s=25, stop_turn=1))
+        service = Service(python("worker", "celery", celery), ["gateway"], awaited=False, drain_s=25, stop_turn=1)
+        services.append(service)
     return services, urls["DATABASE_URL"]
 
 

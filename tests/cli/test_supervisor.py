@@ -29,7 +29,7 @@ def test_services_start_after_what_they_need_and_stop_in_turns(tmp_path: Path) -
         Service(writes("late"), ["schema", "early"], probe=lambda: has_begun("late")),
         Service(writes("early"), probe=lambda: has_begun("early"), stop_turn=1),
     ]
-    supervisor = Supervisor(services, prepare_schema=lambda: log.write_text("schema\n") and None)
+    supervisor = Supervisor(services)
     supervisor.on_ready = supervisor.stop
     supervisor.run()
     lines = log.read_text().split()

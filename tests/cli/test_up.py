@@ -166,8 +166,9 @@ def test_what_dies_is_started_again_and_kill_9_of_all_leaves_no_child(home: Path
 def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: list[Up]) -> None:
     up = Up(home, "play", "--no-browser", "--checkpoint", str(shipped_folder()))
     ups.append(up)
-    pids = up.wait_ready().pids()
-    assert set(pids) == {"postgres", "redis", "gateway", "dispatcher", "worker", "player"}
+    expected = {"postgres", "redis", "gateway", "dispatcher", "worker", "player"}
+    wait_for(lambda: set(up.wait_ready().pids()) == expected, up.text)
+    pids = up.pids()
     family = {pid: args for pid, args in processes().items() if str(home) in environment(pid) or str(home) in args}
     assert set(pids.values()) <= family.keys() | {pids["postgres"], pids["redis"]}
     (address,) = re.findall(r"http://\S+", up.text())
