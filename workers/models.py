@@ -15,6 +15,7 @@ import numpy as np
 from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
 from workers.sessions import Seat, Session
+from workers.threads import Threads
 from workers.ticker import Ticker, encode
 from worlds.world_model.actions import A
 
@@ -70,8 +71,10 @@ class Models:
         load_model: Callable[[str], Any],
         on_failed: Callable[[list[Seat], str], None],
         unload_after_s: float = UNLOAD_AFTER_S,
+        make_threads: Callable[[], Threads] = Threads,
     ) -> None:
         self.load_model, self.on_failed, self.unload_after_s = load_model, on_failed, unload_after_s
+        self.make_threads = make_threads
         self.kept: set[str] = set()  # stay loaded with nobody playing
         self._loading: dict[str, asyncio.Task[Ticker]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="loader")
@@ -79,9 +82,7 @@ class Models:
 
     @property
     def loaded(self) -> dict[str, Ticker]:
-        done = {
-            k: t for k, t in self._loading.items() if t.done() and not t.cancelled() and not t.exception()
-        }
+        done = {k: t for k, t in self._loading.items() if t.done() and not t.cancelled() and not t.exception()}
         return {checkpoint: task.result() for checkpoint, task in done.items()}
 
     async def acquire(self, checkpoint: str) -> Ticker:
@@ -118,7 +119,7 @@ class Models:
                 log.warning("checkpoint %s: %s", checkpoint, e)
                 raise BadCheckpoint(f"checkpoint {checkpoint} does not load: {e}") from e
             raise
-        return Ticker(checkpoint, model, self._failed)
+        return Ticker(checkpoint, model, self._failed, self.make_threads())
 
     def _load_and_warm(self, checkpoint: str) -> Any:
         model = self.load_model(checkpoint)

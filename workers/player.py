@@ -30,12 +30,14 @@ from store.shipped import SHIPPED
 from store.sockets import player_url
 from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.sessions import Seat, Session
+from workers.threads import Threads, spin_briefly
 from worlds.world_model.actions import ACTION_NAMES, MAX_PITCH_DEG, MAX_YAW_DEG
 
 log = logging.getLogger("terrarium.player")
 IDLE_S = 300.0
 OPEN_TIMEOUT_S = 10.0
 MAX_BAD_MESSAGES = 20
+MOST_THREADS = 4  # of a model's step
 MOVE_GAP_S = 0.25  # between resets of a session: each costs a burn-in, beside everybody's ticks
 
 
@@ -56,10 +58,11 @@ class Player:
         max_players: int | None = None,
         idle_s: float = IDLE_S,
         unload_after_s: float = 60.0,
+        make_threads: Callable[[], Threads] = Threads,
     ) -> None:
         self.max_players = settings().max_players if max_players is None else max_players
         self.idle_s = idle_s
-        self.models = Models(load_model, self._model_failed, unload_after_s)
+        self.models = Models(load_model, self._model_failed, unload_after_s, make_threads)
         self.sessions: set[Session] = set()
 
     async def preload(self, checkpoint: str = SHIPPED) -> None:
@@ -326,7 +329,7 @@ async def play_until_stopped(url: str) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    player = Player()
+    player = Player(make_threads=threads_of_a_ticker)
     await _first(player.preload(), stop)
     if not stop.is_set():
         server = await listen(player, url)
@@ -347,22 +350,22 @@ async def _first(work: Any, stop: asyncio.Event) -> None:
         task.cancel()
 
 
-def set_threads() -> None:
-    """Torch's threads: a tick is short, so more than a few would only wait for each other.
-
-    They sleep while they wait. Spinning (the default) holds a core that somebody else could use, and where cores
-    are shared with a training a tick of 7 ms takes 300 now and then.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
+def threads_of_a_ticker() -> Threads:
+    """TERRARIUM_TORCH_THREADS, or as many as help."""
     import torch
 
-    torch.set_num_threads(settings().torch_threads or min(4, torch.get_num_threads()))
+    if settings().torch_threads:
+        return Threads()
+    return Threads(min(MOST_THREADS, len(os.sched_getaffinity(0))), torch.set_num_threads)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    set_threads()
+    spin_briefly()
+    import torch  # after the environment is set, and before any thread of ours
+
+    torch.set_num_threads(settings().torch_threads or 1)
     try:
         asyncio.run(play_until_stopped(player_url()))
     except ValueError as e:

@@ -18,6 +18,7 @@ import simplejpeg
 
 from store.play_protocol import RESET, SIMULATOR, Frame
 from workers.sessions import Seat
+from workers.threads import Threads
 
 log = logging.getLogger("terrarium.player")
 SMOOTHING = 0.1  # weight of the newest interval in the measured fps
@@ -27,9 +28,14 @@ class Ticker:
     """The thread of `model`. `on_failed(seats, reason)` is called, in this thread, for seats that it lost."""
 
     def __init__(
-        self, checkpoint: str, model: Any, on_failed: Callable[[Ticker, list[Seat], str], None]
+        self,
+        checkpoint: str,
+        model: Any,
+        on_failed: Callable[[Ticker, list[Seat], str], None],
+        threads: Threads | None = None,
     ) -> None:
         self.checkpoint, self.model, self.on_failed = checkpoint, model, on_failed
+        self.threads = threads or Threads()
         self.seats: list[Seat] = []
         self.closed = False
         self.users, self.idle_since = 0, 0.0  # kept by workers/models.py: sessions here or about to be
@@ -120,6 +126,7 @@ class Ticker:
         temperature = np.array([seat.temperature for seat in seats], np.float32)
         pictures = self.model.step([seat.state for seat in seats], actions, temperature)
         done = time.monotonic()
+        self.threads.after(done - now, len(seats), 1.0 / max(seat.fps for seat in seats), done)
         for seat, t, picture, show in zip(seats, taken, pictures, shown, strict=True):
             seat.picture = picture
             _keep_time(seat, now)
