@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,14 +43,26 @@ def record(
 
 @app.command()
 def info(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    path: Annotated[Path, typer.Argument(help="Folder of a dataset, or a map.json.")],
     verify: Annotated[bool, typer.Option(help="Read every file and compare its sha256.")] = False,
 ) -> None:
-    """Check a dataset and say what is in it, as JSON."""
+    """Check a dataset or a map and say what is in it, as JSON."""
+    print(json.dumps(_map_facts(path) if path.is_file() else _dataset_facts(path, verify), indent=1))
+
+
+def _dataset_facts(path: Path, verify: bool) -> dict[str, Any]:
     from worlds.world_model.episodes import open_dataset
 
-    found = open_dataset(dataset, verify=verify)
+    found = open_dataset(path, verify=verify)
     facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "source")}
     splits = Counter(e.split for e in found.episodes)
-    frames = sum(len(e.frames) for e in found.episodes)
-    print(json.dumps(facts | {"episodes": dict(splits), "frames": frames}, indent=1))
+    return facts | {"episodes": dict(splits), "frames": sum(len(e.frames) for e in found.episodes)}
+
+
+def _map_facts(path: Path) -> dict[str, Any]:
+    from worlds.blocks.map_json import read_map
+    from worlds.blocks.palette import NAMES
+
+    blocks = read_map(path).blocks
+    counts = Counter(NAMES[i] for i in blocks[blocks > 0].tolist())
+    return {"dimensions": dict(zip("xyz", blocks.shape, strict=True)), "blocks": dict(counts.most_common())}
