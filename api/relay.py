@@ -80,9 +80,7 @@ class Relay:
         self.room = asyncio.Event()  # for the player's reader: texts have gone out
 
     async def run(self) -> None:
-        tasks = [
-            asyncio.create_task(c) for c in (self._from_client(), self._from_player(), self._to_client())
-        ]
+        tasks = [asyncio.create_task(c) for c in (self._from_client(), self._from_player(), self._to_client())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -57,9 +57,7 @@ class PlayClient:
             self.keys = mask
         self.seq += 1
         seen = self.frames[-1].seq if self.frames else 0
-        await self.ws.send(
-            pack_input(Input(mask or self.keys, yaw_deg, 0.0, self.seq, seen, time.monotonic() * 1e3))
-        )
+        await self.ws.send(pack_input(Input(mask or self.keys, yaw_deg, 0.0, self.seq, seen, time.monotonic() * 1e3)))
         return self.seq
 
     async def text(self, type: str, timeout_s: float = 5.0) -> dict[str, Any]:
