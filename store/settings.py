@@ -18,9 +18,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TERRARIUM_", extra="ignore", populate_by_name=True)
 
     data_dir: Path = Path(".terrarium")
-    database_url: str = Field(
-        default="", validation_alias=AliasChoices("DATABASE_URL", "TERRARIUM_DATABASE_URL")
-    )
+    database_url: str = Field(default="", validation_alias=AliasChoices("DATABASE_URL", "TERRARIUM_DATABASE_URL"))
     redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "TERRARIUM_REDIS_URL"))
     host: str = "127.0.0.1"
     port: int = 8420

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ALL_KEYS = (1 << len(KEYS)) - 1
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
-TEMPERATURE = 0.3  # of a model that names none
 SILENT_S = 1.0  # keys of a client that says nothing for so long are released
 
 
@@ -99,7 +98,7 @@ class Seat:
     @property
     def temperature(self) -> float:
         asked = self.session.temperature
-        return getattr(self.ticker.model, "temperature", TEMPERATURE) if asked is None else asked
+        return self.ticker.model.temperature if asked is None else asked
 
 
 @dataclass(eq=False)

@@ -135,7 +135,7 @@ class Ticker:
         # The others' simulators follow when every frame is on its way.
         for seat, t, show in zip(seats, taken, shown, strict=True):
             if not show:
-                advance(seat.world, t.action)
+                seat.world.advance(t.action)
 
     def _send(self, seat: Seat, simulator: np.ndarray | None, timing: Timing) -> None:
         flags = (0 if seat.shown else RESET) | (0 if simulator is None else SIMULATOR)
@@ -159,11 +159,6 @@ def encode(picture: np.ndarray) -> bytes:
     """uint8 RGB [H, W, 3] to JPEG. Full chroma: at 64 pixels a block's colour is one sample wide."""
     rgb = np.ascontiguousarray(picture)
     return simplejpeg.encode_jpeg(rgb, quality=85, colorspace="RGB", colorsubsampling="444")
-
-
-def advance(world: Any, action: np.ndarray) -> None:
-    """Step a simulator that nobody sees: with no picture, if it can."""
-    getattr(world, "advance", world.step)(action)
 
 
 def _keep_time(seat: Seat, now: float) -> None:

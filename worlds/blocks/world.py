@@ -85,11 +85,15 @@ class BlockWorld:
 
     def step(self, action: np.ndarray) -> np.ndarray:
         """Apply float32 [9] (worlds/world_model/actions.py) for one frame; returns uint8 [H, W, 3]."""
+        self.advance(action)
+        return self.render()
+
+    def advance(self, action: np.ndarray) -> None:
+        """`step` without the picture."""
         action = np.asarray(action, np.float32)
         if action.shape != (A,):
             raise ValueError(f"an action has shape ({A},), got {action.shape}")
         physics.step(self.volume.blocks, self._body, action)
-        return self.render()
 
     def render(self) -> np.ndarray:
         """The current frame, uint8 RGB [H, W, 3]."""

@@ -15,8 +15,6 @@ from worlds.world_model.evaluate import simulator
 from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
 from worlds.world_model.tokenizer import to_frames
 
-TEMPERATURE = 0.3  # greedy codes blur and stick, sampling at 1 flickers
-
 
 @dataclass
 class PlayState:
@@ -27,6 +25,8 @@ class PlayState:
 
 class LiveModel:
     """`step` is meant to be called from one thread."""
+
+    temperature = 0.3  # where a player asks for none: greedy codes blur and stick, sampling at 1 flickers
 
     def __init__(self, folder: Path) -> None:
         self.dynamics, self.manifest = load_world_model(folder)
