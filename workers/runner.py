@@ -8,6 +8,7 @@ end. What libraries print goes to stderr, which the supervisor keeps as runner.l
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import faulthandler
@@ -158,7 +159,7 @@ def name_error(e: BaseException) -> tuple[str, str]:
 def main() -> int:
     lines = Lines(_take_stdout())
     _die_with_parent()
-    os.nice(NICENESS)
+    _step_back()
     faulthandler.enable()
     line = sys.stdin.readline()
     if not line:
@@ -194,6 +195,13 @@ def _take_stdout() -> IO[str]:
 def _die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def _step_back() -> None:
+    """Lower priority. Under Linux autogroups niceness counts only within a session, and the runner has its own."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _listen(stop: threading.Event) -> None:
