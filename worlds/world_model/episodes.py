@@ -65,13 +65,25 @@ def write_episode(
     np.save(folder / "actions.npy", actions.astype(np.float32))
     if pose is not None:
         np.save(folder / "pose.npy", pose.astype(np.float32))
-    sha = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.npy"))}
-    return {"id": folder.name, "length": len(frames), "seed": seed, "split": split, "sha256": sha}
+    return episode_entry(folder, len(frames), seed=seed, split=split)
+
+
+def episode_entry(folder: Path, length: int, *, seed: int, split: str) -> dict[str, Any]:
+    """The manifest entry of an episode whose .npy files lie in `folder`."""
+    sha = {file.name: _sha256(file) for file in sorted(folder.glob("*.npy"))}
+    return {"id": folder.name, "length": length, "seed": seed, "split": split, "sha256": sha}
 
 
 def write_manifest(
-    dataset: Path, *, fps: float, frame_size: tuple[int, int], source: dict[str, Any], episodes: list[dict[str, Any]]
+    dataset: Path,
+    *,
+    fps: float,
+    frame_size: tuple[int, int],
+    source: dict[str, Any],
+    episodes: list[dict[str, Any]],
+    report: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """`report`: what an import left out or changed; `skipped` lists {name, reason}."""
     manifest = {
         "format_version": FORMAT_VERSION,
         "fps": fps,
@@ -79,7 +91,7 @@ def write_manifest(
         "action_names": list(ACTION_NAMES),
         "source": source,
         "episodes": episodes,
-        "report": {"skipped": []},
+        "report": report or {"skipped": []},
     }
     partial = dataset / "manifest.json.partial"
     partial.write_text(json.dumps(manifest, indent=1))
@@ -123,9 +135,14 @@ def _open_episode(path: Path, manifest: dict[str, Any], entry: dict[str, Any], v
     actions = _load(folder, "actions.npy", (n - 1, len(ACTION_NAMES)), np.float32)
     pose = _load(folder, "pose.npy", (n, 5), np.float32) if "pose.npy" in entry["sha256"] else None
     for name, sha in entry["sha256"].items() if verify else ():
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha:
+        if _sha256(folder / name) != sha:
             raise ValueError(f"episode {entry['id']}: {name} differs from its recorded sha256: the file was changed")
     return Episode(entry["id"], entry["seed"], entry["split"], frames, actions, pose)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _load(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
