@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 FORBID_EXTRA: Any = {"extra": "forbid"}
 Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
@@ -32,6 +32,23 @@ class RecordConfig:
     height: Annotated[int, Ge(16), Le(256)] = 64
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # the last episodes, so split by seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Turn recordings made elsewhere into a dataset (worlds/world_model/sources). On the command line only: `path` is
+    a folder of this machine, which no HTTP client may name."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["dataset.import"] = "dataset.import"
+    source: Literal["gamefactory", "minerl", "vpt", "played", "replayed"]
+    path: Annotated[str, MinLen(1)]
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    stride: Annotated[int, Ge(1), Le(16)] = 3  # steps of the source that become one; recorded play is taken as it is
+    max_yaw_deg: Annotated[float, Gt(0), Le(180)] = 24.0  # the turn in one frame that yaw = 1 stands for, see stride
+    max_pitch_deg: Annotated[float, Gt(0), Le(180)] = 24.0
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # of the recordings, by world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +81,8 @@ class WorldModelConfig:
     tokenizer: InputId
     channels: Annotated[int, Ge(8), Le(1024)] = 64
     layers: Annotated[int, Ge(1), Le(16)] = 2
-    flow: bool = True  # move h by a bounded, learned, zero-initialised flow before each step
+    flow: bool = True  # move h and the picture by a bounded, learned, zero-initialised flow in each step
+    margin: Annotated[int, Ge(0), Le(256)] = 32  # pixels remembered to the left and to the right of the picture
     burn_in: Annotated[int, Ge(1), Le(64)] = 4  # real frames before a self-rollout
     horizon: Annotated[int, Ge(1), Le(64)] = 8  # longest self-rollout on sampled tokens
     rollout_fraction: Fraction = 0.4  # batches that end in a self-rollout
@@ -72,7 +90,8 @@ class WorldModelConfig:
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
     photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
-    jump_share: Fraction = 0.25  # of the clips hold the start of a jump
+    composed: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the composed picture's difference to the next
+    rare_share: Fraction = 0.3  # of the clips hold a change of a key that is seldom pressed
     action_dropout: Fraction = 0.1
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
     batch: Annotated[int, Ge(1), Le(4096)] = 8
@@ -118,6 +137,18 @@ def record_ochre() -> RecordConfig:
     return RecordConfig(width=128, height=72, episodes=2000)
 
 
+def import_debug() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-", width=32, height=32, val_fraction=0.34)
+
+
+def import_small() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-")
+
+
+def import_ochre() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-", width=128, height=72)
+
+
 def tokenizer_debug(data: str = "-") -> TokenizerConfig:
     return TokenizerConfig(data=data, codes=64, channels=16, steps=20, batch=8, log_every=1)
 
@@ -150,8 +181,9 @@ def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig
     return replace(world_model_small(data, tokenizer), channels=512, layers=6, steps=200_000, batch=16)
 
 
-PRESETS: dict[str, dict[str, Callable[..., JobConfig]]] = {
+PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig]]] = {
     "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
+    "dataset.import": {"debug": import_debug, "cpu": import_small, "small": import_small, "ochre": import_ochre},
     "tokenizer.train": {
         "debug": tokenizer_debug,
         "cpu": tokenizer_cpu,

@@ -85,12 +85,12 @@ class InputPart(nn.Module):
 class ConvGRULayer(nn.Module):
     """`input` is the hoisted part, `forward` one step of the recurrence."""
 
-    def __init__(self, x_channels: int, channels: int, embed: int, *, flow: bool) -> None:
+    def __init__(self, x_channels: int, channels: int, embed: int, *, flow: bool, fine: bool = False) -> None:
         super().__init__()
         self.input = InputPart(x_channels, channels, embed)
         self.conv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
         self.norm = ChannelNorm(3 * channels)
-        self.flow = Flow(channels, embed) if flow else None
+        self.flow = Flow(channels, embed, fine=fine) if flow else None
 
     def forward(
         self, gx: torch.Tensor, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
@@ -98,34 +98,38 @@ class ConvGRULayer(nn.Module):
         """gx [B, 3C, H, W], h [B, C, H, W], action [B, E] ->
 
         h' [B, C, H, W] aligned with the frame of gx, the same aligned with the next frame, and the flow between the
-        two [B, 2G, H, W] in cells.
+        two [B, 2G, H, W] in cells, followed by the residual for the picture (see `Flow`).
         """
         h = conv_gru_gates(gx, self.norm(self.conv(h)), h)
         if self.flow is None:
-            return h, h, h.new_zeros(h.shape[0], 2, *h.shape[2:])
+            return h, h, h.new_zeros(h.shape[0], 2 * Flow.GROUPS + 8, *h.shape[2:])
         field = self.flow(h, action, basis)
-        return h, warp(h, field), field
+        return h, warp(h, field[:, : 2 * Flow.GROUPS]), field
 
 
 class Flow(nn.Module):
-    """A flow of at most MAX_FLOW cells from the state, the action and the place; one for each channel group."""
+    """A flow of at most MAX_FLOW cells from the state, the action and the place; one for each channel group.
+
+    `fine` adds a residual flow at twice the resolution, for the picture: the edge of a tree moves by other pixels
+    than the hill behind it, and both may lie in one cell.
+    """
 
     GROUPS = 2
 
-    def __init__(self, channels: int, embed: int, hidden: int = 32) -> None:
+    def __init__(self, channels: int, embed: int, hidden: int = 32, *, fine: bool = False) -> None:
         super().__init__()
+        out = 2 * self.GROUPS + (8 if fine else 0)
         self.look = nn.Conv2d(channels, hidden, 3, padding=1)
         self.act = ActionMap(embed, hidden)
-        self.direct = ActionMap(embed, 2 * self.GROUPS)
-        self.out = nn.Conv2d(hidden, 2 * self.GROUPS, 1)
-        for p in self.out.parameters():
-            nn.init.zeros_(p)
+        self.direct = ActionMap(embed, out)
+        self.out = zero_linear(hidden, out)
         nn.init.normal_(self.act.linear.weight, std=0.05)
 
     def forward(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """The flow in cells, [B, 2 * GROUPS, H, W]: where in h each cell of the next frame comes from."""
+        """The flow in cells, [B, 2 * GROUPS (+ 8), H, W]: where in h each cell of the next frame comes from."""
         mixed = self.look(h) * self.act(action, basis)  # what is there, times what is done
-        return MAX_FLOW * torch.tanh((self.out(mixed) + self.direct(action, basis)) / MAX_FLOW)
+        out = self.out(mixed.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) + self.direct(action, basis)
+        return MAX_FLOW * torch.tanh(out / MAX_FLOW)
 
 
 def warp(h: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.world_model.actions import JUMP
 from worlds.world_model.episodes import Dataset, Episode
 from worlds.world_model.tokenizer import Tokenizer
 
@@ -32,36 +31,47 @@ class FrameStore:
 
 
 class ClipStore:
-    """Clips of `length` frames, as codes and actions, held in memory (2 bytes a code).
+    """Clips of `length` frames: codes (held in memory, 2 bytes each), actions, and the frames themselves (on disk).
 
-    `jump_share` of them hold the start of a jump: in a walk it is rare, and unlike every other frame of the jump.
+    `rare_share` of them hold a change of a key that is seldom pressed, such as the start of a jump: the frame in which
+    a rare key acts is unlike every other, and a walk shows too few of them.
     """
 
-    def __init__(
-        self, codes: list[np.ndarray], actions: list[np.ndarray], length: int, jump_share: float = 0.0
-    ) -> None:
-        self.codes, self.actions, self.length = codes, actions, length
+    RARE = 0.08  # of the frames, at most, a rare key is held
+
+    def __init__(self, episodes: list[Episode], codes: list[np.ndarray], length: int, rare_share: float = 0.0) -> None:
+        self.episodes, self.codes, self.length = episodes, codes, length
+        self.actions = [np.asarray(e.actions) for e in episodes]
         room = [len(c) - length + 1 for c in codes]
         if min(room) < 1:
             shortest = min(len(c) for c in codes)
             raise ValueError(f"an episode has {shortest} frames, a training clip needs {length}: lower `frames`")
         self.ends = np.cumsum(room)
-        starts = [np.flatnonzero(np.diff(a[:, JUMP]) > 0) + 1 for a in actions]
-        self.jumps = np.array([(e, t) for e, ts in enumerate(starts) for t in ts], np.int64).reshape(-1, 2)
-        self.jump_share = jump_share if len(self.jumps) else 0.0
+        self.rare = self._changes_of_rare_keys()
+        self.rare_share = rare_share if len(self.rare) else 0.0
 
-    def sample(self, rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A]."""
+    def _changes_of_rare_keys(self) -> np.ndarray:
+        """int64 [N, 2]: episode, and the first action after the change."""
+        everything = np.concatenate(self.actions)
+        binary = ((everything == 0) | (everything == 1)).all(axis=0)
+        rare = binary & (everything.mean(axis=0) < self.RARE)
+        changes = [np.flatnonzero(np.diff(a[:, rare], axis=0).any(axis=1)) + 1 for a in self.actions]
+        return np.array([(e, t) for e, ts in enumerate(changes) for t in ts], np.int64).reshape(-1, 2)
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A], frames uint8 [n, length, H, W, 3]."""
         picks = rng.integers(self.ends[-1], size=n)
         which = np.searchsorted(self.ends, picks, side="right")
         first = picks - np.concatenate([[0], self.ends])[which]
-        for i in np.flatnonzero(rng.random(n) < self.jump_share):
-            which[i], at = self.jumps[rng.integers(len(self.jumps))]
+        for i in np.flatnonzero(rng.random(n) < self.rare_share):
+            which[i], at = self.rare[rng.integers(len(self.rare))]
             latest = len(self.codes[which[i]]) - self.length
             first[i] = np.clip(at - rng.integers(self.length - 1), 0, latest)
-        codes = np.stack([self.codes[e][i : i + self.length] for e, i in zip(which, first, strict=True)])
-        acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in zip(which, first, strict=True)])
-        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts)
+        at = list(zip(which, first, strict=True))
+        codes = np.stack([self.codes[e][i : i + self.length] for e, i in at])
+        acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in at])
+        frames = np.stack([self.episodes[e].frames[i : i + self.length] for e, i in at])
+        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts), frames
 
 
 def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:

@@ -1,13 +1,14 @@
-"""The dynamics: ConvGRU layers over code embeddings, and a head that says what the next frame's codes are.
+"""The dynamics: ConvGRU layers over the frame on show, and a head that says what the next frame is made of.
 
-A wall that slides by half a cell changes its codes in ways that a code alone does not tell. So the head gets a first
-guess from the picture itself: the frame on show is decoded, moved by the last layer's flow, and encoded again by the
-frozen tokenizer; those log-odds are trusted as far as a learned map says, and the layers add what they know: what comes
-into view, what was wrong with the flow. The cross-entropy reaches the flow through the encoder; since thin seams give
-it a gradient only where they nearly meet, training also asks the moved picture to resemble the next one.
+The next picture is composed of two, as in a video codec. Most of it is the present picture moved by the last layer's
+flow: pixels, so nothing is lost to the tokenizer. The rest, what comes into view and what the flow got wrong, is drawn
+from codes: the head gives their logits, and a mask that says where to show which. The moved picture, encoded by the
+frozen tokenizer, is also the head's first guess of the codes, trusted as far as a learned map says.
 
-Shape suffixes: B batch, T time, F factors of a code, K = sum of the factors' levels, h x w the grid of codes, H x W
-the frame's pixels.
+What the flow carries out of the picture is kept in margins beside it and comes back when the player turns back.
+
+Shape suffixes: B batch, T time, A action columns, F factors of a code, K = sum of the factors' levels, h x w the grid
+of codes, H x W the frame's pixels, M the margin.
 """
 
 from __future__ import annotations
@@ -20,97 +21,116 @@ import torch.nn.functional as F
 from torch import nn
 
 from worlds.configs import WorldModelConfig
-from worlds.world_model.actions import A
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, place_basis, zero_linear
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, place_basis, zero_linear
 from worlds.world_model.quantise import join_factors, split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 
-EMBED = 64  # of an action
+EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code
-# In training a trust of 1. Where single codes are chosen the guess counts for more: cross-entropy rewards hedging, and
-# the mode of a hedged distribution is a flat patch. Chosen on seeds that no evaluation reports (docs/lab-notes.md).
-DECODE_TRUST = 4.0
+EYE = 32  # of a cell's pixels
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
 @dataclass
-class Hidden:
-    """The state between two frames: one [B, C, h, w] a layer, aligned with the frame to come."""
+class Memory:
+    """What is kept from one frame to the next, aligned with the frame to come."""
 
-    layers: list[torch.Tensor]
+    layers: list[torch.Tensor]  # [B, C, h, w] each
+    action: torch.Tensor  # [B, A], the newest
+    canvas: torch.Tensor  # [B, 4, H, W + 2M]: colours in [-.5, .5], and 1 where they were seen, 0 where made up
 
-    def select(self, index: slice | torch.Tensor | list[int]) -> Hidden:
-        return Hidden([x[index] for x in self.layers])
+    def select(self, index: slice | torch.Tensor | list[int]) -> Memory:
+        return Memory([x[index] for x in self.layers], self.action[index], self.canvas[index])
 
-    def repeat(self, times: int) -> Hidden:
+    def repeat(self, times: int) -> Memory:
         """Each row `times` times in a row."""
-        return Hidden([x.repeat_interleave(times, dim=0) for x in self.layers])
+        layers = [x.repeat_interleave(times, dim=0) for x in self.layers]
+        return Memory(layers, self.action.repeat_interleave(times, 0), self.canvas.repeat_interleave(times, 0))
 
     @staticmethod
-    def stack(states: list[Hidden]) -> Hidden:
-        layers = zip(*(s.layers for s in states), strict=True)
-        return Hidden([torch.cat([x.permute(0, 2, 3, 1) for x in parts]).permute(0, 3, 1, 2) for parts in layers])
+    def stack(memories: list[Memory]) -> Memory:
+        layers = zip(*(m.layers for m in memories), strict=True)
+        return Memory(
+            [torch.cat([x.permute(0, 2, 3, 1) for x in parts]).permute(0, 3, 1, 2) for parts in layers],
+            torch.cat([m.action for m in memories]),
+            torch.cat([m.canvas for m in memories]),
+        )
+
+
+@dataclass
+class Prediction:
+    """Of the frames 1..T that follow frames 0..T-1."""
+
+    logits: torch.Tensor  # [B, T, K, h, w]
+    moved: torch.Tensor  # [B, T, 3, H, W] in [-.5, .5], each frame moved by its flow
+    mask: torch.Tensor  # [B, T, 1, H, W] in [0, 1], how far to show `moved`; 0 where it was never seen
+    known: torch.Tensor  # [B, T, 1, H, W] in [0, 1], where `moved` was seen
+    flow: torch.Tensor  # [B, T, 2, H, W] in pixels, from each pixel back into the frame before
+    memory: Memory  # after frame T
 
 
 class Dynamics(nn.Module):
-    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w)."""
+    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A."""
 
     basis: torch.Tensor
 
-    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int]) -> None:
+    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int], actions: int) -> None:
         super().__init__()
         c, factors = config.channels, tokenizer.factors
-        self.config, self.factors, self.grid = config, factors, grid
+        self.config, self.factors, self.grid, self.actions = config, factors, grid, actions
         self.tokenizer = tokenizer.requires_grad_(False)
         self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
+        self.eye = nn.Conv2d(3, EYE, DOWN, stride=DOWN)
         self.corruption = nn.Parameter(torch.zeros(TOKEN))
-        self.action = nn.Sequential(nn.Linear(A, EMBED), nn.SiLU(), nn.Linear(EMBED, EMBED))
+        self.action = nn.Sequential(nn.Linear(2 * actions, EMBED), nn.SiLU(), nn.Linear(EMBED, EMBED))
         self.no_action = nn.Parameter(torch.zeros(EMBED))
         basis = place_basis(*grid)
         self.register_buffer("basis", basis, persistent=False)
-        widths = [TOKEN + len(basis)] + [c] * (config.layers - 1)
-        self.layers = nn.ModuleList([ConvGRULayer(width, c, EMBED, flow=config.flow) for width in widths])
-        self.head = Head(c * config.layers + tokenizer.quantiser.dim, c, factors)
+        widths = [TOKEN + EYE + len(basis)] + [c] * (config.layers - 1)
+        self.layers = nn.ModuleList(
+            [
+                ConvGRULayer(width, c, EMBED, flow=config.flow, fine=i == config.layers - 1)
+                for i, width in enumerate(widths)
+            ]
+        )
+        self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors)
 
     @property
     def stack(self) -> list[ConvGRULayer]:
         return cast(list[ConvGRULayer], list(self.layers))
 
-    def initial(self, batch: int) -> Hidden:
-        shape = (batch, *self.grid, self.config.channels)
-        return Hidden([self.no_action.new_zeros(shape).permute(0, 3, 1, 2) for _ in self.layers])
+    def initial(self, batch: int) -> Memory:
+        (h, w), new = self.grid, self.no_action.new_zeros
+        layers = [new(batch, h, w, self.config.channels).permute(0, 3, 1, 2) for _ in self.layers]
+        return Memory(layers, new(batch, self.actions), new(batch, 4, h * DOWN, w * DOWN + 2 * self.config.margin))
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
-        """action [..., A] -> [..., EMBED]; `drop` [...] bool puts the learned no-action in its place."""
+        """action and the one before it [..., 2A] -> [..., EMBED]; `drop` [...] bool: the learned no-action instead."""
         e = self.action(action)
         return e if drop is None else torch.where(drop.unsqueeze(-1), self.no_action, e)
 
     def forward(
         self,
         codes: torch.Tensor,
+        pictures: torch.Tensor,
         action: torch.Tensor,
-        hidden: Hidden,
+        memory: Memory,
         noise: torch.Tensor | None = None,
         drop: torch.Tensor | None = None,
-        trust: float = 1.0,
-        picture: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, Hidden, torch.Tensor]:
+    ) -> Prediction:
         """Teacher forcing over T frames, each layer's x-part for all T at once; T = 1 is the live step.
 
-        codes int64 [B, T, h, w]; action [B, T, A], action[:, t] leads away from frame t; noise [B]: share of the
-        codes that was corrupted; drop bool [B, T]; trust: the guess's weight, see `DECODE_TRUST`; picture
-        [BT, 3, H, W]: what `decode` makes of the codes, where the caller has it already
-        -> logits [B, T, K, h, w] of frames 1..T, state after frame T, flow [B, T, 2, H, W] in pixels from each frame
-        1..T back into the frame before it.
+        codes int64 [B, T, h, w] and pictures [B, T, 3, H, W] of frames 0..T-1; action [B, T, A], action[:, t] leads
+        away from frame t; noise [B]: share of the codes that was corrupted; drop bool [B, T]: actions to leave out.
         """
         b, t = codes.shape[:2]
-        digits = split_factors(codes.flatten(0, 1), self.factors)  # [BT, h, w, F]
-        act = self.embed_action(action, drop)
+        before = torch.cat([memory.action.unsqueeze(1), action[:, :-1]], dim=1)
+        act = self.embed_action(torch.cat([action, before], dim=-1), drop)
         flat_act = act.flatten(0, 1)
-        x = self._embed(digits, noise, t)
-        moved, states = [], []
+        x = self._embed(codes.flatten(0, 1), pictures.flatten(0, 1), noise, t)
+        moved_states, states = [], []
         field = codes.new_empty(0)  # of the last layer, after the loop
-        for layer, h in zip(self.stack, hidden.layers, strict=True):
+        for layer, h in zip(self.stack, memory.layers, strict=True):
             gx = layer.input(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
             still, after, fields = [], [], []
             for gx_i, act_i in zip(gx, act.unbind(1), strict=True):
@@ -119,33 +139,65 @@ class Dynamics(nn.Module):
                 after.append(h)
                 fields.append(field)
             x, field = fold_time(still), fold_time(fields)
-            moved.append(fold_time(after))
+            moved_states.append(fold_time(after))
             states.append(h)
-        flow = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear") * DOWN
-        if picture is None:
-            with torch.no_grad():
-                picture = self.decode(codes.flatten(0, 1))
-        guess = self.tokenizer.encoder(move_picture(picture, flow))
-        odds = self._odds(self.tokenizer.quantiser.logits(guess))
-        logits = self.head(torch.cat([*moved, guess], dim=1), flat_act, trust * odds, self.basis)
-        return logits.unflatten(0, (b, t)), Hidden(states), flow.unflatten(0, (b, t))
+        flow = picture_flow(field).unflatten(0, (b, t))
+        moved, canvas = self._move(pictures, flow, memory.canvas)
+        moved, known = moved.split([3, 1], dim=1)
+        guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+        seen = F.avg_pool2d(known, DOWN)
+        logits, mask = self.head(
+            torch.cat([*moved_states, guess, seen], dim=1), flat_act, self._odds(guess), self.basis
+        )
+        parts = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
+        return Prediction(*parts, flow, Memory(states, action[:, -1], canvas))
 
-    def _embed(self, digits: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
+    def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
+        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
+        digits = split_factors(codes, self.factors)
         x = self.tokens[0](digits[..., 0])
         for f, embedding in enumerate(self.tokens[1:], start=1):
             x = x + embedding(digits[..., f])
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
         place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
-        return torch.cat([x, place], dim=-1).permute(0, 3, 1, 2)
+        seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
+        return torch.cat([x, seen, place], dim=-1).permute(0, 3, 1, 2)
+
+    def _move(
+        self, pictures: torch.Tensor, flow: torch.Tensor, canvas: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """-> pictures and `known` moved by the flow [BT, 4, H, W], canvas after the last frame [B, 4, H, W + 2M].
+
+        The margins move by the flow at the picture's edge; only the picture itself passes a gradient to the flow.
+        """
+        margin, width = self.config.margin, pictures.shape[-1]
+        seen, moved = [], []
+        with torch.no_grad():
+            for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
+                middle = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
+                canvas = torch.cat([canvas[..., :margin], middle, canvas[..., margin + width :]], dim=-1)
+                seen.append(canvas)
+                canvas = move_picture(canvas, F.pad(flow_t, (margin, margin, 0, 0), mode="replicate"))
+                moved.append(canvas[..., margin : margin + width])
+        if flow.requires_grad:
+            return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), margin), canvas
+        return torch.stack(moved, dim=1).flatten(0, 1), canvas
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
         return self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
 
-    def _odds(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-odds of a guess that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
-        return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in logits.split(self.factors, dim=1)], dim=1)
+    def _odds(self, guess: torch.Tensor) -> torch.Tensor:
+        """Log-odds of latents that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
+        parts = self.tokenizer.quantiser.logits(guess).split(self.factors, dim=1)
+        return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in parts], dim=1)
+
+    def compose(self, prediction: Prediction, codes: torch.Tensor) -> torch.Tensor:
+        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen."""
+        with torch.no_grad():
+            drawn = self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        return torch.lerp(drawn, prediction.moved, prediction.mask.expand_as(drawn)).clamp(-0.5, 0.5)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
@@ -171,7 +223,7 @@ class Dynamics(nn.Module):
 
 
 class Head(nn.Module):
-    """Moved states of all layers and the guess -> logits of the next codes."""
+    """Moved states of all layers, the guess and what was seen -> logits of the next codes, and the mask."""
 
     def __init__(self, inputs: int, channels: int, factors: list[int]) -> None:
         super().__init__()
@@ -179,25 +231,40 @@ class Head(nn.Module):
         self.conv = nn.Conv2d(inputs, channels, 3, padding=1)
         self.scale = zero_linear(EMBED, channels)
         self.shift = ActionMap(EMBED, channels)
-        self.out = nn.Conv2d(channels, sum(factors) + len(factors), 1)  # logits, and how far to trust the guess
+        # Logits, how far to trust the guess, and the mask's logits for each pixel of the cell.
+        self.parts = [sum(factors), len(factors), DOWN * DOWN]
+        self.out = nn.Conv2d(channels, sum(self.parts), 1)
 
-    def forward(self, x: torch.Tensor, act: torch.Tensor, odds: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w]."""
+    def forward(
+        self, x: torch.Tensor, act: torch.Tensor, odds: torch.Tensor, basis: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w], mask [N, 1, H, W]."""
         scale = 1 + self.scale(act)[:, :, None, None]
         out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))
-        logits, trust = out.split([sum(self.factors), len(self.factors)], dim=1)
+        logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
-        return logits + torch.cat(weight, dim=1) * odds
+        return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))
 
 
-def move_picture(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """picture [N, 3, H, W] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), channels-last."""
-    height, width = picture.shape[2:]
+def picture_flow(field: torch.Tensor) -> torch.Tensor:
+    """A layer's field in cells (see `Flow`) [N, 12, h, w] -> the picture's flow in pixels [N, 2, H, W]."""
+    coarse = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear")
+    fine = F.interpolate(F.pixel_shuffle(field[:, 2 * Flow.GROUPS :], 2), scale_factor=DOWN // 2, mode="bilinear")
+    return DOWN * (coarse + fine)
+
+
+def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> torch.Tensor:
+    """canvas [N, 4, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on.
+
+    Bicubic, since it is done again in every frame and bilinear weights would blur. Channel 3, `known`, is 0 outside.
+    """
+    height, width = canvas.shape[2:]
     y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
-    x = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]
+    x = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device) + flow[:, 0]
     at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
-    moved = F.grid_sample(picture, at, padding_mode="border", align_corners=True)
-    return moved.contiguous(memory_format=torch.channels_last)
+    moved = F.grid_sample(canvas, at, mode="bicubic", padding_mode="border", align_corners=True)
+    inside = (x > -1) & (x < width) & (y > -1) & (y < height)
+    return torch.cat([moved[:, :3].clamp(-0.5, 0.5), moved[:, 3:].clamp(0, 1) * inside.unsqueeze(1)], dim=1)
 
 
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:

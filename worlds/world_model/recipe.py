@@ -18,15 +18,18 @@ import torch.nn.functional as F
 
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import WorldModelConfig
-from worlds.metrics import save_strip
+from worlds.metrics import psnr, save_strip
 from worlds.progress import Progress
 from worlds.train import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
-from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture
+from worlds.world_model.dynamics import Dynamics, Prediction, cross_entropy
 from worlds.world_model.episodes import Dataset, open_dataset
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.rollout import burn_in, rollout
-from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer
+from worlds.world_model.starts import save_starts
+from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer, to_pictures
+
+SAMPLE_AT = 0.5  # temperature of the codes that training shows itself
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -38,7 +41,9 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     train_clips, val_clips = (_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
-    model = channels_last(Dynamics(config, tokenizer, (height // DOWN, width // DOWN)))
+    model = channels_last(
+        Dynamics(config, tokenizer, (height // DOWN, width // DOWN), len(dataset.manifest["action_names"]))
+    )
     if config.compile:
         model.compile_parts()
     losses = Losses(model, config)
@@ -66,6 +71,8 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     assert isinstance(ema, Dynamics)
     values, _ = _look(ema, *held_out)
     save_world_model(out_dir / "output", ema, data_facts(dataset))
+    if dataset.manifest["source"]["kind"] != "blocks":
+        save_starts(out_dir / "output", dataset)
     seconds = round(time.monotonic() - started, 1)
     return {
         "steps": config.steps,
@@ -99,7 +106,7 @@ def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], con
 def _clips(dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path) -> ClipStore:
     episodes = dataset.split(split)
     codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
-    return ClipStore(codes, [np.asarray(e.actions) for e in episodes], config.frames, config.jump_share)
+    return ClipStore(episodes, codes, config.frames, config.rare_share)
 
 
 class Losses:
@@ -109,20 +116,23 @@ class Losses:
         self.model, self.config = model, config
 
     def __call__(
-        self, step: Step, codes: torch.Tensor, actions: torch.Tensor
+        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: np.ndarray
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """codes int64 [B, T, h, w], actions [B, T-1, A] -> loss, metrics."""
+        """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics."""
         config = self.config
+        pictures = to_pictures(frames)
         drop = torch.rand(actions.shape[:2]) < config.action_dropout
-        seen, noise = self._corrupt(codes[:, :-1])
+        free = 0
         if step.rng.random() < config.rollout_fraction:
-            free = min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in)
-            logits, flow = self._rollout(seen, actions, noise, drop, max(free, 0))
-        else:
-            logits, _, flow = self.model(seen, actions, self.model.initial(len(codes)), noise, drop)
-        loss, metrics = self._score(logits, codes)
-        photometric = self._photometric(flow, codes)
-        return loss + config.photometric * photometric, metrics | {"photometric": photometric.detach()}
+            free = max(0, min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in))
+        predictions, composed = self._predict(codes, pictures, actions, drop, free)
+        loss, metrics = self._score(torch.cat([p.logits for p in predictions], dim=1), codes)
+        after = pictures[:, 1:]
+        known = torch.cat([p.known for p in predictions], dim=1)
+        photometric = difference((torch.cat([p.moved for p in predictions], dim=1) - after) * known)
+        composed_l1 = difference(composed - after)
+        loss = loss + config.photometric * photometric + config.composed * composed_l1
+        return loss, metrics | {"photometric": photometric.detach(), "composed": composed_l1.detach()}
 
     def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
@@ -131,27 +141,27 @@ class Losses:
         other = codes.flatten()[torch.randint(codes.numel(), codes.shape)]
         return torch.where(hit, other, codes), noise
 
-    def _rollout(
-        self, codes: torch.Tensor, actions: torch.Tensor, noise: torch.Tensor, drop: torch.Tensor, free: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Real frames up to the last `free`, then the model's own samples as its input."""
-        model, real = self.model, codes.shape[1] - free
-        first = model(codes[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
-        parts, flows, hidden = [first[0]], [first[2]], first[1]
-        for t in range(real, codes.shape[1]):
-            own = model.sample(parts[-1][:, -1].detach(), 1.0)
-            logits, hidden, flow = model(own.unsqueeze(1), actions[:, t : t + 1], hidden, None, drop[:, t : t + 1])
-            parts.append(logits)
-            flows.append(flow)
-        return torch.cat(parts, dim=1), torch.cat(flows, dim=1)
+    def _predict(
+        self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
+    ) -> tuple[list[Prediction], torch.Tensor]:
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures composed."""
+        model, real = self.model, actions.shape[1] - free
+        seen, noise = self._corrupt(codes[:, :real])
+        p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
+        own, picture = self._show(p)
+        predictions, composed = [p], [picture]
+        for t in range(real, actions.shape[1]):
+            # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
+            p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
+            own, picture = self._show(p)
+            predictions.append(p)
+            composed.append(picture)
+        return predictions, torch.cat(composed, dim=1)
 
-    def _photometric(self, flow: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Mean absolute difference of each real picture, moved by the flow, to the next one; fine and coarse."""
-        with torch.no_grad():
-            pictures = self.model.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-            before, after = pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1)
-        difference = move_picture(before, flow.flatten(0, 1)) - after
-        return difference.abs().mean() + F.avg_pool2d(difference, 4).abs().mean()
+    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sampled codes [B, T, h, w], and the pictures composed of them and of what was moved."""
+        codes = self.model.sample(p.logits.detach().flatten(0, 1), SAMPLE_AT).unflatten(0, p.logits.shape[:2])
+        return codes, self.model.compose(p, codes)
 
     def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         target = codes[:, 1:]
@@ -167,6 +177,11 @@ class Losses:
         return loss, metrics
 
 
+def difference(d: torch.Tensor) -> torch.Tensor:
+    """Mean absolute value of a difference of pictures [B, T, 3, H, W], fine and 4x coarse."""
+    return d.abs().mean() + F.avg_pool2d(d.flatten(0, 1), 4).abs().mean()
+
+
 def horizon(done: float, longest: int) -> int:
     """1, 2, 4, ... up to `longest`, in equal shares of the first 60 % of the run."""
     stages = max(1, longest.bit_length())
@@ -174,13 +189,15 @@ def horizon(done: float, longest: int) -> int:
 
 
 @torch.no_grad()
-def _look(model: Dynamics, codes: torch.Tensor, actions: torch.Tensor) -> tuple[dict[str, float], list[np.ndarray]]:
+def _look(
+    model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames: np.ndarray
+) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
-    logits, _, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
-    val = cross_entropy(model, logits, codes[:, 1:]).mean().item()
-    shown, real = codes[:4], model.config.burn_in
-    hidden = burn_in(model, shown[:, :real], actions[:4, : real - 1])
-    own = rollout(model, shown[:, real - 1], hidden, actions[:4, real - 1 :])
-    free = torch.cat([shown[:, :real], own], dim=1)
-    rows = [model.tokenizer.decode(x).numpy() for pair in zip(shown, free, strict=True) for x in pair]
-    return {"val_ce": round(val, 4)}, rows
+    p = model(codes[:, :-1], to_pictures(frames)[:, :-1], actions, model.initial(len(codes)))
+    nats = cross_entropy(model, p.logits, codes[:, 1:]).mean().item()
+    real = model.config.burn_in
+    state = burn_in(model, frames[:, :real], actions[:, : real - 1])
+    own = rollout(model, state, actions[:, real - 1 :]).frames
+    values = {"val_ce": round(nats, 4), "val_psnr": round(float(psnr(own, frames[:, real:]).mean()), 3)}
+    free = np.concatenate([frames[:, :real], own], axis=1)
+    return values, [x for pair in zip(frames[:4], free[:4], strict=True) for x in pair]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter
 
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import WorldModelConfig
-from worlds.world_model.dynamics import DECODE_TRUST, Dynamics, Hidden
-from worlds.world_model.tokenizer import channels_last, tokenizer_from
+from worlds.world_model.dynamics import Dynamics, Memory
+from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
 
@@ -26,26 +28,67 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
     """-> dynamics (with its tokenizer, in eval mode), manifest. ValueError for any other kind of folder."""
     tensors, manifest = load_checkpoint(folder, "world-model")
     config = TypeAdapter(WorldModelConfig).validate_python(manifest["dynamics"])
-    dynamics = channels_last(Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"])))
+    actions = len(manifest["data"]["action_names"])
+    dynamics = channels_last(Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"]), actions))
     load_into(dynamics, tensors, folder)
     return dynamics.eval(), manifest
 
 
-@torch.inference_mode()
-def burn_in(model: Dynamics, codes: torch.Tensor, actions: torch.Tensor) -> Hidden:
-    """codes int64 [B, T, h, w], actions [B, T-1, A] -> the state aligned with the last frame."""
-    _, hidden, _ = model(codes[:, :-1], actions, model.initial(len(codes)))
-    return hidden
+@dataclass
+class State:
+    """Where a model stands: the frame on show and what it remembers. B rows, one a player or a branch."""
+
+    codes: torch.Tensor  # int64 [B, h, w]
+    picture: torch.Tensor  # [B, 3, H, W] in [-.5, .5]
+    memory: Memory
+
+    def select(self, index: slice | torch.Tensor | list[int]) -> State:
+        return State(self.codes[index], self.picture[index], self.memory.select(index))
+
+    def repeat(self, times: int) -> State:
+        """Each row `times` times in a row."""
+        codes, picture = (x.repeat_interleave(times, dim=0) for x in (self.codes, self.picture))
+        return State(codes, picture, self.memory.repeat(times))
+
+    @staticmethod
+    def stack(states: list[State]) -> State:
+        memory = Memory.stack([s.memory for s in states])
+        return State(torch.cat([s.codes for s in states]), torch.cat([s.picture for s in states]), memory)
+
+
+@dataclass
+class Rollout:
+    """What a model made along N actions, without the frame that it started from."""
+
+    codes: torch.Tensor  # int64 [B, N, h, w], as sampled
+    frames: np.ndarray  # uint8 [B, N, H, W, 3], as shown
+    state: State  # at the last frame
 
 
 @torch.inference_mode()
-def rollout(
-    model: Dynamics, codes: torch.Tensor, hidden: Hidden, actions: torch.Tensor, temperature: float = 0.0
-) -> torch.Tensor:
-    """From codes [B, h, w] of the last real frame, along actions [B, N, A] -> the model's own codes [B, N, h, w]."""
-    own = []
-    for t in range(actions.shape[1]):
-        logits, hidden, _ = model(codes.unsqueeze(1), actions[:, t : t + 1], hidden, trust=DECODE_TRUST)
-        codes = model.sample(logits[:, 0], temperature)
-        own.append(codes)
-    return torch.stack(own, dim=1)
+def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray) -> State:
+    """Real frames uint8 [B, T, H, W, 3] and actions [B, T-1, A] -> the state at the last frame."""
+    b, t = frames.shape[:2]
+    codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
+    pictures = to_pictures(frames)
+    action = torch.from_numpy(np.asarray(actions, np.float32))
+    memory = model(codes[:, :-1], pictures[:, :-1], action, model.initial(b)).memory
+    return State(codes[:, -1], pictures[:, -1], memory)
+
+
+@torch.inference_mode()
+def step(model: Dynamics, state: State, action: torch.Tensor, temperature: torch.Tensor | float) -> State:
+    """One frame on: action [B, A], temperature [B] or one number, 0 is greedy."""
+    prediction = model(state.codes.unsqueeze(1), state.picture.unsqueeze(1), action.unsqueeze(1), state.memory)
+    codes = model.sample(prediction.logits[:, 0], temperature)
+    return State(codes, model.compose(prediction, codes.unsqueeze(1))[:, 0], prediction.memory)
+
+
+def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = 0.0) -> Rollout:
+    """Along actions [B, N, A]."""
+    codes, frames = [], []
+    for action in actions.unbind(1):
+        state = step(model, state, action, temperature)
+        codes.append(state.codes)
+        frames.append(to_frames(state.picture))
+    return Rollout(torch.stack(codes, dim=1), torch.stack(frames, dim=1).numpy(), state)

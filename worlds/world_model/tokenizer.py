@@ -86,6 +86,11 @@ def to_input(frames: np.ndarray) -> torch.Tensor:
     return torch.tensor(frames).movedim(-1, 1).float().div_(255)
 
 
+def to_pictures(frames: np.ndarray) -> torch.Tensor:
+    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-.5, .5], as the networks pass them."""
+    return torch.tensor(frames).movedim(-1, -3).float().div_(255).sub_(0.5)
+
+
 def to_frames(pictures: torch.Tensor) -> torch.Tensor:
     """float [N, 3, H, W] in [-.5, .5], as the networks pass them -> uint8 [N, H, W, 3]."""
     return ((pictures + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
