@@ -1,13 +1,15 @@
 """The bytes of live play, shared by gateway, player, bench and browser (mirror: web/src/play/protocol.ts).
 
-Browser -> player, binary, little-endian, `INPUT`, 28 bytes:
-    u8 version=1 | u8 type=1 | u16 keys | f32 yaw_deg | f32 pitch_deg | u32 seq | u32 ack | f64 client_ms
-    keys: bit i is actions.KEYS[i] (w a s d jump sprint sneak). yaw_deg and pitch_deg are the mouse's (and
-    arrow keys') turn since the last input, added up by the player until a tick uses them. `ack` is the seq of
-    the newest frame drawn: it gives the gateway its one credit back. Sent on change, for each frame drawn,
-    and at least every 100 ms. Keys of a client that says nothing for a second are taken as released.
+Browser -> player, binary, little-endian, `INPUT`, 32 bytes:
+    u8 version=2 | u8 type=1 | u16 0 | u32 keys | f32 yaw_deg | f32 pitch_deg | u32 seq | u32 ack | f64 client_ms
+    keys: bit i is the i-th of hello's action_names, the camera's two (yaw, pitch) left out: in the block world
+    w a s d jump sprint sneak. Without a camera the actions are discrete: of several held keys the one pressed
+    last acts. yaw_deg and pitch_deg are the mouse's (and arrow keys') turn since the last input, added up by
+    the player until a tick uses them. `ack` is the seq of the newest frame drawn: it gives the gateway its one
+    credit back. Sent on change, for each frame drawn, and at least every 100 ms. Keys of a client that says
+    nothing for a second are taken as released.
 Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
-    u8 version=1 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms
+    u8 version=2 | u8 flags | u16 players | u32 seq | u32 action_seq | f32 model_ms | f32 encode_ms
     | f32 queue_ms | f32 fps | f64 client_ms (echo of the input that action_seq names) | u32 dropped
     | u32 model_bytes | u32 sim_bytes
     seq counts 1, 2, 3, ... through a session, resets included. action_seq is the newest input whose keys the
@@ -17,9 +19,11 @@ Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
     changes.
 Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, checkpoint?}
-    server: hello {session, checkpoint, width, height, fps, action_names, max_yaw_deg, max_pitch_deg, seed,
-            temperature}; reset {seed}; settings {temperature, simulator, fps, paused, checkpoint}: the values
-            now in force; error {code, message}. fps in hello is the model's own, in settings the pace.
+    server: hello {session, checkpoint, width, height, fps, has_simulator, action_names, keys {keyboard code:
+            name of its action}, has_camera, max_yaw_deg, max_pitch_deg, seed, temperature}; reset {seed};
+            settings {temperature, simulator, fps, paused, checkpoint}: the values now in force; error {code,
+            message}. fps in hello is the model's own, in settings the pace. A simulator that is asked for is
+            shown where the checkpoint has one.
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
     is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:
@@ -37,8 +41,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-VERSION = 1
-INPUT = struct.Struct("<BBHffIId")
+VERSION = 2
+INPUT = struct.Struct("<BBxxIffIId")
 FRAME = struct.Struct("<BBHIIffffdIII")
 SEQ_OFFSET = struct.calcsize("<BBH")
 DROPPED_OFFSET = struct.calcsize("<BBHIIffffd")

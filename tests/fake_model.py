@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.world_model.actions import ACTION_NAMES, MAX_YAW_DEG, YAW
+from worlds.world_model.actions import BLOCKS, MAX_YAW_DEG, YAW, Layout
 
 
 class FakeWorld:
@@ -45,6 +45,8 @@ class FakeModel:
 
     fps: float = 15.0
     frame_size: tuple[int, int] = (16, 16)
+    layout: Layout = BLOCKS
+    has_simulator: bool = True
     temperature: float = 0.5
     step_s: float = 0.0
     load_s: float = 0.0
@@ -55,13 +57,15 @@ class FakeModel:
     temperatures: list[float] = field(default_factory=list)
     fails: bool = False
 
-    def simulator(self) -> FakeWorld:
+    def simulator(self) -> FakeWorld | None:
+        if not self.has_simulator:
+            return None
         self.worlds.append(FakeWorld())
         return self.worlds[-1]
 
-    def context(self, world: FakeWorld, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        frames = [world.reset(seed)]
-        return np.stack(frames), np.zeros((0, len(ACTION_NAMES)), np.float32)
+    def context(self, world: FakeWorld | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        frame = FakeWorld().reset(seed) if world is None else world.reset(seed)
+        return frame[None], np.zeros((0, len(self.layout.names)), np.float32)
 
     def start(self, frames: np.ndarray, actions: np.ndarray) -> FakeState:
         self.states.append(FakeState(int(frames[-1, 0, 0, 0])))
@@ -70,7 +74,7 @@ class FakeModel:
     def step(self, states: list[FakeState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         if self.fails:
             raise RuntimeError("the fake was told to fail")
-        assert actions.shape == (len(states), len(ACTION_NAMES)) and temperature.shape == (len(states),)
+        assert actions.shape == (len(states), len(self.layout.names)) and temperature.shape == (len(states),)
         time.sleep(self.step_s)
         self.batches.append(len(states))
         self.temperatures = temperature.tolist()
@@ -80,7 +84,10 @@ class FakeModel:
 
     def keys_seen(self, state: int = -1) -> list[set[str]]:
         """The keys that the state's steps saw."""
-        return [{ACTION_NAMES[i] for i in range(2, len(a)) if a[i]} for a in self.states[state].taken]
+        keys = self.layout.pressed_by_keys
+        return [
+            {key for key, down in zip(keys, a[-len(keys) :], strict=True) if down} for a in self.states[state].taken
+        ]
 
     def yaw_deg(self, state: int = -1) -> list[float]:
         return [float(a[YAW]) * MAX_YAW_DEG for a in self.states[state].taken]

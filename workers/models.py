@@ -17,7 +17,6 @@ from store.shipped import SHIPPED, shipped_folder
 from workers.sessions import Seat, Session
 from workers.threads import Threads
 from workers.ticker import Ticker, encode
-from worlds.world_model.actions import A
 
 log = logging.getLogger("terrarium.player")
 UNLOAD_AFTER_S = 60.0
@@ -49,7 +48,7 @@ def checkpoint_folder(checkpoint: str) -> Path:
 
 
 def prepare(model: Any, seed: int) -> tuple[Any, Any, np.ndarray]:
-    """A walk's start: the simulator at `seed` after the burn-in, the model's state there, the picture."""
+    """A walk's start: the simulator (or None) at `seed` after the burn-in, the model's state there, the picture."""
     world = model.simulator()
     frames, actions = model.context(world, seed)
     return world, model.start(frames, actions), frames[-1]
@@ -58,9 +57,11 @@ def prepare(model: Any, seed: int) -> tuple[Any, Any, np.ndarray]:
 def warm_up(model: Any) -> None:
     """Go once through all that a session does, so that the first player does not wait for compilers."""
     world, state, _ = prepare(model, 0)
-    (picture,) = model.step([state], np.zeros((1, A), np.float32), np.ones(1, np.float32))
+    still = model.layout.from_mask(0, 0.0, 0.0)
+    (picture,) = model.step([state], still[None], np.ones(1, np.float32))
     encode(picture)
-    encode(world.step(np.zeros(A, np.float32)))
+    if world is not None:
+        encode(world.step(still))
 
 
 class Models:

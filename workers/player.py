@@ -31,7 +31,7 @@ from store.sockets import player_url
 from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.sessions import Seat, Session
 from workers.threads import Threads, spin_briefly
-from worlds.world_model.actions import ACTION_NAMES, MAX_PITCH_DEG, MAX_YAW_DEG
+from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG
 
 log = logging.getLogger("terrarium.player")
 IDLE_S = 300.0
@@ -282,7 +282,10 @@ class Connection:
             width=width,
             height=height,
             fps=model.fps,
-            action_names=ACTION_NAMES,
+            has_simulator=seat.world is not None,
+            action_names=model.layout.names,
+            keys=model.layout.keys,
+            has_camera=model.layout.has_camera,
             max_yaw_deg=MAX_YAW_DEG,
             max_pitch_deg=MAX_PITCH_DEG,
             seed=seat.seed,

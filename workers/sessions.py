@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
-from worlds.world_model.actions import KEYS, MAX_PITCH_DEG, MAX_YAW_DEG, from_mask
+from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
 
 if TYPE_CHECKING:
     from workers.ticker import Ticker
 
-ALL_KEYS = (1 << len(KEYS)) - 1
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
 SILENT_S = 1.0  # keys of a client that says nothing for so long are released
 
@@ -27,7 +26,7 @@ SILENT_S = 1.0  # keys of a client that says nothing for so long are released
 class Taken(NamedTuple):
     """What one tick takes from a session's input."""
 
-    action: np.ndarray  # float32 [A]
+    action: np.ndarray  # float32, a column each of the layout's names
     queue_ms: float  # the newest input's wait; 0 when it has been taken before
 
 
@@ -36,23 +35,28 @@ class Controls:
 
     def __init__(self) -> None:
         self.keys = self.pressed = self.seq = 0
+        self.newest: list[int] = []  # bits in the order of their pressing
         self.answered = 0, 0.0  # seq and client_ms of the newest input that a tick has taken
         self.yaw_deg = self.pitch_deg = self.client_ms = 0.0
         self.arrived = 0.0
         self.fresh = False
 
     def put(self, i: Input, now: float) -> None:
-        self.keys = i.keys & ALL_KEYS
+        for bit in _bits(i.keys & ~self.keys):
+            self.newest = [b for b in self.newest if b != bit] + [bit]
+        self.keys = i.keys
         self.pressed |= self.keys
         self.yaw_deg += i.yaw_deg
         self.pitch_deg += i.pitch_deg
         self.seq, self.client_ms = i.seq, i.client_ms
         self.arrived, self.fresh = now, True
 
-    def take(self, now: float) -> Taken:
+    def take(self, now: float, layout: Layout) -> Taken:
         """The action of one frame. A key released before the tick saw it still acts once."""
-        held = self.keys if now - self.arrived < SILENT_S else 0
-        action = from_mask(held | self.pressed, self.yaw_deg, self.pitch_deg)
+        mask = self.pressed | (self.keys if now - self.arrived < SILENT_S else 0)
+        if not layout.has_camera:
+            mask = self._one_of(mask & layout.all_keys)
+        action = layout.from_mask(mask, self.yaw_deg, self.pitch_deg)
         self.yaw_deg = _rest(self.yaw_deg, MAX_YAW_DEG)
         self.pitch_deg = _rest(self.pitch_deg, MAX_PITCH_DEG)
         queue_ms = (now - self.arrived) * 1e3 if self.fresh else 0.0
@@ -60,9 +64,17 @@ class Controls:
         self.answered = self.seq, self.client_ms
         return Taken(action, queue_ms)
 
+    def _one_of(self, mask: int) -> int:
+        """Of discrete actions one can be taken: that of the key pressed last."""
+        return next((1 << bit for bit in reversed(self.newest) if mask >> bit & 1), 0)
+
     def forget(self) -> None:
         """Drop presses and turns that no tick has used: what was done in a pause stays in the pause."""
         self.pressed, self.yaw_deg, self.pitch_deg = 0, 0.0, 0.0
+
+
+def _bits(mask: int) -> list[int]:
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
 def _rest(turn_deg: float, reach_deg: float) -> float:
@@ -78,7 +90,7 @@ class Seat:
     session: Session
     ticker: Ticker
     seed: int
-    world: Any  # BlockWorld, at the same instant as `state`
+    world: Any  # the simulator at the same instant as `state`; None where the model has none
     state: Any  # the model's, updated in place
     picture: np.ndarray  # the newest frame, uint8 [H, W, 3]
     shown: bool = False  # a first frame was sent
@@ -90,6 +102,10 @@ class Seat:
     def fps(self) -> float:
         """The pace: what the session asked for, else the model's own."""
         return self.session.pace or self.ticker.model.fps
+
+    @property
+    def shows_simulator(self) -> bool:
+        return self.session.simulator and self.world is not None
 
     @property
     def wants_still(self) -> bool:
@@ -113,7 +129,7 @@ class Session:
     frames: int = 0
     # Settings in force.
     temperature: float | None = None  # None: the model's own
-    simulator: bool = False
+    simulator: bool = False  # shown where the model has one
     paused: bool = False
     pace: float | None = None  # fps asked for; None: the model's own
     still: bool = False  # show the newest picture once more without a step
@@ -131,9 +147,9 @@ class Session:
         with self.lock:
             self.controls.put(i, now)
 
-    def take(self, now: float) -> Taken:
+    def take(self, now: float, layout: Layout) -> Taken:
         with self.lock:
-            return self.controls.take(now)
+            return self.controls.take(now, layout)
 
     def send(self, seat: Seat, frame: Frame) -> None:
         """From a tick thread: complete the header, hand it to the loop. A seat that was left is silent."""

@@ -115,13 +115,13 @@ class Ticker:
     def _show_still(self, seat: Seat, now: float, players: int) -> None:
         """Send where the seat stands, without a step: at its start, and when a paused one changes."""
         seat.session.still = False
-        simulator = seat.world.render() if seat.session.simulator else None
+        simulator = seat.world.render() if seat.shows_simulator else None
         self._send(seat, simulator, Timing(now, players))
         seat.due, seat.stepped_at = now + 1.0 / seat.fps, 0.0
 
     def _step(self, seats: list[Seat], now: float) -> None:
-        taken = [seat.session.take(now) for seat in seats]
-        shown = [seat.session.simulator for seat in seats]
+        taken = [seat.session.take(now, self.model.layout) for seat in seats]
+        shown = [seat.shows_simulator for seat in seats]
         actions = np.stack([t.action for t in taken])
         temperature = np.array([seat.temperature for seat in seats], np.float32)
         pictures = self.model.step([seat.state for seat in seats], actions, temperature)
@@ -134,7 +134,7 @@ class Ticker:
             self._send(seat, simulator, Timing(done, len(seats), (done - now) * 1e3, t.queue_ms))
         # The others' simulators follow when every frame is on its way.
         for seat, t, show in zip(seats, taken, shown, strict=True):
-            if not show:
+            if seat.world is not None and not show:
                 seat.world.advance(t.action)
 
     def _send(self, seat: Seat, simulator: np.ndarray | None, timing: Timing) -> None:

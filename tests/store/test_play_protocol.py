@@ -13,7 +13,7 @@ from store.play_protocol import RESET, Frame, FrameSlot, Input, Reset, Settings
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 f32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 f64 = st.floats(allow_nan=False, allow_infinity=False)
-inputs = st.builds(Input, u16, f32, f32, u32, u32, f64)
+inputs = st.builds(Input, u32, f32, f32, u32, u32, f64)
 frames = st.builds(
     Frame, st.integers(0, 7), u16, u32, u32, f32, f32, f32, f32, f64, u32, st.binary(max_size=99), st.binary()
 )
@@ -21,7 +21,7 @@ frames = st.builds(
 
 @given(inputs)
 def test_input_round_trip(i: Input) -> None:
-    assert len(protocol.pack_input(i)) == 28
+    assert len(protocol.pack_input(i)) == 32
     assert protocol.unpack_input(protocol.pack_input(i)) == i
 
 
@@ -35,9 +35,9 @@ def test_frame_round_trip(f: Frame) -> None:
 
 def test_bytes_are_those_of_the_docstring() -> None:
     packed = protocol.pack_input(Input(0b1000001, 1.5, -2.0, 7, 6, 12.0))
-    assert packed == bytes([1, 1, 65, 0]) + struct.pack("<ffIId", 1.5, -2.0, 7, 6, 12.0)
+    assert packed == bytes([2, 1, 0, 0, 65, 0, 0, 0]) + struct.pack("<ffIId", 1.5, -2.0, 7, 6, 12.0)
     frame = protocol.pack_frame(Frame(3, 8, 9, 7, 1.0, 2.0, 3.0, 15.0, 12.0, 5, b"ab", b"c"))
-    assert frame[:2] == bytes([1, 3]) and struct.unpack_from("<H", frame, 2) == (8,)
+    assert frame[:2] == bytes([2, 3]) and struct.unpack_from("<H", frame, 2) == (8,)
     assert struct.unpack_from("<I", frame, protocol.DROPPED_OFFSET) == (5,) and protocol.DROPPED_OFFSET == 36
 
 
@@ -45,9 +45,9 @@ def test_bytes_are_those_of_the_docstring() -> None:
     "data",
     [
         b"",
-        b"\x01\x01" + bytes(25),
-        b"\x02\x01" + bytes(26),
-        b"\x01\x09" + bytes(26),
+        b"\x02\x01" + bytes(29),
+        b"\x01\x01" + bytes(30),
+        b"\x02\x09" + bytes(30),
         protocol.pack_input(Input(0, math.nan, 0.0, 1, 0, 0.0)),
         protocol.pack_input(Input(0, 0.0, math.inf, 1, 0, 0.0)),
     ],
@@ -68,7 +68,7 @@ def test_any_bytes_unpack_or_raise_value_error(data: bytes) -> None:
 
 def test_truncated_frame() -> None:
     packed = protocol.pack_frame(Frame(0, 1, 1, 1, 0, 0, 0, 0, 0, 0, b"jpeg", b""))
-    with pytest.raises(ValueError, match="51 bytes; expected version 1, 52"):
+    with pytest.raises(ValueError, match="51 bytes; expected version 2, 52"):
         protocol.unpack_frame(packed[:-1])
 
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import simplejpeg
 from fake_model import FakeModel
@@ -25,7 +26,7 @@ from workers import player as player_module
 from workers.models import BadCheckpoint, checkpoint_folder
 from workers.player import Player, listen
 from workers.sessions import Controls
-from worlds.world_model.actions import ACTION_NAMES
+from worlds.world_model.actions import ACTION_NAMES, BLOCKS, Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 W = 1
@@ -82,18 +83,18 @@ def test_newest_mask_wins_and_a_tap_still_acts_once() -> None:
     controls = Controls()
     controls.put(_input(W, seq=1), 0.00)
     controls.put(_input(0, seq=2), 0.01)
-    taken = controls.take(0.03)
+    taken = controls.take(0.03, BLOCKS)
     assert taken.action[ACTION_NAMES.index("w")] == 1 and controls.answered == (2, 5.0)
     assert taken.queue_ms == pytest.approx(20.0)
-    again = controls.take(0.06)
+    again = controls.take(0.06, BLOCKS)
     assert again.action[ACTION_NAMES.index("w")] == 0 and again.queue_ms == 0.0
 
 
 def test_held_key_is_released_when_the_client_falls_silent() -> None:
     controls = Controls()
     controls.put(_input(W), 0.0)
-    assert controls.take(0.5).action[2] == 1
-    assert controls.take(1.5).action[2] == 0
+    assert controls.take(0.5, BLOCKS).action[2] == 1
+    assert controls.take(1.5, BLOCKS).action[2] == 0
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -101,15 +102,36 @@ def test_turns_add_up_and_a_flick_is_carried_two_frames(sign: int) -> None:
     controls = Controls()
     for _ in range(3):
         controls.put(_input(yaw=sign * 4.0), 0.0)
-    assert [controls.take(0.1).action[0] * 8 for _ in range(3)] == pytest.approx([sign * 8, sign * 4, 0])
+    assert [controls.take(0.1, BLOCKS).action[0] * 8 for _ in range(3)] == pytest.approx([sign * 8, sign * 4, 0])
     controls.put(_input(yaw=sign * 1e30), 0.0)
-    assert [controls.take(0.1).action[0] for _ in range(4)] == [sign, sign, sign, 0]
+    assert [controls.take(0.1, BLOCKS).action[0] for _ in range(4)] == [sign, sign, sign, 0]
 
 
 def test_unknown_key_bits_are_ignored() -> None:
     controls = Controls()
-    controls.put(_input(0xFF80), 0.0)
-    assert not controls.take(0.0).action.any()
+    controls.put(_input(0xFFFFFF80), 0.0)
+    assert not controls.take(0.0, BLOCKS).action.any()
+
+
+DISCRETE = Layout(("left", "right", "fire"), {"KeyA": "left", "KeyD": "right", "Space": "fire"})
+
+
+def test_of_discrete_actions_the_key_pressed_last_acts() -> None:
+    controls = Controls()
+    seen = []
+    for seq, mask in enumerate((0b001, 0b011, 0b010, 0b110, 0b010, 0b000)):
+        controls.put(_input(mask, seq=seq), 0.0)
+        seen.append(controls.take(0.0, DISCRETE).action.tolist())
+    left, right, fire = np.eye(3).tolist()
+    assert seen == [left, right, right, fire, right, [0.0, 0.0, 0.0]]
+
+
+def test_a_tap_beside_a_held_key_acts_once_and_turns_do_nothing_without_a_camera() -> None:
+    controls = Controls()
+    for mask in (0b001, 0b101, 0b001):
+        controls.put(_input(mask, yaw=8.0), 0.0)
+    controls.put(_input(0b1001), 0.0)  # and a key that this game does not have
+    assert [controls.take(0.0, DISCRETE).action.tolist() for _ in range(2)] == [[0, 0, 1], [1, 0, 0]]
 
 
 # One session.
@@ -123,7 +145,8 @@ def test_hello_first_frame_and_echo(table: Any) -> None:
             hello = await client.text("hello")
             assert hello == {
                 "type": "hello", "session": "s40", "checkpoint": "shipped", "seed": 40, "temperature": 0.5,
-                "width": 16, "height": 16, "fps": 15.0, "action_names": list(ACTION_NAMES),
+                "width": 16, "height": 16, "fps": 15.0, "has_simulator": True,
+                "action_names": list(ACTION_NAMES), "keys": dict(BLOCKS.keys), "has_camera": True,
                 "max_yaw_deg": 8.0, "max_pitch_deg": 6.0,
             }  # fmt: skip
             await until(lambda: len(client.frames) >= 2)
@@ -138,6 +161,27 @@ def test_hello_first_frame_and_echo(table: Any) -> None:
             assert 0 < time.monotonic() * 1e3 - frame.client_ms < 1000 and frame.model_ms >= 0
             await client.close()
             await until(lambda: not t.player.sessions)
+
+    asyncio.run(go())
+
+
+def test_another_games_keys_and_no_simulator(table: Any) -> None:
+    async def go() -> None:
+        model = FakeModel(layout=DISCRETE, has_simulator=False)
+        async with table({"shipped": model}) as t:
+            client = await t.join(seed=40)
+            hello = await client.text("hello")
+            assert hello["action_names"] == ["left", "right", "fire"] and hello["keys"]["Space"] == "fire"
+            assert not hello["has_camera"] and not hello["has_simulator"]
+            await client.say("settings", simulator=True)
+            await client.text("settings")
+            await client.input("w", hold=True)  # the first bit
+            await until(lambda: {"left"} in model.keys_seen())
+            assert all(not f.flags & SIMULATOR and not f.sim_jpeg for f in await client.more_frames(3))
+            await client.say("reset", seed=50)
+            await until(lambda: len(model.states) == 3)  # warm-up, first start, reset
+            assert model.states[-1].seed_level == 50
+            await client.close()
 
     asyncio.run(go())
 
@@ -358,7 +402,7 @@ def test_bad_messages_are_answered_then_end_the_session(table: Any) -> None:
                 ("{", "Invalid JSON"),
                 ('{"type": "settings", "fps": 1000}', "1000"),
                 ('{"type": "fly"}', "'reset', 'settings'"),
-                (b"\x01\x01\x00", "3 bytes, expected 28"),
+                (b"\x01\x01\x00", "3 bytes, expected 32"),
             ]:
                 await client.ws.send(bad)
                 error = await client.text("error")

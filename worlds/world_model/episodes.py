@@ -1,7 +1,8 @@
 """Episodes on disk: one memory-mappable format for every source.
 
     dataset/
-      manifest.json                {format_version, fps, frame_size [H, W], action_names, source, episodes, report}
+      manifest.json                {format_version, fps, frame_size [H, W], action_names, keys {keyboard code: name},
+                                    source, episodes, report}
       episodes/000123/frames.npy   uint8   [T, H, W, 3]
       episodes/000123/actions.npy  float32 [T-1, A]     actions[t] leads from frames[t] to frames[t + 1]
       episodes/000123/pose.npy     float32 [T, 5]       x, y, z, yaw_deg, pitch_deg, where the source knows it
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.world_model.actions import ACTION_NAMES
+from worlds.world_model.actions import BLOCKS, Layout, layout_of
 
 FORMAT_VERSION = 1
 
@@ -39,6 +40,10 @@ class Dataset:
     path: Path
     manifest: dict[str, Any]
     episodes: list[Episode]
+
+    @property
+    def layout(self) -> Layout:
+        return layout_of(self.manifest)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -82,13 +87,15 @@ def write_manifest(
     source: dict[str, Any],
     episodes: list[dict[str, Any]],
     report: dict[str, Any] | None = None,
+    layout: Layout = BLOCKS,
 ) -> dict[str, Any]:
     """`report`: what an import left out or changed; `skipped` lists {name, reason}."""
     manifest = {
         "format_version": FORMAT_VERSION,
         "fps": fps,
         "frame_size": list(frame_size),
-        "action_names": list(ACTION_NAMES),
+        "action_names": list(layout.names),
+        "keys": dict(layout.keys),
         "source": source,
         "episodes": episodes,
         "report": report or {"skipped": []},
@@ -123,8 +130,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(f"{file}: format_version {version!r}, expected {FORMAT_VERSION}")
-    if manifest.get("action_names") != list(ACTION_NAMES):
-        raise ValueError(f"{file}: action_names {manifest.get('action_names')}, expected {list(ACTION_NAMES)}")
+    try:
+        layout_of(manifest)
+    except ValueError as e:
+        raise ValueError(f"{file}: {e}") from None
     return manifest
 
 
@@ -132,7 +141,7 @@ def _open_episode(path: Path, manifest: dict[str, Any], entry: dict[str, Any], v
     folder = path / "episodes" / entry["id"]
     n, (height, width) = entry["length"], manifest["frame_size"]
     frames = _load(folder, "frames.npy", (n, height, width, 3), np.uint8)
-    actions = _load(folder, "actions.npy", (n - 1, len(ACTION_NAMES)), np.float32)
+    actions = _load(folder, "actions.npy", (n - 1, len(manifest["action_names"])), np.float32)
     pose = _load(folder, "pose.npy", (n, 5), np.float32) if "pose.npy" in entry["sha256"] else None
     for name, sha in entry["sha256"].items() if verify else ():
         if _sha256(folder / name) != sha:

@@ -13,6 +13,7 @@ from worlds.world_model import actions as act
 from worlds.world_model.dynamics import DECODE_TRUST, Hidden
 from worlds.world_model.evaluate import simulator
 from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
+from worlds.world_model.starts import load_starts
 from worlds.world_model.tokenizer import to_frames
 
 
@@ -33,6 +34,10 @@ class LiveModel:
         self.tokenizer = self.dynamics.tokenizer
         self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
         self.fps: float = self.manifest["data"]["fps"]
+        self.layout = act.layout_of(self.manifest["data"])
+        self.starts: tuple[np.ndarray, np.ndarray] | None = None  # where there is no simulator
+        if self.manifest["data"]["source"]["kind"] != "blocks":
+            self.starts = load_starts(folder, self.frame_size, len(self.layout.names))
 
     @classmethod
     def load(cls, folder: str | Path) -> LiveModel:
@@ -61,14 +66,20 @@ class LiveModel:
             state.hidden = hidden.select(slice(i, i + 1))
         return to_frames(pictures).numpy()
 
-    def simulator(self) -> BlockWorld:
-        return simulator(self.manifest)
+    def simulator(self) -> BlockWorld | None:
+        """The block world that it was trained on; None where it learned from another source."""
+        return simulator(self.manifest) if self.starts is None else None
 
-    def context(self, world: BlockWorld, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Resets `world` to `seed` and glances right and back: what the model needs to have seen before play.
+    def context(self, world: BlockWorld | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the model needs to have seen before play -> frames uint8 [T, H, W, 3], actions float32 [T-1, A].
 
-        -> frames uint8 [T, H, W, 3], actions [T-1, A]; `world` stays at the last frame.
+        Resets `world` to `seed` and glances right and back; `world` stays at the last frame. Without a world, one of
+        the checkpoint's own starts.
         """
+        if world is None:
+            assert self.starts is not None
+            frames, actions = self.starts
+            return frames[seed % len(frames)], actions[seed % len(frames)]
         glance = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
-        frames = [world.reset(seed)] + [world.step(a) for a in glance]
-        return np.stack(frames), np.stack(glance)
+        seen = [world.reset(seed)] + [world.step(a) for a in glance]
+        return np.stack(seen), np.stack(glance)

@@ -101,7 +101,8 @@ def test_changed_file_fails_verification(dataset_copy):
     [
         ("{", "is not JSON"),
         ('{"format_version": 9}', "format_version 9, expected 1"),
-        ('{"format_version": 1, "action_names": ["up"]}', r"action_names \['up'\], expected"),
+        ('{"format_version": 1, "action_names": "up"}', "action_names 'up': expected a list of names"),
+        ('{"format_version": 1, "action_names": ["up"]}', "keys None: expected {keyboard code: one of up}"),
     ],
 )
 def test_foreign_manifest(tmp_path, text, message):
