@@ -93,7 +93,7 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
     m = dataset.manifest
     facts = {k: m[k] for k in ("fps", "frame_size", "action_names", "source")}
     seeds = [e["seed"] for e in m["episodes"]]
-    return facts | {"episodes": len(seeds), "seeds": [min(seeds), max(seeds)]}
+    return facts | {"keys": dict(dataset.layout.keys), "episodes": len(seeds), "seeds": [min(seeds), max(seeds)]}
 
 
 def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
