@@ -1,4 +1,5 @@
 """terrarium data record --world plains --episodes 200 --out data/plains
+terrarium data import gamefactory downloads/GF-Minecraft/data_2003 --preset ochre --out data/gf
 terrarium data info data/plains --verify"""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import typer
 
 from cli.console import configure, run_recipe
 
-app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world and look into them.")
+app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world, import others, look into them.")
 
 
 @app.command()
@@ -29,16 +30,42 @@ def record(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Walk the block world and record episodes; an interrupted recording goes on where it was."""
+    flags = {"world": world, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
+    print(json.dumps(_make(configure("dataset.record", preset, flags, set_ or []), out)))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="gamefactory, minerl, vpt, played or replayed.")],
+    path: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    preset: Annotated[str, typer.Option(help="Frame size: debug 32x32, small 64x64, ochre 128x72.")] = "small",
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Steps of the source that become one.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
+) -> None:
+    """Turn recordings into a dataset; an interrupted import goes on where it was. What cannot be used is named."""
+    flags = {"source": source, "path": str(path), "width": width, "height": height, "stride": stride}
+    result = _make(configure("dataset.import", preset, flags, set_ or []), out)
+    for skipped in result["skipped"]:
+        typer.echo(f"skipped {skipped['name']}: {skipped['reason']}", err=True)
+    if result["clipped"]:
+        share = result["clipped"] / result["actions"]
+        typer.echo(f"clipped {result['clipped']} turns ({share:.1%}): --set max_yaw_deg, max_pitch_deg", err=True)
+    print(json.dumps(result))
+
+
+def _make(config: Any, out: Path) -> dict[str, Any]:
+    """Runs a recipe that makes a dataset, in a folder beside `out`, which becomes `out` when all is there."""
     if (out / "manifest.json").exists():
         raise ValueError(f"{out} already holds a dataset: choose another folder")
-    flags = {"world": world, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
-    config = configure("dataset.record", preset, flags, set_ or [])
-    scratch = out.with_name(out.name + ".recording")
+    scratch = out.with_name(out.name + ".partial")
     result = run_recipe(config, scratch)
     shutil.rmtree(out, ignore_errors=True)
     (scratch / "output").rename(out)
     shutil.rmtree(scratch)
-    print(json.dumps(result))
+    return result
 
 
 @app.command()

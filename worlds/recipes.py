@@ -13,6 +13,7 @@ Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 
 RECIPES = {
     "dataset.record": "worlds.world_model.record:record_dataset",
+    "dataset.import": "worlds.world_model.sources.recipe:import_dataset",
     "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
     "world-model.train": "worlds.world_model.recipe:train_world_model",
     "world-model.evaluate": "worlds.world_model.evaluate:evaluate_recipe",
