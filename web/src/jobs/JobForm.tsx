@@ -9,6 +9,7 @@ import { fieldsOf, startValues, toConfig, type Field, type Value } from "./schem
 
 const VERBS: Record<string, string> = {
   "dataset.record": "Record a dataset",
+  "dataset.record-gym": "Record a game",
   "tokenizer.train": "Train a tokenizer",
   "world-model.train": "Train a world model",
   "world-model.evaluate": "Evaluate a world model",

@@ -14,7 +14,7 @@ export function Datasets() {
   return (
     <main class="page">
       <h1>Datasets</h1>
-      <p class="lead">Recorded walks through the block world: frames, and the actions between them.</p>
+      <p class="lead">Recorded walks and games: frames, and the actions between them.</p>
       {error && (
         <p class="error" role="alert">
           {error.message}

@@ -8,9 +8,13 @@ const object = (x: unknown): Manifest => (x !== null && typeof x === "object" ? 
 
 const frameSize = (x: unknown): string | null => (Array.isArray(x) && x.length === 2 ? `${x[1]} × ${x[0]}` : null);
 
-export function terrain(manifest: Manifest): string | null {
-  const found = object(manifest["source"])["terrain"];
-  return typeof found === "string" ? found : null;
+/** Where frames come from: the block world's terrain, an environment, else the kind of source. */
+function origin(manifest: Manifest): [name: string, value: string] | null {
+  const source = object(manifest["source"]);
+  for (const [key, name] of [["terrain", "Terrain"], ["env", "Game"], ["kind", "Source"]] as const) {
+    if (typeof source[key] === "string") return [name, source[key]];
+  }
+  return null;
 }
 
 export function datasetFacts(manifest: Manifest): [name: string, value: string][] {
@@ -18,7 +22,7 @@ export function datasetFacts(manifest: Manifest): [name: string, value: string][
   const held = episodes.filter((e) => e["split"] === "val").length;
   const frames = episodes.reduce((sum, e) => sum + Number(e["length"] ?? 0), 0);
   const facts: [string, string | null][] = [
-    ["Terrain", terrain(manifest)],
+    origin(manifest) ?? ["Source", null],
     ["Episodes", episodes.length ? `${count(episodes.length)}, ${count(held)} held out` : null],
     ["Frames", frames ? count(frames) : null],
     ["Frame size", frameSize(manifest["frame_size"])],
@@ -32,5 +36,5 @@ export function checkpointSummary(manifest: Manifest): string {
   const data = object(manifest["data"]);
   const weights = Number(manifest["parameters"] ?? 0);
   const size = weights >= 1e6 ? `${(weights / 1e6).toFixed(1)} M` : `${Math.round(weights / 1e3)} k`;
-  return [terrain(data), frameSize(data["frame_size"]), weights ? `${size} weights` : null].filter(Boolean).join(", ");
+  return [origin(data)?.[1], frameSize(data["frame_size"]), weights ? `${size} weights` : null].filter(Boolean).join(", ");
 }

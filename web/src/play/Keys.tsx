@@ -1,35 +1,11 @@
 // The legend of keys. Caps light up as their keys are pressed, and can be held down with a finger or the mouse.
 
+import { legend, type Cap } from "./legend";
 import type { Session } from "./session";
-
-interface Cap {
-  code: string;
-  text: string;
-  does: string;
-  also?: string; // another code that lights it
-}
-
-const WALK: Cap[] = [
-  { code: "KeyW", text: "W", does: "walk forward" },
-  { code: "KeyA", text: "A", does: "walk left" },
-  { code: "KeyS", text: "S", does: "walk back" },
-  { code: "KeyD", text: "D", does: "walk right" },
-];
-const WIDE: Cap[] = [
-  { code: "Space", text: "Space", does: "jump" },
-  { code: "ShiftLeft", text: "Shift", does: "sprint" },
-  { code: "KeyC", text: "C", does: "sneak", also: "ControlLeft" },
-];
-const LOOK: Cap[] = [
-  { code: "ArrowUp", text: "↑", does: "look up" },
-  { code: "ArrowLeft", text: "←", does: "turn left" },
-  { code: "ArrowDown", text: "↓", does: "look down" },
-  { code: "ArrowRight", text: "→", does: "turn right" },
-];
 
 function KeyCap({ session, cap, shown }: { session: Session; cap: Cap; shown?: boolean }) {
   const held = session.held.value;
-  const lit = held.has(cap.code) || (cap.also !== undefined && held.has(cap.also));
+  const lit = [cap.code, ...cap.also].some((code) => held.has(code));
   const up = (): void => session.release(cap.code);
   return (
     <button
@@ -54,13 +30,15 @@ function KeyCap({ session, cap, shown }: { session: Session; cap: Cap; shown?: b
 }
 
 export function Keys({ session }: { session: Session }) {
+  const hello = session.hello.value;
+  const { cross, wide, look } = hello ? legend(hello) : { cross: [], wide: [], look: [] };
   const caps = (list: Cap[], shown = false) =>
     list.map((cap) => <KeyCap key={cap.code} session={session} cap={cap} shown={shown} />);
   return (
     <div class="keys" role="group" aria-label="Keys of the game">
-      <div class="cross">{caps(WALK)}</div>
-      <div class="wide">{caps(WIDE, true)}</div>
-      <div class="cross">{caps(LOOK)}</div>
+      <div class="cross">{caps(cross)}</div>
+      <div class="wide">{caps(wide, true)}</div>
+      <div class="cross">{caps(look)}</div>
     </div>
   );
 }

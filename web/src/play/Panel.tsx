@@ -48,7 +48,9 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
 
       <section>
         <h2>View</h2>
-        <Switch label="Simulator beside" hotkey="T" on={simulator} set={(on) => session.set({ simulator: on })} />
+        {session.hello.value?.has_simulator !== false && (
+          <Switch label="Simulator beside" hotkey="T" on={simulator} set={(on) => session.set({ simulator: on })} />
+        )}
         <Switch label="Numbers" hotkey="O" on={numbers} set={setNumbers} />
       </section>
 

@@ -14,7 +14,7 @@ export function Play() {
   const [session] = useState(() => new Session(query.value.get("checkpoint") ?? "shipped", seedAsked() ?? anySeed()));
   const [numbers, setNumbers] = useState(true);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const both = session.settings.value.simulator ?? false;
+  const both = Boolean(session.settings.value.simulator && session.hello.value?.has_simulator);
 
   useEffect(() => {
     document.title = "Terrarium";
@@ -23,7 +23,7 @@ export function Play() {
     const silence = listen(session, canvas.current!, {
       KeyR: () => session.reset(),
       KeyP: () => session.set({ paused: !session.settings.value.paused }),
-      KeyT: () => session.set({ simulator: !session.settings.value.simulator }),
+      KeyT: () => session.hello.value?.has_simulator && session.set({ simulator: !session.settings.value.simulator }),
       KeyO: () => setNumbers((on) => !on),
     });
     return () => {
@@ -69,6 +69,7 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
   const room = useRef<HTMLDivElement>(null);
   const hello = session.hello.value;
   const size = useFit(room, hello?.width ?? 64, hello?.height ?? 64, both ? 2 : 1);
+  const camera = hello?.has_camera ?? true;
   const locked = usePointerLock(canvas);
   const fps = session.settings.value.fps ?? 30;
   const ready = session.drawing.value;
@@ -81,7 +82,7 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
             id="model"
             tabIndex={0}
             role="img"
-            aria-label="The world as the neural network draws it. W, A, S, D walk; arrow keys turn."
+            aria-label={`The world as the neural network draws it. ${camera ? "W, A, S, D walk; arrow keys turn." : "Play it with the keys below."}`}
             style={size}
             data-locked={locked}
             ref={(el) => void (session.screen.model = canvas.current = el)}
@@ -93,7 +94,7 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
         <Strata hud={session.hud.value} fps={fps} />
         <figcaption>
           <b>neural network</b>
-          <span>{locked ? "Esc lets the mouse go" : TOUCH ? "drag the picture to look" : "click to look with the mouse"}</span>
+          {camera && <span>{locked ? "Esc lets the mouse go" : TOUCH ? "drag the picture to look" : "click to look with the mouse"}</span>}
         </figcaption>
       </figure>
       {both && (

@@ -1,17 +1,7 @@
 // Held keys, arrow keys, mouse and stick become a key mask and degrees turned. No DOM here.
 
-import { KEYS, type Key } from "./protocol";
+import { keyBits, type Hello } from "./protocol";
 
-export const CODES: Record<string, Key> = {
-  KeyW: "w",
-  KeyA: "a",
-  KeyS: "s",
-  KeyD: "d",
-  Space: "jump",
-  ShiftLeft: "sprint",
-  ControlLeft: "sneak",
-  KeyC: "sneak", // Ctrl+W closes the tab
-};
 const ARROWS: Record<string, [yaw: number, pitch: number]> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
@@ -22,27 +12,33 @@ const ARROW_RATE = 0.6; // of the most that one frame turns
 const MOUSE_DEG_PER_PX = 0.12;
 const LONGEST_GAP_MS = 250; // after a stall, arrows do not catch up beyond this
 
-export const isGameKey = (code: string): boolean => code in CODES || code in ARROWS;
-
 const clamp = (x: number): number => Math.max(-1, Math.min(1, x));
 
 export class InputState {
+  has_camera = false;
   readonly held = new Set<string>();
   pad = new Set<string>(); // held on a gamepad, by the code of the key that each stands for
   stick: [yaw: number, pitch: number] = [0, 0]; // gamepad, each in [-1, 1]
+  private bits: Record<string, number> = {}; // of the keys that the game knows, once it has said hello
   private mouse: [number, number] = [0, 0]; // degrees not yet sent
   private turned_ms = 0; // until when arrows and stick were counted
   private max_deg: [number, number] = [8, 6];
   private tick_ms = 1000 / 30;
 
-  configure(max_yaw_deg: number, max_pitch_deg: number, fps: number): void {
-    this.max_deg = [max_yaw_deg, max_pitch_deg];
+  configure(game: Omit<Hello, "type">, fps: number): void {
+    this.bits = keyBits(game);
+    this.has_camera = game.has_camera;
+    this.max_deg = [game.max_yaw_deg, game.max_pitch_deg];
     this.tick_ms = 1000 / fps;
+  }
+
+  isGameKey(code: string): boolean {
+    return code in this.bits || (this.has_camera && code in ARROWS);
   }
 
   /** True where the key was not held before. */
   press(code: string, now_ms: number): boolean {
-    if (!isGameKey(code) || this.held.has(code)) return false;
+    if (!this.isGameKey(code) || this.held.has(code)) return false;
     // The first arrow turns at once, by one tick's worth; later sends go by the clock.
     if (code in ARROWS && !this.turning) this.turned_ms = now_ms - this.tick_ms;
     this.held.add(code);
@@ -64,17 +60,15 @@ export class InputState {
   }
 
   look(dx_px: number, dy_px: number): void {
+    if (!this.has_camera) return;
     this.mouse[0] += dx_px * MOUSE_DEG_PER_PX;
     this.mouse[1] -= dy_px * MOUSE_DEG_PER_PX; // up on the screen is negative y
   }
 
   get mask(): number {
     let mask = 0;
-    for (const code of [...this.held, ...this.pad]) {
-      const key = CODES[code];
-      if (key) mask |= 1 << KEYS.indexOf(key);
-    }
-    return mask;
+    for (const code of [...this.held, ...this.pad]) mask |= this.bits[code] ?? 0;
+    return mask >>> 0; // bit 31 is the sign
   }
 
   get turning(): boolean {
@@ -93,6 +87,7 @@ export class InputState {
   }
 
   private axes(): [yaw: number, pitch: number] {
+    if (!this.has_camera) return [0, 0];
     let [yaw, pitch] = this.stick;
     for (const code of this.held) {
       const arrow = ARROWS[code];

@@ -1,6 +1,5 @@
 // Listens for keys, blur and the pointer while the Play page is open; decides which keys are the game's.
 
-import { isGameKey } from "./input";
 import type { Session } from "./session";
 
 const isTextField = (el: Element): boolean =>
@@ -17,12 +16,15 @@ export function belongsToElement(target: EventTarget | null, code: string): bool
 export function listen(session: Session, canvas: HTMLElement, commands: Record<string, () => void>): () => void {
   const stop = new AbortController();
   const { signal } = stop;
+  const { input } = session;
 
   addEventListener(
     "keydown",
     (e) => {
       if (e.metaKey || e.altKey || belongsToElement(e.target, e.code)) return;
-      if (isGameKey(e.code)) {
+      // Ctrl with a letter belongs to the browser, except where Ctrl itself is a key of the game.
+      const ours = input.isGameKey(e.code) && (!e.ctrlKey || input.isGameKey("ControlLeft"));
+      if (ours) {
         e.preventDefault();
         if (!e.repeat) session.press(e.code);
       } else if (!e.ctrlKey && !e.repeat && commands[e.code]) {
@@ -43,6 +45,7 @@ export function listen(session: Session, canvas: HTMLElement, commands: Record<s
     "pointerdown",
     (e) => {
       canvas.focus({ preventScroll: true });
+      if (!input.has_camera) return;
       if (e.pointerType === "mouse") void Promise.resolve(canvas.requestPointerLock?.()).catch(() => undefined);
       else canvas.setPointerCapture(e.pointerId);
     },

@@ -1,17 +1,15 @@
 // The bytes of live play: the mirror of store/play_protocol.py, which is the authority.
 
-export const VERSION = 1;
-export const INPUT_BYTES = 28;
+export const VERSION = 2;
+export const INPUT_BYTES = 32;
 export const FRAME_BYTES = 48;
-export const KEYS = ["w", "a", "s", "d", "jump", "sprint", "sneak"] as const;
-export type Key = (typeof KEYS)[number];
 
 export const SIMULATOR = 1;
 export const RESET = 2;
 export const PAUSED = 4;
 
 export interface Input {
-  keys: number; // bit i is KEYS[i]
+  keys: number; // `keyBits` of those held
   yaw_deg: number; // turned since the last input; > 0 turns right
   pitch_deg: number; // > 0 looks up
   seq: number;
@@ -42,14 +40,21 @@ export interface Settings {
   checkpoint?: string;
 }
 
-export interface Hello {
+/** What a checkpoint's actions are, and which keys press them. */
+export interface Layout {
+  action_names: string[];
+  keys: Record<string, string>; // KeyboardEvent.code -> name of its action; the first of two is the one to show
+  has_camera: boolean; // then the first two actions are yaw and pitch
+}
+
+export interface Hello extends Layout {
   type: "hello";
   session: string;
   checkpoint: string;
   width: number;
   height: number;
   fps: number;
-  action_names: string[];
+  has_simulator: boolean;
   max_yaw_deg: number;
   max_pitch_deg: number;
   seed: number;
@@ -65,16 +70,22 @@ export type ServerText =
 
 export type ClientText = { type: "reset"; seed?: number } | ({ type: "settings" } & Settings);
 
+/** Each key's bit in an input's `keys`. */
+export function keyBits({ action_names, keys, has_camera }: Layout): Record<string, number> {
+  const columns = has_camera ? action_names.slice(2) : action_names;
+  return Object.fromEntries(Object.entries(keys).map(([code, name]) => [code, 1 << columns.indexOf(name)]));
+}
+
 export function packInput(input: Input): ArrayBuffer {
   const view = new DataView(new ArrayBuffer(INPUT_BYTES));
   view.setUint8(0, VERSION);
   view.setUint8(1, 1);
-  view.setUint16(2, input.keys, true);
-  view.setFloat32(4, input.yaw_deg, true);
-  view.setFloat32(8, input.pitch_deg, true);
-  view.setUint32(12, input.seq, true);
-  view.setUint32(16, input.ack, true);
-  view.setFloat64(20, input.client_ms, true);
+  view.setUint32(4, input.keys, true);
+  view.setFloat32(8, input.yaw_deg, true);
+  view.setFloat32(12, input.pitch_deg, true);
+  view.setUint32(16, input.seq, true);
+  view.setUint32(20, input.ack, true);
+  view.setFloat64(24, input.client_ms, true);
   return view.buffer as ArrayBuffer;
 }
 

@@ -289,9 +289,7 @@ export class Session {
 
   private configureInput(): void {
     const hello = this.hello.value;
-    if (hello) {
-      this.input.configure(hello.max_yaw_deg, hello.max_pitch_deg, this.settings.value.fps ?? hello.fps);
-    }
+    if (hello) this.input.configure(hello, this.settings.value.fps ?? hello.fps);
   }
 
   private refreshHud(): void {

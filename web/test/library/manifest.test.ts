@@ -16,6 +16,8 @@ describe("manifests", () => {
       ["Frame size", "128 × 72"],
       ["Frames a second", "20"],
     ]);
+    expect(datasetFacts({ source: { kind: "gym", env: "crafter:Env" } })).toEqual([["Game", "crafter:Env"]]);
+    expect(datasetFacts({ source: { kind: "minerl" } })).toEqual([["Source", "minerl"]]);
     expect(datasetFacts({})).toEqual([]);
   });
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { InputState, isGameKey, readGamepad } from "../../src/play/input";
+import { InputState, readGamepad } from "../../src/play/input";
+import { BLOCKS, DISCRETE } from "./games";
 
 describe("input", () => {
   const fresh = (): InputState => {
     const input = new InputState();
-    input.configure(8, 6, 20);
+    input.configure(BLOCKS, 20);
     return input;
   };
 
@@ -34,7 +35,7 @@ describe("input", () => {
     expect(input.press("KeyW", 0)).toBe(true);
     expect(input.press("KeyW", 5)).toBe(false);
     expect(input.press("KeyQ", 5)).toBe(false);
-    expect(isGameKey("ArrowUp") && !isGameKey("Tab")).toBe(true);
+    expect(input.isGameKey("ArrowUp") && !input.isGameKey("Tab")).toBe(true);
   });
 
   it("lets go of everything on blur", () => {
@@ -80,6 +81,26 @@ describe("input", () => {
     expect(yaw).toBeCloseTo(3);
     expect(pitch).toBeCloseTo(-2.4);
     expect(input.takeTurn(1)).toEqual([0, 0]);
+  });
+
+  it("takes another game's keys, where arrows are keys like others and nothing turns", () => {
+    const input = fresh();
+    input.press("KeyW", 0);
+    input.configure(DISCRETE, 10);
+    expect(input.mask).toBe(0); // no such key in this game
+    expect(input.press("ArrowUp", 0)).toBe(false);
+    input.press("ArrowLeft", 0);
+    input.look(100, 100);
+    expect(input.mask).toBe(1);
+    expect(input.takeTurn(50)).toEqual([0, 0]);
+  });
+
+  it("has room for 32 keys", () => {
+    const names = Array.from({ length: 32 }, (_, i) => `action ${i}`);
+    const input = new InputState();
+    input.configure({ ...DISCRETE, action_names: names, keys: { KeyZ: "action 31" } }, 10);
+    input.press("KeyZ", 0);
+    expect(input.mask).toBe(2 ** 31);
   });
 
   it("reads a gamepad without letting go of the keyboard's keys", () => {

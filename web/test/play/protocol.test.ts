@@ -16,11 +16,11 @@ describe("protocol, against bytes that store/play_protocol.py wrote", () => {
       ack: 77,
       client_ms: 1234567.875,
     });
-    expect(hex(packed)).toBe("0101550000004841000050c001286bee4d000000000000e087d63241");
+    expect(hex(packed)).toBe("020100005500000000004841000050c001286bee4d000000000000e087d63241");
   });
 
   const FRAME =
-    "01050300e9030000e6030000000018410000003e000010400000ee41000000e087d632410c0000000900000007000000" +
+    "02050300e9030000e6030000000018410000003e000010400000ee41000000e087d632410c0000000900000007000000" +
     "ffd86d6f64656cffd9ffd873696dffd9";
 
   it("unpacks Frame(5, 3, 1001, 998, 9.5, 0.125, 2.25, 29.75, 1234567.875, 12, ..model.., ..sim..)", () => {
@@ -43,8 +43,8 @@ describe("protocol, against bytes that store/play_protocol.py wrote", () => {
   });
 
   it("refuses a cut frame and another version, and shows what it got", () => {
-    expect(() => unpackFrame(bytes("0105"))).toThrow("frame of 2 bytes, expected at least 48");
-    expect(() => unpackFrame(bytes(FRAME.slice(0, -2)))).toThrow("63 bytes; expected version 1, 64 bytes");
-    expect(() => unpackFrame(bytes("02" + FRAME.slice(2)))).toThrow("frame version 2");
+    expect(() => unpackFrame(bytes("0205"))).toThrow("frame of 2 bytes, expected at least 48");
+    expect(() => unpackFrame(bytes(FRAME.slice(0, -2)))).toThrow("63 bytes; expected version 2, 64 bytes");
+    expect(() => unpackFrame(bytes("01" + FRAME.slice(2)))).toThrow("frame version 1");
   });
 });
