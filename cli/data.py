@@ -1,4 +1,5 @@
 """terrarium data record --world plains --episodes 200 --out data/plains
+terrarium data record --world maps/castle.json --episodes 50 --out data/castle
 terrarium data import gamefactory downloads/GF-Minecraft/data_2003 --preset ochre --out data/gf
 terrarium data info data/plains --verify"""
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world
 def record(
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     preset: Annotated[str, typer.Option(help="debug, cpu, small or ochre.")] = "cpu",
-    world: Annotated[str | None, typer.Option(help="Terrain: mixed, plains, desert, forest, lake, hills.")] = None,
+    world: Annotated[
+        str | None, typer.Option(help="mixed, plains, desert, forest, lake, hills, or a map.json.")
+    ] = None,
     episodes: Annotated[int | None, typer.Option(help="Episodes, each in a world of its own.")] = None,
     steps: Annotated[int | None, typer.Option(help="Actions an episode.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
@@ -30,8 +34,11 @@ def record(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Walk the block world and record episodes; an interrupted recording goes on where it was."""
-    flags = {"world": world, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
-    print(json.dumps(_make(configure("dataset.record", preset, flags, set_ or []), out)))
+    map_json = world if world is not None and world.endswith(".json") else None
+    terrain = None if map_json else world
+    flags = {"world": terrain, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
+    config = configure("dataset.record", preset, flags, set_ or [])
+    print(json.dumps(_make(replace(config, world=map_json) if map_json else config, out)))
 
 
 @app.command("import")
@@ -81,7 +88,8 @@ def _dataset_facts(path: Path, verify: bool) -> dict[str, Any]:
     from worlds.world_model.episodes import open_dataset
 
     found = open_dataset(path, verify=verify)
-    facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "source")}
+    facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "report")}
+    facts["source"] = {k: v for k, v in found.manifest["source"].items() if k != "map"}
     splits = Counter(e.split for e in found.episodes)
     return facts | {"episodes": dict(splits), "frames": sum(len(e.frames) for e in found.episodes)}
 

@@ -21,7 +21,10 @@ InputId = Annotated[str, MinLen(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordConfig:
-    """Walk the block world and record episodes. Every episode has its own world seed: `seed`, `seed + 1`, ..."""
+    """Walk the block world and record episodes. Every episode has its own world seed: `seed`, `seed + 1`, ...
+
+    On the command line `world` may also be the path of a map.json: one world, the seed says where a walk starts.
+    """
 
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["dataset.record"] = "dataset.record"
@@ -65,6 +68,7 @@ class TokenizerConfig:
     channels: Annotated[int, Ge(8), Le(512)] = 32
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     batch: Annotated[int, Ge(1), Le(4096)] = 32
+    accumulate: Annotated[int, Ge(1), Le(256)] = 1  # parts in which a batch is computed, to save memory
     lr: Annotated[float, Ge(0), Le(1)] = 1e-3
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
@@ -95,6 +99,7 @@ class WorldModelConfig:
     action_dropout: Fraction = 0.1
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
     batch: Annotated[int, Ge(1), Le(4096)] = 8
+    accumulate: Annotated[int, Ge(1), Le(256)] = 1  # parts in which a batch is computed, to save memory
     lr: Annotated[float, Ge(0), Le(1)] = 1.5e-3
     ema: Fraction = 0.99
     compile: bool = False  # torch.compile on the recurring parts; pays from about 500 steps on, needs a C++ compiler

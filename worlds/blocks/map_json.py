@@ -1,4 +1,4 @@
-"""map.json: a block world as a file; what is read is written back exactly.
+"""map.json: a block world as a file; what is read is written back exactly. `pack` is the short form in manifests.
 
 Blocks are ordered by y, then z, then x (x innermost); Air is left out. A user's mistake raises `ValueError`
 with the block's index, position and type, and what was expected.
@@ -6,8 +6,10 @@ with the block's index, position and type, and what was expected.
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -136,3 +138,17 @@ def read_map(path: str | Path) -> BlockMap:
 def write_map(path: str | Path, block_map: BlockMap) -> None:
     """Write a map.json."""
     Path(path).write_text(json.dumps(to_json(block_map)), encoding="utf-8")
+
+
+def pack(blocks: np.ndarray) -> dict[str, Any]:
+    """Block ids uint8 [X, Y, Z] as JSON, a few kilobytes: for a manifest that must bring its world along."""
+    return {"shape": list(blocks.shape), "zlib": base64.b64encode(zlib.compress(blocks.tobytes(), 9)).decode()}
+
+
+def unpack(packed: Mapping[str, Any]) -> np.ndarray:
+    """The blocks of `pack`. ValueError where it is not one."""
+    try:
+        data = zlib.decompress(base64.b64decode(packed["zlib"], validate=True))
+        return np.frombuffer(data, np.uint8).reshape(packed["shape"]).copy()
+    except (KeyError, TypeError, ValueError, zlib.error) as e:
+        raise ValueError(f"not a packed map: {e}") from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from worlds.blocks import physics, raycast, spawn, terrain
-from worlds.blocks.map_json import read_map
+from worlds.blocks.map_json import unpack
 from worlds.world_model.actions import A
 
 
@@ -37,8 +37,8 @@ def _volume(kind: str, seed: int) -> raycast.Volume:
 class BlockWorld:
     """A walk in a block world: one player, one frame an action.
 
-    `terrain` is one of `terrain.KINDS`; with `map_path`, that map.json is every seed's world and the seed
-    only chooses where the walk starts. Blocks are shared between worlds and never change. Frames are `width` x
+    `terrain` is one of `terrain.KINDS`; with `blocks` (ids, uint8 [X, Y, Z]) those are every seed's world and
+    the seed only chooses where the walk starts. Blocks are shared between worlds and never change. Frames are `width` x
     `height`; `smooth` antialiases outlines.
     """
 
@@ -47,12 +47,12 @@ class BlockWorld:
         width: int = 64,
         height: int = 64,
         terrain: str = "mixed",
-        map_path: str | Path | None = None,
+        blocks: np.ndarray | None = None,
         *,
         smooth: bool = True,
     ) -> None:
         self.width, self.height, self.terrain, self.smooth = width, height, terrain, smooth
-        self._map = raycast.Volume(read_map(map_path).blocks) if map_path is not None else None
+        self._map = raycast.Volume(blocks) if blocks is not None else None
         self.reset(0)
 
     @property
@@ -117,3 +117,10 @@ class BlockWorld:
     def _enter(self, seed: int) -> None:
         self._seed = seed
         self.volume = self._map if self._map is not None else _volume(self.terrain, seed)
+
+
+def world_of(source: dict[str, Any], width: int, height: int) -> BlockWorld:
+    """The world of a dataset's manifest (`source` of kind `blocks`): a terrain, or the map that it brings along."""
+    if "map" in source:
+        return BlockWorld(width, height, blocks=unpack(source["map"]))
+    return BlockWorld(width, height, terrain=source["terrain"])

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.world import BlockWorld
+from worlds.blocks.map_json import pack, read_map
+from worlds.blocks.terrain import KINDS
+from worlds.blocks.world import BlockWorld, world_of
 from worlds.configs import RecordConfig
 from worlds.progress import Progress, Stopped
 from worlds.world_model import actions as act
@@ -69,7 +71,8 @@ def walk(world: BlockWorld, seed: int, steps: int) -> tuple[np.ndarray, np.ndarr
 def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
     """The recipe `dataset.record`. Episodes already on disk from an interrupted run are kept."""
     output = out_dir / "output"
-    world = BlockWorld(width=config.width, height=config.height, terrain=config.world)
+    source = _source(config)
+    world = world_of(source, config.width, config.height)
     first_val = config.episodes - round(config.episodes * config.val_fraction)
     entries: list[dict[str, Any]] = []
     started = time.monotonic()
@@ -83,7 +86,7 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
         output,
         fps=FPS,
         frame_size=(config.height, config.width),
-        source={"kind": "blocks", "terrain": config.world, "config": asdict(config)},
+        source=source,
         episodes=entries,
     )
     _preview(output, entries, out_dir, progress)
@@ -94,6 +97,15 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
         "seconds": round(seconds, 2),
         "fps_recorded": round(frames / seconds, 1),
     }
+
+
+def _source(config: RecordConfig) -> dict[str, Any]:
+    """Where the walks take place, so that it can be had again: a terrain by name, or a map as it is, not its path."""
+    if config.world in KINDS:
+        return {"kind": "blocks", "terrain": config.world, "config": asdict(config)}
+    map_json = Path(config.world)
+    name, packed = map_json.name, pack(read_map(map_json).blocks)
+    return {"kind": "blocks", "terrain": name, "map": packed, "config": asdict(config) | {"world": name}}
 
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:

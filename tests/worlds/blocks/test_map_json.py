@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from worlds.blocks.map_json import BlockMap, from_json, read_map, to_json, write_map
+from worlds.blocks.map_json import BlockMap, from_json, pack, read_map, to_json, unpack, write_map
 from worlds.blocks.palette import ID, NAMES
 
 blocks = npst.arrays(
@@ -136,3 +136,12 @@ def test_not_an_object(tmp_path, data):
     path.write_text(json.dumps(data))
     with pytest.raises(ValueError, match=r"bad\.json: the map: expected an object"):
         read_map(path)
+
+
+def test_packed_blocks_come_back():
+    blocks = np.random.default_rng(0).integers(len(NAMES), size=(5, 4, 3)).astype(np.uint8)
+    packed = json.loads(json.dumps(pack(blocks)))
+    np.testing.assert_array_equal(unpack(packed), blocks)
+    for wrong in ({}, packed | {"shape": [5, 4, 4]}, packed | {"zlib": "AAAA"}, packed | {"zlib": "?"}):
+        with pytest.raises(ValueError, match="not a packed map"):
+            unpack(wrong)

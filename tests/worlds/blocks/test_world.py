@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from worlds.blocks import terrain
-from worlds.blocks.map_json import BlockMap, write_map
+from worlds.blocks.map_json import pack
 from worlds.blocks.palette import ID
-from worlds.blocks.world import BlockWorld
+from worlds.blocks.world import BlockWorld, world_of
 from worlds.world_model.actions import PROBES, A, action, probe
 
 DIGEST = """
@@ -126,12 +126,11 @@ def test_blocks_are_shared_and_read_only():
         first.blocks[0, 0, 0] = 1
 
 
-def test_a_map_is_a_world(tmp_path):
+def test_a_map_is_a_world():
     blocks = np.zeros((20, 10, 18), np.uint8)
     blocks[:, :2] = ID["Grass"]
     blocks[9:11, 2:5, 8:10] = ID["RedWool"]
-    write_map(tmp_path / "map.json", BlockMap(blocks))
-    world = BlockWorld(32, 32, map_path=tmp_path / "map.json")
+    world = BlockWorld(32, 32, blocks=blocks)
     first = world.reset(0)
     np.testing.assert_array_equal(world.blocks, blocks)
     assert first.std() > 10
@@ -139,12 +138,18 @@ def test_a_map_is_a_world(tmp_path):
     state = world.copy_state()
     world.step(action("w"))
     np.testing.assert_array_equal(world.reset(state=state), first)
+    again = world_of({"kind": "blocks", "terrain": "map.json", "map": pack(blocks)}, 32, 32)
+    np.testing.assert_array_equal(again.reset(0), first)
 
 
-def test_no_place_to_stand(tmp_path):
-    write_map(tmp_path / "map.json", BlockMap(np.zeros((4, 4, 4), np.uint8)))
+def test_the_world_of_a_terrain():
+    again = world_of({"kind": "blocks", "terrain": "desert"}, 48, 32)
+    np.testing.assert_array_equal(again.reset(3), BlockWorld(48, 32, terrain="desert").reset(3))
+
+
+def test_no_place_to_stand():
     with pytest.raises(ValueError, match="no place to stand"):
-        BlockWorld(map_path=tmp_path / "map.json")
+        BlockWorld(blocks=np.zeros((4, 4, 4), np.uint8))
 
 
 def test_bad_arguments():

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from worlds.blocks.world import BlockWorld, State
+from worlds.blocks.world import State, world_of
 from worlds.configs import ImportConfig
 from worlds.world_model.actions import ACTION_NAMES, A
 from worlds.world_model.sources.recording import Clip, Recording
@@ -65,7 +65,7 @@ def _replay(
     """The walk once more. ValueError where it ends elsewhere: the world is not the one that was played."""
     if facts["state"] is None or pose is None or facts["source"]["kind"] != "blocks":
         raise ValueError("no simulator was beside this play: import it as `played`")
-    world = BlockWorld(size[1], size[0], terrain=facts["source"]["terrain"])
+    world = world_of(facts["source"], size[1], size[0])
     yield world.reset(state=State(**facts["state"]))
     for action in actions:
         yield world.step(action)

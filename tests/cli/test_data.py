@@ -1,0 +1,51 @@
+"""`terrarium data`: what it prints, how it ends, what lies there afterwards."""
+
+import json
+
+import videos
+from typer.testing import CliRunner
+
+from cli.main import app
+from worlds.blocks.map_json import BlockMap, write_map
+from worlds.blocks.terrain import generate
+
+
+def data(*argv):
+    return CliRunner().invoke(app, ["data", *map(str, argv)])
+
+
+def test_import_prints_what_it_left_out(tmp_path):
+    for i in range(3):
+        videos.gamefactory(tmp_path / "gf", f"seed_{i}_part_0", 60, {5: {"yaw_delta": 4.0}})
+    (tmp_path / "gf" / "metadata" / "seed_1_part_0.json").unlink()
+    done = data("import", "gamefactory", tmp_path / "gf", "--out", tmp_path / "data", "--stride", "2")
+    assert done.exit_code == 0, done.stderr
+    assert "skipped video/seed_1_part_0.mp4: seed_1_part_0.json is missing" in done.stderr
+    assert "clipped 2 turns (3.4%)" in done.stderr
+    result = json.loads(done.stdout)
+    assert result["episodes"] == 2 and result["frames"] == 60 and len(result["skipped"]) == 1
+    info = json.loads(data("info", tmp_path / "data", "--verify").stdout)
+    assert info["episodes"] == {"train": 1, "val": 1} and info["frame_size"] == [64, 64]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "gf"], "no scratch is left"
+    again = data("import", "gamefactory", tmp_path / "gf", "--out", tmp_path / "data")
+    assert again.exit_code == 2 and "already holds a dataset" in again.stderr
+
+
+def test_bad_imports_say_what_was_expected(tmp_path):
+    for argv, says in {
+        ("gamefactory", tmp_path): "expected metadata/*.json and video/*.mp4",
+        ("minerl", tmp_path): "expected folders with recording.mp4 and rendered.npz",
+        ("zip", tmp_path): "source: 'zip'",
+    }.items():
+        failed = data("import", *argv, "--out", tmp_path / "data")
+        assert failed.exit_code == 2 and says in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_record_in_a_map(tmp_path):
+    write_map(tmp_path / "castle.json", BlockMap(generate("plains", 1)))
+    out = tmp_path / "data"
+    done = data("record", "--preset", "debug", "--world", tmp_path / "castle.json", "--episodes", "2", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(data("info", out).stdout)["source"]["terrain"] == "castle.json"
+    missing = data("record", "--world", tmp_path / "none.json", "--out", tmp_path / "more")
+    assert missing.exit_code == 2 and "none.json: No such file" in missing.stderr
