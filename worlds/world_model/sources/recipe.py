@@ -27,12 +27,14 @@ SOURCES: dict[str, Callable[[ImportConfig], Iterator[Recording]]] = {
     "replayed": played.iter_episodes,
 }
 MIN_FRAMES = 17  # the least that dataset.record makes; a training clip must fit in
-Outcome = dict[str, Any]  # {name, world, entry, fps, clipped} or {name, reason}
+Outcome = dict[str, Any]  # {name, config, world, entry, fps, clipped} or {name, reason}
 
 
 def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
-    """What an interrupted run has finished is kept. ValueError where nothing of the source can be used."""
-    _same_config(config, out_dir)
+    """What an interrupted run with this config has finished is kept.
+
+    ValueError where nothing of the source can be used.
+    """
     recordings = list(SOURCES[config.source](config))
     outcomes = []
     for i, recording in enumerate(recordings):
@@ -58,32 +60,23 @@ def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> d
     return {"episodes": len(entries), "frames": frames, "actions": frames - len(entries)} | report
 
 
-def _same_config(config: ImportConfig, out_dir: Path) -> None:
-    """Episodes of two configs must not end up in one dataset."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    file, text = out_dir / "import.json", json.dumps(asdict(config))
-    if file.is_file() and file.read_text() != text:
-        raise ValueError(f"{out_dir} holds an unfinished import with another config: finish that one or remove it")
-    file.write_text(text)
-
-
 def _import_one(recording: Recording, config: ImportConfig, out_dir: Path, id: str, progress: Progress) -> Outcome:
     if progress.stop_requested():
         raise Stopped
     folder, done = out_dir / "output" / "episodes" / id, out_dir / "outcomes" / f"{id}.json"
-    if done.is_file() and (outcome := json.loads(done.read_text()))["name"] == recording.name:
+    made_from = {"name": recording.name, "config": asdict(config)}
+    if done.is_file() and (outcome := json.loads(done.read_text())).items() >= made_from.items():
         return outcome
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         clip = recording.open()
         _write(clip, folder, (config.height, config.width), progress)
-        entry = episode_entry(folder, len(clip.actions) + 1, seed=int(id), split="")
-        outcome = {"world": recording.world, "entry": entry, "fps": clip.fps, "clipped": clip.clipped}
     except ValueError as e:
         shutil.rmtree(folder)
-        outcome = {"reason": str(e)}
-    outcome["name"] = recording.name
+        return {"name": recording.name, "reason": str(e)}
+    entry = episode_entry(folder, len(clip.actions) + 1, seed=int(id), split="")
+    outcome = made_from | {"world": recording.world, "entry": entry, "fps": clip.fps, "clipped": clip.clipped}
     done.parent.mkdir(exist_ok=True)
     done.write_text(json.dumps(outcome))
     return outcome
