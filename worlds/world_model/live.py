@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +9,10 @@ import torch
 
 from worlds.blocks.world import BlockWorld
 from worlds.world_model import actions as act
-from worlds.world_model.dynamics import DECODE_TRUST, Hidden
 from worlds.world_model.evaluate import simulator
-from worlds.world_model.rollout import burn_in, load_world_model, shipped_folder
+from worlds.world_model.rollout import State, burn_in, load_world_model, shipped_folder, step
 from worlds.world_model.starts import load_starts
 from worlds.world_model.tokenizer import to_frames
-
-
-@dataclass
-class PlayState:
-    codes: torch.Tensor  # int64 [1, h, w], the frame on show
-    hidden: Hidden  # batch 1
-    picture: torch.Tensor  # [1, 3, H, W], the decoded codes
 
 
 class LiveModel:
@@ -45,26 +36,19 @@ class LiveModel:
         return cls(shipped_folder() if str(folder) == "shipped" else Path(folder))
 
     @torch.inference_mode()
-    def start(self, frames: np.ndarray, actions: np.ndarray) -> PlayState:
+    def start(self, frames: np.ndarray, actions: np.ndarray) -> State:
         """uint8 [T, H, W, 3], float32 [T-1, A] of real context -> the state of one player at the last frame."""
-        codes = self.tokenizer.encode(frames).unsqueeze(0)
-        hidden = burn_in(self.dynamics, codes, torch.from_numpy(actions).unsqueeze(0))
-        return PlayState(codes[:, -1], hidden, self.dynamics.decode(codes[:, -1]))
+        return burn_in(self.dynamics, frames[None], actions[None])
 
     @torch.inference_mode()
-    def step(self, states: list[PlayState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    def step(self, states: list[State], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """B states (updated in place), actions [B, A], temperature [B] -> the next frames uint8 [B, H, W, 3]."""
-        hidden = Hidden.stack([s.hidden for s in states])
-        codes = torch.cat([s.codes for s in states])
-        shown = torch.cat([s.picture for s in states])
-        action = torch.from_numpy(np.asarray(actions, np.float32)).unsqueeze(1)
-        logits, hidden, _ = self.dynamics(codes.unsqueeze(1), action, hidden, trust=DECODE_TRUST, picture=shown)
-        codes = self.dynamics.sample(logits[:, 0], torch.from_numpy(np.asarray(temperature, np.float32)))
-        pictures = self.dynamics.decode(codes)
+        action, heat = (torch.from_numpy(np.asarray(x, np.float32)) for x in (actions, temperature))
+        after = step(self.dynamics, State.stack(states), action, heat)
         for i, state in enumerate(states):
-            state.codes, state.picture = codes[i : i + 1], pictures[i : i + 1]
-            state.hidden = hidden.select(slice(i, i + 1))
-        return to_frames(pictures).numpy()
+            row = after.select(slice(i, i + 1))
+            state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
+        return to_frames(after.picture).numpy()
 
     def simulator(self) -> BlockWorld | None:
         """The block world that it was trained on; None where it learned from another source."""
