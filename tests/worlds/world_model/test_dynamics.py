@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.world_model.actions import A
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
-from worlds.world_model.dynamics import Dynamics, cross_entropy
-from worlds.world_model.tokenizer import Tokenizer
+from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture, picture_flow
+from worlds.world_model.tokenizer import DOWN, Tokenizer
 
 FACTORS, GRID = [4, 3], (6, 8)
 
@@ -17,14 +17,15 @@ FACTORS, GRID = [4, 3], (6, 8)
 def model():
     torch.manual_seed(0)
     tokenizer = Tokenizer(replace(tokenizer_debug(), levels=tuple(FACTORS)))
-    model = Dynamics(world_model_debug(), tokenizer, GRID).eval()
+    model = Dynamics(replace(world_model_debug(), margin=6), tokenizer, GRID, A).eval()
     for p in model.parameters():  # away from the zero-initialised start, where much would be trivially equal
         p.data.add_(0.05 * torch.randn_like(p))
     return model
 
 
 def inputs(batch=3, time=5):
-    return torch.randint(12, (batch, time, *GRID)), torch.randn(batch, time, A)
+    pictures = torch.rand(batch, time, 3, GRID[0] * DOWN, GRID[1] * DOWN) - 0.5
+    return torch.randint(12, (batch, time, *GRID)), pictures, torch.randn(batch, time, A)
 
 
 def by_grid_sample(h, flow):
@@ -68,48 +69,110 @@ def test_flow_is_bounded_and_starts_at_zero():
 
 
 def test_live_steps_equal_the_batched_forward(model):
-    """Parity: one step a frame with a carried state gives the logits of the hoisted forward over all T."""
-    codes, actions = inputs()
-    batched, last, _ = model(codes, actions, model.initial(3))
-    hidden, live = model.initial(3), []
+    """Parity: one step a frame with a carried memory gives what the hoisted forward over all T gives."""
+    codes, pictures, actions = inputs()
+    batched = model(codes, pictures, actions, model.initial(3))
+    memory, live = model.initial(3), []
     for t in range(codes.shape[1]):
-        logits, hidden, _ = model(codes[:, t : t + 1], actions[:, t : t + 1], hidden)
-        live.append(logits)
-    torch.testing.assert_close(torch.cat(live, dim=1), batched, atol=1e-5, rtol=1e-5)
-    for a, b in zip(hidden.layers, last.layers, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        one = slice(t, t + 1)
+        live.append(model(codes[:, one], pictures[:, one], actions[:, one], memory))
+        memory = live[-1].memory
+    for name in ("logits", "moved", "mask", "known", "flow"):
+        together = torch.cat([getattr(p, name) for p in live], dim=1)
+        torch.testing.assert_close(together, getattr(batched, name), atol=1e-4, rtol=1e-4)
+    for a, b in zip([*memory.layers, memory.canvas], [*batched.memory.layers, batched.memory.canvas], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_moving_for_training_is_moving_for_play(model):
+    """With a gradient only the middle of the canvas is sampled, all frames at once: the same pictures."""
+    seen = inputs(2)
+    with torch.no_grad():
+        without = model(*seen, model.initial(2))
+    with_gradient = model(*seen, model.initial(2))
+    torch.testing.assert_close(with_gradient.moved, without.moved, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(with_gradient.memory.canvas, without.memory.canvas)
+
+
+def test_what_left_the_picture_comes_back(model):
+    """Four pixels to the right and four back: the margin kept the column; beyond it nothing was seen."""
+    picture = torch.rand(1, 3, 24, 32) - 0.5
+    right = torch.zeros(1, 2, 24, 32)
+    right[:, 0] = 4.0
+    _, canvas = model._move(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).canvas)
+    assert (canvas[:, 3, :, 6 + 28 : 6 + 32] == 0).all(), "the new columns were never seen"
+    back, _ = model._move(canvas[:, None, :3, :, 6 : 6 + 32], -right.unsqueeze(1), canvas)
+    torch.testing.assert_close(back[:, :3, :, :28], picture[..., :28])
+    assert (back[:, 3] > 0.999).all()
+
+
+def test_move_picture_samples_at_the_flow_and_knows_its_border():
+    canvas = torch.cat([torch.rand(1, 3, 8, 20) - 0.5, torch.ones(1, 1, 8, 20)], dim=1)
+    flow = torch.zeros(1, 2, 8, 12)
+    flow[:, 0], flow[:, 1] = 3.0, -2.0
+    moved = move_picture(canvas, flow, left=4)
+    torch.testing.assert_close(moved[:, :, 2:], canvas[:, :, :6, 7:19], atol=1e-5, rtol=1e-5)
+    assert (moved[:, 3, :2] == 0).all()
+
+
+def test_the_pictures_flow_is_the_cells_flow_in_pixels():
+    field = torch.zeros(1, 12, 4, 5)
+    field[:, 0], field[:, 1], field[:, 4:8] = 0.5, -1.0, 0.25
+    flow = picture_flow(field)
+    assert flow.shape == (1, 2, 16, 20)
+    torch.testing.assert_close(flow[:, 0], torch.full((1, 16, 20), DOWN * 0.75))
+    torch.testing.assert_close(flow[:, 1], torch.full((1, 16, 20), -DOWN * 1.0))
+
+
+def test_composed_pictures_show_the_moved_one_where_the_mask_says(model):
+    codes, pictures, actions = inputs(2, 1)
+    p = model(codes, pictures, actions, model.initial(2))
+    p.mask = torch.zeros_like(p.mask)
+    p.mask[..., :16] = 1.0
+    shown = model.compose(p, codes)
+    torch.testing.assert_close(shown[..., :16], p.moved[..., :16])
+    torch.testing.assert_close(shown[:, 0, ..., 16:], model.decode(codes[:, 0]).clamp(-0.5, 0.5)[..., 16:])
 
 
 def test_players_in_a_batch_do_not_see_each_other(model):
-    codes, actions = inputs()
-    together, _, _ = model(codes, actions, model.initial(3))
-    alone, _, _ = model(codes[1:2], actions[1:2], model.initial(1))
-    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
+    codes, pictures, actions = inputs()
+    together = model(codes, pictures, actions, model.initial(3))
+    alone = model(codes[1:2], pictures[1:2], actions[1:2], model.initial(1))
+    torch.testing.assert_close(together.logits[1:2], alone.logits, atol=1e-4, rtol=1e-4)
 
 
 def test_the_future_does_not_leak_into_the_past(model):
-    codes, actions = inputs()
-    before, _, _ = model(codes, actions, model.initial(3))
-    codes[:, 3:] = 0
-    actions[:, 3:] = 9.0
-    after, _, _ = model(codes, actions, model.initial(3))
+    codes, pictures, actions = inputs()
+    before = model(codes, pictures, actions, model.initial(3)).logits
+    codes[:, 3:], pictures[:, 3:], actions[:, 3:] = 0, 0.5, 9.0
+    after = model(codes, pictures, actions, model.initial(3)).logits
     torch.testing.assert_close(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 3:], after[:, 3:])
 
 
 def test_action_and_place_reach_the_logits(model):
-    codes, actions = inputs(1, 1)
-    base, _, _ = model(codes, torch.zeros_like(actions), model.initial(1))
-    moved, _, _ = model(codes, torch.ones_like(actions), model.initial(1))
+    codes, pictures, actions = inputs(1, 1)
+    base = model(codes, pictures, torch.zeros_like(actions), model.initial(1)).logits
+    moved = model(codes, pictures, torch.ones_like(actions), model.initial(1)).logits
     difference = (moved - base)[0, 0].abs().mean(dim=0)
     assert difference.min() > 0 and difference.std() > 0.01 * difference.mean()
 
 
+def test_the_action_before_is_seen_too(model):
+    """A sneak that ends moves the eye in a frame in which no key is held."""
+    codes, pictures, actions = inputs(1, 1)
+    memory = model.initial(1)
+    base = model(codes, pictures, actions, memory).logits
+    memory.action = torch.ones_like(memory.action)
+    assert not torch.allclose(model(codes, pictures, actions, memory).logits, base)
+
+
 def test_every_parameter_gets_a_gradient(model):
-    codes, actions = inputs()
+    codes, pictures, actions = inputs()
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
-    logits, _, _ = model(codes[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
-    cross_entropy(model, logits, codes[:, 1:]).mean().backward()
+    p = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
+    shown = (model.compose(p, codes[:, 1:]) - pictures[:, 1:]).abs().mean()
+    (cross_entropy(model, p.logits, codes[:, 1:]).mean() + shown).backward()
     moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     assert not any(n.startswith("tokenizer") for n, _ in moving)
     assert [n for n, p in moving if p.grad is None or not p.grad.abs().sum() > 0] == []
@@ -117,8 +180,8 @@ def test_every_parameter_gets_a_gradient(model):
 
 def test_cross_entropy_is_that_of_the_joint_code(model):
     """Independent factors: the loss is minus the log of the product of the factors' probabilities."""
-    codes, actions = inputs(1, 3)
-    logits, _, _ = model(codes[:, :-1], actions[:, :-1], model.initial(1))
+    codes, pictures, actions = inputs(1, 3)
+    logits = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(1)).logits
     a, b = (part.softmax(dim=2) for part in logits.split(FACTORS, dim=2))
     joint = torch.einsum("btihw,btjhw->btjihw", a, b).flatten(2, 3)  # code = i + 4 j
     expected = -joint.gather(2, codes[:, 1:].unsqueeze(2)).squeeze(2).log()

@@ -46,14 +46,13 @@ def test_live_play_is_the_evaluations_rollout(model):
 
     world = model.simulator()
     frames, context = model.context(world, 3)
-    codes = model.tokenizer.encode(frames).unsqueeze(0)
-    hidden = burn_in(model.dynamics, codes, torch.from_numpy(context).unsqueeze(0))
-    held = torch.from_numpy(act.action("w")).expand(1, 5, -1)
-    batched = rollout(model.dynamics, codes[:, -1], hidden, held)
+    first = burn_in(model.dynamics, frames[None], context[None])
+    batched = rollout(model.dynamics, first, torch.from_numpy(act.action("w")).expand(1, 5, -1))
     state = model.start(frames, context)
     for t in range(5):
-        model.step([state], act.action("w")[None], np.zeros(1))
-        assert torch.equal(state.codes, batched[:, t])
+        shown = model.step([state], act.action("w")[None], np.zeros(1))
+        assert torch.equal(state.codes, batched.codes[:, t])
+        assert np.array_equal(shown, batched.frames[:, t])
 
 
 def test_each_player_has_its_own_temperature(model):
