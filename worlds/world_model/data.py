@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds import parallel
 from worlds.world_model.episodes import Dataset, Episode
 from worlds.world_model.tokenizer import Tokenizer
 
@@ -22,9 +23,9 @@ class FrameStore:
         self.episodes = episodes
         self.ends = np.cumsum([len(e.frames) for e in episodes])
 
-    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """-> uint8 [n, H, W, 3]."""
-        picks = np.sort(rng.integers(self.ends[-1], size=n))
+    def sample(self, rng: np.random.Generator, n: int, part: tuple[int, int] = (0, 1)) -> np.ndarray:
+        """-> uint8 [n, H, W, 3], or of these the i-th of k parts: `part` (i, k) draws all n and loads n / k."""
+        picks = np.sort(rng.integers(self.ends[-1], size=n))[share(n, part)]
         which = np.searchsorted(self.ends, picks, side="right")
         starts = self.ends - [len(e.frames) for e in self.episodes]
         return np.stack([self.episodes[e].frames[i - starts[e]] for e, i in zip(which, picks, strict=True)])
@@ -58,8 +59,13 @@ class ClipStore:
         changes = [np.flatnonzero(np.diff(a[:, rare], axis=0).any(axis=1)) + 1 for a in self.actions]
         return np.array([(e, t) for e, ts in enumerate(changes) for t in ts], np.int64).reshape(-1, 2)
 
-    def sample(self, rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A], frames uint8 [n, length, H, W, 3]."""
+    def sample(
+        self, rng: np.random.Generator, n: int, part: tuple[int, int] = (0, 1)
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A], frames uint8 [n, length, H, W, 3].
+
+        Or of these the i-th of k parts: `part` (i, k) draws all n and loads n / k.
+        """
         picks = rng.integers(self.ends[-1], size=n)
         which = np.searchsorted(self.ends, picks, side="right")
         first = picks - np.concatenate([[0], self.ends])[which]
@@ -67,25 +73,36 @@ class ClipStore:
             which[i], at = self.rare[rng.integers(len(self.rare))]
             latest = len(self.codes[which[i]]) - self.length
             first[i] = np.clip(at - rng.integers(self.length - 1), 0, latest)
-        at = list(zip(which, first, strict=True))
+        at = list(zip(which, first, strict=True))[share(n, part)]
         codes = np.stack([self.codes[e][i : i + self.length] for e, i in at])
         acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in at])
         frames = np.stack([self.episodes[e].frames[i : i + self.length] for e, i in at])
-        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts), frames
+        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts), torch.from_numpy(frames)
+
+
+def share(n: int, part: tuple[int, int]) -> slice:
+    """The i-th of k equal parts of n clips; ValueError where they would not be equal."""
+    i, k = part
+    if n % k:
+        raise ValueError(f"batch {n} in {k} parts (accumulate times processes): expected a multiple of {k}")
+    return slice(i, None, k)
 
 
 def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:
     """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read where it is complete, else written."""
-    lengths = [len(e.frames) for e in episodes]
-    if cache.is_file():
-        codes = np.load(cache)
-    else:
+
+    def write() -> None:
+        if cache.is_file():
+            return
         codes = np.concatenate([tokenizer.encode(e.frames).numpy().astype(np.uint16) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
         partial = cache.with_suffix(".partial.npy")
         np.save(partial, codes)
         partial.rename(cache)
-    return np.split(codes, np.cumsum(lengths)[:-1])
+
+    parallel.join()
+    parallel.on_first(write)
+    return np.split(np.load(cache), np.cumsum([len(e.frames) for e in episodes])[:-1])
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
     """A hash of the config (less what may change on resume), of the data's hashes and of other inputs' hashes."""
     fixed = asdict(config)
-    for name in ("data", "tokenizer", "checkpoint_every_s", "log_every", "steps", "compile"):
+    for name in ("data", "tokenizer", "checkpoint_every_s", "log_every", "steps", "compile", "accumulate"):
         fixed.pop(name, None)
     shas = [e["sha256"] for e in dataset.manifest["episodes"]]
     return hashlib.sha256(json.dumps([fixed, shas, inputs], sort_keys=True).encode()).hexdigest()

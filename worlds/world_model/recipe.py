@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from worlds import parallel
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import WorldModelConfig
 from worlds.metrics import psnr, save_strip
@@ -61,18 +62,29 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         lr=config.lr,
         seed=config.seed,
         ema=config.ema,
+        accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
         resume_key=resume_key(config, dataset, tokenizer_manifest["sha256"]),
     )
     ema = train(
-        model, lambda step: losses(step, *train_clips.sample(step.rng, config.batch)), loop, out_dir, progress, preview
+        model,
+        lambda step: train_clips.sample(step.rng, config.batch, step.part),
+        losses,
+        loop,
+        out_dir,
+        progress,
+        preview,
     )
     assert isinstance(ema, Dynamics)
     values, _ = _look(ema, *held_out)
-    save_world_model(out_dir / "output", ema, data_facts(dataset))
-    if dataset.manifest["source"]["kind"] != "blocks":
-        save_starts(out_dir / "output", dataset)
+
+    def save() -> None:
+        save_world_model(out_dir / "output", ema, data_facts(dataset))
+        if dataset.manifest["source"]["kind"] != "blocks":
+            save_starts(out_dir / "output", dataset)
+
+    parallel.on_first(save)
     seconds = round(time.monotonic() - started, 1)
     return {
         "steps": config.steps,
@@ -116,7 +128,7 @@ class Losses:
         self.model, self.config = model, config
 
     def __call__(
-        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: np.ndarray
+        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics."""
         config = self.config
@@ -190,9 +202,10 @@ def horizon(done: float, longest: int) -> int:
 
 @torch.no_grad()
 def _look(
-    model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames: np.ndarray
+    model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames_u8: torch.Tensor
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
+    frames = frames_u8.numpy()
     p = model(codes[:, :-1], to_pictures(frames)[:, :-1], actions, model.initial(len(codes)))
     nats = cross_entropy(model, p.logits, codes[:, 1:]).mean().item()
     real = model.config.burn_in

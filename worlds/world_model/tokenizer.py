@@ -81,14 +81,18 @@ class Tokenizer(nn.Module):
         return to_frames(self.decoder(self.quantiser.decode(codes)))
 
 
-def to_input(frames: np.ndarray) -> torch.Tensor:
+def to_input(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1], channels-last in memory."""
-    return torch.tensor(frames).movedim(-1, 1).float().div_(255)
+    return _as_tensor(frames).movedim(-1, 1).float().div_(255)
 
 
-def to_pictures(frames: np.ndarray) -> torch.Tensor:
+def to_pictures(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-.5, .5], as the networks pass them."""
-    return torch.tensor(frames).movedim(-1, -3).float().div_(255).sub_(0.5)
+    return _as_tensor(frames).movedim(-1, -3).float().div_(255).sub_(0.5)
+
+
+def _as_tensor(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
+    return frames if isinstance(frames, torch.Tensor) else torch.tensor(frames)  # a copy: memory maps are read-only
 
 
 def to_frames(pictures: torch.Tensor) -> torch.Tensor:

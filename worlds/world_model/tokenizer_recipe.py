@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds import parallel
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import TokenizerConfig
 from worlds.metrics import psnr, save_strip
@@ -30,8 +31,11 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     val = FrameStore(dataset.split("val"))
     held_out = val.sample(np.random.default_rng(config.seed), 64)
 
-    def loss_fn(step: Step) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        x = to_input(frames.sample(step.rng, config.batch))
+    def sample(step: Step) -> tuple[torch.Tensor]:
+        return (torch.from_numpy(frames.sample(step.rng, config.batch, step.part)),)
+
+    def loss_fn(step: Step, shown: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        x = to_input(shown)
         y, codes, commitment = tokenizer(x)
         l1 = (y - x).abs().mean()
         mse = ((y - x) ** 2).mean()
@@ -51,15 +55,16 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
         lr=config.lr,
         seed=config.seed,
         ema=0.99,
+        accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
         resume_key=resume_key(config, dataset),
     )
-    best = train(tokenizer, loss_fn, loop, out_dir, progress, preview)
+    best = train(tokenizer, sample, loss_fn, loop, out_dir, progress, preview)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
     manifest = {"tokenizer": asdict(config) | {"data": "-"}, "data": data_facts(dataset), "quality": quality}
-    save_checkpoint(out_dir / "output", "tokenizer", best.state_dict(), manifest)
+    parallel.on_first(lambda: save_checkpoint(out_dir / "output", "tokenizer", best.state_dict(), manifest))
     return quality
 
 

@@ -1,0 +1,61 @@
+"""Several processes on one batch, as torchrun starts them:
+
+    torchrun --nproc-per-node 2 --local-ranks-filter 0 -m cli.main train world-model --preset cpu --data data/mixed
+
+Every process computes its part of each batch and DistributedDataParallel averages the gradients. The first process
+alone writes: states, previews, outputs. All of them read the states, so `--out` lies on a disk that they share.
+A process that torchrun did not start is alone, and all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+PATIENCE = timedelta(hours=2)  # the others wait while the first one tokenises a dataset
+
+
+def join() -> None:
+    """Joins the processes that torchrun started; once is enough. gloo for CPU tensors, NCCL for CUDA's."""
+    if not dist.is_torchelastic_launched() or dist.is_initialized():
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
+    else:
+        dist.init_process_group("gloo", timeout=PATIENCE)
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def on_first(work: Callable[[], object]) -> None:
+    """`work` in the first process; the others wait until it is done."""
+    if rank() == 0:
+        work()
+    _sum(torch.zeros(1))
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set in any process; all get the same answer."""
+    return flag if world_size() == 1 else bool(_sum(torch.tensor([float(flag)])).item())
+
+
+def mean(values: torch.Tensor) -> torch.Tensor:
+    """float [N] -> its mean over the processes, on the CPU."""
+    return _sum(values.cpu()) / world_size()
+
+
+def _sum(values: torch.Tensor) -> torch.Tensor:
+    if world_size() > 1:
+        dist.all_reduce(values)
+    return values
