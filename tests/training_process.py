@@ -1,0 +1,55 @@
+"""A recipe in a process of its own, and what its progress was told; torchrun may start several of it.
+
+torchrun --nproc-per-node 2 training_process.py CONFIG.json OUT STOP_AT     (STOP_AT 0: to the end)
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+
+from worlds.configs import CONFIGS
+from worlds.progress import Silent, Stopped
+from worlds.recipes import load_recipe
+
+
+class Log(Silent):
+    def __init__(self, stop_at=0):
+        self.stop_at, self.told = stop_at, {"at": 0, "curve": {}, "previews": 0, "states": [], "resumed": None}
+
+    def step(self, step, total, phase=""):
+        self.told["at"] = step
+
+    def metrics(self, step, values):
+        if "loss" in values:
+            self.told["curve"][step] = values["loss"]
+
+    def preview(self, name, path):
+        self.told["previews"] += 1
+
+    def checkpoint(self, step, path):
+        self.told["states"].append(step)
+
+    def resumed(self, step):
+        self.told["resumed"] = step
+
+    def stop_requested(self):
+        return self.stop_at > 0 and self.told["at"] == self.stop_at
+
+
+def main(config_file, out, stop_at):
+    torch.set_num_threads(1)
+    values = json.loads(Path(config_file).read_text())
+    log, ended = Log(int(stop_at)), "done"
+    try:
+        load_recipe(values["kind"])(TypeAdapter(CONFIGS[values["kind"]]).validate_python(values), Path(out), log)
+    except Stopped:
+        ended = "stopped"
+    Path(f"{out}-{ended}-{os.environ['RANK']}.json").write_text(json.dumps(log.told | {"ended": ended}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
