@@ -13,8 +13,9 @@ from pydantic import Discriminator, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
+from store.settings import settings
 from store.tables import Checkpoint, Dataset
-from worlds.configs import CONFIGS, INPUTS, JobConfig
+from worlds.configs import CONFIGS, INPUTS, JobConfig, RecordGymConfig
 
 BODY: TypeAdapter[JobConfig] = TypeAdapter(Annotated[JobConfig, Discriminator("kind")])
 
@@ -38,9 +39,11 @@ async def job_config(request: Request) -> JobConfig:
 
 
 def check_inputs(session: Session, config: JobConfig) -> None:
-    """Raises a 422 that names each input which does not exist or is of another kind."""
+    """Raises a 422 that names each input which does not exist, is of another kind, or may not be used from here."""
     names = [f.name for f in fields(config) if f.name in INPUTS]
     found = [_check_input(session, name, getattr(config, name)) for name in names]
+    if isinstance(config, RecordGymConfig):
+        found.append(_check_environment(config.env))
     errors = [error for error in found if error is not None]
     if errors:
         raise InvalidFields(errors)
@@ -59,6 +62,15 @@ def _check_input(session: Session, field: str, id: str) -> FieldError | None:
         found = "no such checkpoint" if checkpoint is None else f"this checkpoint is a {checkpoint.kind}"
         msg = f"{found}: expected the id of a {kind} in GET /v1/checkpoints"
     return FieldError(loc=["body", field], msg=msg, value=echo(id))
+
+
+def _check_environment(env: str) -> FieldError | None:
+    """`module:Class` imports the module: code of the operator's choice, not of a client's."""
+    allowed = settings().allowed_environments
+    if ":" not in env or env in allowed:
+        return None
+    msg = f"not allowed here: expected an id of gymnasium's or one of {', '.join(allowed) or 'none'}"
+    return FieldError(loc=["body", "env"], msg=msg, value=echo(env))
 
 
 def schemas(ref_template: str) -> dict[str, Any]:

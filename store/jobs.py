@@ -48,6 +48,7 @@ RETRY_DELAYS_S = (5.0, 30.0)  # after the first and the second attempt
 OUTBOX_CHANNEL = "outbox"
 QUEUES = {
     "dataset.record": "cpu",
+    "dataset.record-gym": "cpu",
     "tokenizer.train": "gpu.train",
     "world-model.train": "gpu.train",
     "world-model.evaluate": "gpu.generate",

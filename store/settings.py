@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
     max_players: int = 16
+    allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
     log_json: bool = False
 
     @property

@@ -22,6 +22,7 @@ from worlds.configs import INPUTS
 
 MAKES = {
     "dataset.record": "dataset",
+    "dataset.record-gym": "dataset",
     "tokenizer.train": "tokenizer",
     "world-model.train": "world-model",
     "world-model.evaluate": "evaluation",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
 FORBID_EXTRA: Any = {"extra": "forbid"}
 Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
@@ -35,6 +35,24 @@ class RecordConfig:
     height: Annotated[int, Ge(16), Le(256)] = 64
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # the last episodes, so split by seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordGymConfig:
+    """Play a game at random and record episodes. `env` is an id that gymnasium knows, or `module:Class`; it needs
+    discrete actions, and a picture as its observation or from `render()`."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["dataset.record-gym"] = "dataset.record-gym"
+    env: Annotated[str, MinLen(1), MaxLen(200)] = "crafter:Env"
+    episodes: Annotated[int, Ge(2), Le(100_000)] = 100
+    steps: Annotated[int, Ge(16), Le(10_000)] = 256  # most actions an episode: the game may be over sooner
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    frame_skip: Annotated[int, Ge(1), Le(16)] = 1  # steps of the environment that an action lasts
+    sticky: Annotated[float, Ge(0), Le(0.99)] = 0.7  # probability that the last action is taken once more
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.1  # the last episodes, so split by seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +137,10 @@ class EvaluateConfig:
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 7
 
 
-JobConfig = RecordConfig | TokenizerConfig | WorldModelConfig | EvaluateConfig
+JobConfig = RecordConfig | RecordGymConfig | TokenizerConfig | WorldModelConfig | EvaluateConfig
 CONFIGS: dict[str, type] = {
     "dataset.record": RecordConfig,
+    "dataset.record-gym": RecordGymConfig,
     "tokenizer.train": TokenizerConfig,
     "world-model.train": WorldModelConfig,
     "world-model.evaluate": EvaluateConfig,
@@ -140,6 +159,18 @@ def record_cpu() -> RecordConfig:
 
 def record_ochre() -> RecordConfig:
     return RecordConfig(width=128, height=72, episodes=2000)
+
+
+def record_gym_debug() -> RecordGymConfig:
+    return RecordGymConfig(episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
+
+
+def record_gym_cpu() -> RecordGymConfig:
+    return RecordGymConfig()
+
+
+def record_gym_small() -> RecordGymConfig:
+    return RecordGymConfig(episodes=2000)
 
 
 def import_debug() -> ImportConfig:
@@ -188,6 +219,7 @@ def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig
 
 PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig]]] = {
     "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
+    "dataset.record-gym": {"debug": record_gym_debug, "cpu": record_gym_cpu, "small": record_gym_small},
     "dataset.import": {"debug": import_debug, "cpu": import_small, "small": import_small, "ochre": import_ochre},
     "tokenizer.train": {
         "debug": tokenizer_debug,

@@ -13,6 +13,7 @@ Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 
 RECIPES = {
     "dataset.record": "worlds.world_model.record:record_dataset",
+    "dataset.record-gym": "worlds.world_model.sources.gym_recipe:record_gym",
     "dataset.import": "worlds.world_model.sources.recipe:import_dataset",
     "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
     "world-model.train": "worlds.world_model.recipe:train_world_model",

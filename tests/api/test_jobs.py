@@ -60,8 +60,22 @@ def test_a_job_is_queued_with_its_defaults_and_its_message(http: TestClient, db:
 def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
     body = problem(http.post("/v1/jobs", json={"kind": "world.paint"}), 422, "invalid_input")
     assert body["errors"][0]["loc"] == ["body"]
-    for kind in ("dataset.record", "tokenizer.train", "world-model.train", "world-model.evaluate"):
+    for kind in (
+        "dataset.record",
+        "dataset.record-gym",
+        "tokenizer.train",
+        "world-model.train",
+        "world-model.evaluate",
+    ):
         assert kind in body["detail"]
+
+
+def test_no_client_names_code_to_import(http: TestClient) -> None:
+    body = problem(http.post("/v1/jobs", json={"kind": "dataset.record-gym", "env": "os:system"}), 422, "invalid_input")
+    (error,) = body["errors"]
+    assert error["loc"] == ["body", "env"] and "one of crafter:Env" in error["msg"] and error["value"] == "os:system"
+    for env in ("crafter:Env", "CartPole-v1"):
+        assert http.post("/v1/jobs", json={"kind": "dataset.record-gym", "env": env}).status_code == 201
 
 
 @pytest.mark.parametrize(
