@@ -1,5 +1,6 @@
 """terrarium data record --world plains --episodes 200 --out data/plains
 terrarium data record --world maps/castle.json --episodes 50 --out data/castle
+terrarium data record-gym crafter:Env --episodes 100 --out data/crafter
 terrarium data import gamefactory downloads/GF-Minecraft/data_2003 --preset ochre --out data/gf
 terrarium data info data/plains --verify"""
 
@@ -16,7 +17,7 @@ import typer
 
 from cli.console import configure, run_recipe
 
-app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world, import others, look into them.")
+app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world or a game, import others, look into them.")
 
 
 @app.command()
@@ -39,6 +40,23 @@ def record(
     flags = {"world": terrain, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
     config = configure("dataset.record", preset, flags, set_ or [])
     print(json.dumps(_make(replace(config, world=map_json) if map_json else config, out)))
+
+
+@app.command("record-gym")
+def record_gym(
+    env: Annotated[str, typer.Argument(help="A gymnasium id, or module:Class of an environment installed here.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    preset: Annotated[str, typer.Option(help="debug, cpu or small.")] = "cpu",
+    episodes: Annotated[int | None, typer.Option(help="Games, each with a seed of its own.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Most actions a game.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the first game.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
+) -> None:
+    """Play a game at random and record episodes; an interrupted recording goes on where it was."""
+    flags = {"env": env, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
+    print(json.dumps(_make(configure("dataset.record-gym", preset, flags, set_ or []), out)))
 
 
 @app.command("import")

@@ -41,6 +41,16 @@ def test_bad_imports_say_what_was_expected(tmp_path):
         assert failed.exit_code == 2 and says in failed.stderr and "Traceback" not in failed.stderr
 
 
+def test_record_a_game(tmp_path):
+    out = tmp_path / "data"
+    done = data("record-gym", "crafter:Env", "--preset", "debug", "--episodes", "2", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["actions"] == 16
+    assert json.loads(data("info", out).stdout)["source"]["env"] == "crafter:Env"
+    unknown = data("record-gym", "crafter:Game", "--out", tmp_path / "more")
+    assert unknown.exit_code == 2 and "'Game'" in unknown.stderr and "Traceback" not in unknown.stderr
+
+
 def test_record_in_a_map(tmp_path):
     write_map(tmp_path / "castle.json", BlockMap(generate("plains", 1)))
     out = tmp_path / "data"
