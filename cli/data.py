@@ -17,7 +17,7 @@ import typer
 
 from cli.console import configure, run_recipe
 
-app = typer.Typer(no_args_is_help=True, help="Record datasets in the block world or a game, import others, look into them.")
+app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
 
 
 @app.command()
