@@ -22,6 +22,7 @@ compile and export are tested without a GPU. Otherwise CPU tensors take the naiv
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -32,6 +33,11 @@ FLOATING = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 def runs_triton(x: torch.Tensor) -> bool:
     return x.device.type in DEVICES
+
+
+def on_device_of(x: torch.Tensor) -> AbstractContextManager[object]:
+    """Triton launches on the current CUDA device, which need not be that of `x`."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def check_floating(**tensors: torch.Tensor | None) -> None:
@@ -54,3 +60,26 @@ def check_shape(name: str, x: torch.Tensor | None, expected: tuple[int, ...]) ->
     """ValueError unless `x` is None or has the shape `expected`."""
     if x is not None and tuple(x.shape) != tuple(expected):
         raise ValueError(f"{name} has shape {list(x.shape)}; expected {list(expected)}")
+
+
+def cells_of(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """x [B, C, H, W] and its strides a sample, a channel and a cell; copied to channels-last where H and W are not
+    evenly spaced (a crop). Any other layout is read where it lies.
+
+    Raises ValueError where a sample spans 2**31 elements or more: within one the programs count in int32.
+    """
+    height, width = x.shape[2:]
+    even = height == 1 or width == 1 or x.stride(2) == width * x.stride(3)
+    if not even:
+        x = x.contiguous(memory_format=torch.channels_last)
+    strides = (x.stride(0), x.stride(1), x.stride(2) if width == 1 else x.stride(3))
+    span = (x.shape[1] - 1) * strides[1] + (height * width - 1) * strides[2]
+    if span >= 2**31:
+        raise ValueError(f"a sample of shape {list(x.shape[1:])} spans {span} elements; expected less than 2**31")
+    return x, strides
+
+
+def empty_channels_last(like: torch.Tensor, channels: int, dtype: torch.dtype) -> torch.Tensor:
+    """[B, channels, H, W] for `like` [B, C, H, W], uninitialised, its channels contiguous."""
+    b, _, height, width = like.shape
+    return like.new_empty(b, height, width, channels, dtype=dtype).permute(0, 3, 1, 2)

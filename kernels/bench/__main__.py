@@ -113,6 +113,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    measured: Iterator[Row]
     if args.show:
         measured = (json.loads(line) for line in args.show.read_text().splitlines())
     else:
