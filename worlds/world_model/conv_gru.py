@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.conv_gru.naive import conv_gru_gates
+from kernels.conv_gru import conv_gru_gates
 
 MAX_FLOW = 3.0  # cells a step; a full turn of the camera moves the picture by about two
 
