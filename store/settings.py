@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
     max_players: int = 16
+    max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
     log_json: bool = False
 
@@ -40,6 +41,11 @@ class Settings(BaseSettings):
     @property
     def datasets_dir(self) -> Path:
         return self.data_dir / "datasets"
+
+    @property
+    def plays_dir(self) -> Path:
+        """Recorded play, a folder a part (workers/play_log.py)."""
+        return self.data_dir / "plays"
 
     @property
     def checkpoints_dir(self) -> Path:

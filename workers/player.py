@@ -29,6 +29,7 @@ from store.settings import settings
 from store.shipped import SHIPPED
 from store.sockets import player_url
 from workers.models import BadCheckpoint, Models, load_checkpoint
+from workers.play_log import Plays
 from workers.sessions import Seat, Session
 from workers.threads import Threads, spin_briefly
 from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG
@@ -59,10 +60,12 @@ class Player:
         idle_s: float = IDLE_S,
         unload_after_s: float = 60.0,
         make_threads: Callable[[], Threads] = Threads,
+        plays: Plays | None = None,
     ) -> None:
         self.max_players = settings().max_players if max_players is None else max_players
         self.idle_s = idle_s
         self.models = Models(load_model, self._model_failed, unload_after_s, make_threads)
+        self.plays = plays or Plays(settings().plays_dir, settings().max_plays_gb * 1e9)
         self.sessions: set[Session] = set()
 
     async def preload(self, checkpoint: str = SHIPPED) -> None:
@@ -75,6 +78,7 @@ class Player:
 
     def close(self) -> None:
         self.models.close()
+        self.plays.close()
 
     async def handle(self, ws: ServerConnection) -> None:
         """One session, from its `open` to its close."""
@@ -197,6 +201,8 @@ class Connection:
             if asked.simulator is not None:
                 session.simulator = asked.simulator
                 session.still = session.still or session.paused
+            if asked.record is not None:
+                session.plays = self.player.plays if asked.record and not self.player.plays.full else None
         assert session.seat
         session.seat.ticker.wake()
 
@@ -208,6 +214,7 @@ class Connection:
             "simulator": s.simulator,
             "fps": s.seat.fps,
             "paused": s.paused,
+            "record": s.plays is not None,
             "checkpoint": s.seat.ticker.checkpoint,
         }
 
@@ -260,6 +267,8 @@ class Connection:
         if seat := self.session.seat:
             self.session.seat = None
             seat.ticker.leave(seat)
+            if seat.log:
+                seat.log.close()
             self.player.models.release(seat.ticker)
 
     # Outgoing.

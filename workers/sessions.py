@@ -17,6 +17,7 @@ from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
 from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
 
 if TYPE_CHECKING:
+    from workers.play_log import PlayLog, Plays
     from workers.ticker import Ticker
 
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
@@ -97,6 +98,7 @@ class Seat:
     due: float = 0.0  # time of the next step
     stepped_at: float = 0.0
     interval_s: float = 0.0  # between steps, smoothed
+    log: PlayLog | None = None  # while play is recorded
 
     @property
     def fps(self) -> float:
@@ -132,6 +134,7 @@ class Session:
     simulator: bool = False  # shown where the model has one
     paused: bool = False
     pace: float | None = None  # fps asked for; None: the model's own
+    plays: Plays | None = None  # where play is recorded to; None: it is not
     still: bool = False  # show the newest picture once more without a step
     failed: asyncio.Future[tuple[str, str]] = field(init=False)
 

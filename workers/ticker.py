@@ -17,6 +17,7 @@ import numpy as np
 import simplejpeg
 
 from store.play_protocol import RESET, SIMULATOR, Frame
+from workers.play_log import PlayLog
 from workers.sessions import Seat
 from workers.threads import Threads
 
@@ -136,6 +137,7 @@ class Ticker:
         for seat, t, show in zip(seats, taken, shown, strict=True):
             if seat.world is not None and not show:
                 seat.world.advance(t.action)
+            _record(seat, t.action)
 
     def _send(self, seat: Seat, simulator: np.ndarray | None, timing: Timing) -> None:
         flags = (0 if seat.shown else RESET) | (0 if simulator is None else SIMULATOR)
@@ -146,6 +148,18 @@ class Ticker:
         head = (timing.model_ms, encode_ms, timing.queue_ms, fps)
         seat.session.send(seat, Frame(flags, timing.players, 0, 0, *head, 0.0, 0, model_jpeg, sim_jpeg))
         seat.shown = True
+
+
+def _record(seat: Seat, action: np.ndarray) -> None:
+    """The step that `action` made, where the session wants play recorded: the first one gives the first frame."""
+    plays = seat.session.plays
+    if seat.log is None:
+        seat.log = PlayLog(plays, seat) if plays else None
+    elif plays:
+        seat.log.add(action)
+    else:
+        seat.log.close()
+        seat.log = None
 
 
 class Timing(NamedTuple):

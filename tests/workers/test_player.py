@@ -291,6 +291,7 @@ def test_settings_in_force(table: Any) -> None:
             await client.say("settings", temperature=1.25)
             assert await client.text("settings") == {
                 "type": "settings", "temperature": 1.25, "simulator": False, "fps": 15.0, "paused": False,
+                "record": False,
                 "checkpoint": "shipped",
             }  # fmt: skip
             await until(lambda: model.temperatures == [1.25])

@@ -23,6 +23,7 @@ import numpy as np
 from worlds.world_model.actions import BLOCKS, Layout, layout_of
 
 FORMAT_VERSION = 1
+MIN_FRAMES = 17  # of a recording: shorter ones hold no training clip
 
 
 @dataclass(frozen=True)

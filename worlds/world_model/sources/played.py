@@ -1,12 +1,12 @@
 """Recorded play (workers/play_log.py): what people saw and pressed in the playground becomes training data.
 
-    plays/<session>-000/play.json      {"seed", "fps", "frame_size", "checkpoint", "source", "state"}
-                        frames.npy     uint8 [T, H, W, 3], the model's pictures
-                        actions.npy    float32 [T-1, A]
-                        pose.npy       float32 [T, 5], the simulator's, where there is one
+    plays/<seed>-<walk>-000/play.json    {"seed", "checkpoint", "fps", "action_names", "keys", "source", "state"}
+                            frames.npy   uint8 [T, H, W, 3], the model's pictures
+                            actions.npy  float32 [T-1, A]
+                            pose.npy     float32 [T, 5], the simulator's, where there is one
 
 Source `played` takes the model's pictures. Source `replayed` walks the simulator again, from `state` under the same
-actions, and takes its pictures, at any size: what the model should have drawn.
+actions, and takes its pictures, at any size: what the model should have drawn. Walks of one seed are one world.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 
 from worlds.blocks.world import State, world_of
 from worlds.configs import ImportConfig
-from worlds.world_model.actions import ACTION_NAMES, A
+from worlds.world_model.actions import layout_of
 from worlds.world_model.sources.recording import Clip, Recording
 
 FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
@@ -35,20 +35,20 @@ def iter_episodes(config: ImportConfig) -> Iterator[Recording]:
     if not folders:
         raise ValueError(f"{root} holds no recorded play: expected folders with play.json, frames.npy and actions.npy")
     for folder in folders:
-        yield Recording(folder.name, folder.name.rpartition("-")[0], partial(_open, folder, config))
+        yield Recording(folder.name, folder.name.partition("-")[0], partial(_open, folder, config))
 
 
 def _open(folder: Path, config: ImportConfig) -> Clip:
     facts = _facts(folder)
-    size = (config.height, config.width)
+    layout, size = layout_of(facts), (config.height, config.width)
     actions = np.array(_load(folder, "actions.npy"), np.float32)
     pose = np.array(_load(folder, "pose.npy")) if (folder / "pose.npy").is_file() else None
-    if actions.ndim != 2 or actions.shape[1] != A or not np.isfinite(actions).all():
-        raise ValueError(f"actions.npy is {actions.shape}, expected finite [T-1, {A}]")
+    if actions.ndim != 2 or actions.shape[1] != len(layout.names) or not np.isfinite(actions).all():
+        raise ValueError(f"actions.npy is {actions.shape}, expected finite [T-1, {len(layout.names)}]")
     if pose is not None and len(pose) != len(actions) + 1:
         raise ValueError(f"{len(pose)} poses and {len(actions)} actions, expected one pose more")
     frames = _replay(facts, actions, pose, size) if config.source == "replayed" else _shown(folder, size)
-    return Clip(frames, actions, float(facts["fps"]), pose=pose)
+    return Clip(frames, actions, float(facts["fps"]), pose=pose, layout=layout)
 
 
 def _shown(folder: Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -76,14 +76,11 @@ def _replay(
 def _facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads((folder / "play.json").read_text())
-        names = facts["action_names"]
-        float(facts["fps"]), facts["source"], facts["state"]
+        float(facts["fps"]), facts["source"]["kind"], facts["state"]
     except FileNotFoundError:
         raise ValueError("play.json is missing") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ValueError(f"play.json cannot be read: {type(e).__name__}: {e}") from None
-    if names != list(ACTION_NAMES):
-        raise ValueError(f"actions are {names}, expected {list(ACTION_NAMES)}")
     return facts
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from worlds.configs import ImportConfig
 from worlds.metrics import save_strip
 from worlds.progress import Progress, Stopped
-from worlds.world_model.episodes import episode_entry, write_manifest
+from worlds.world_model.actions import layout_of
+from worlds.world_model.episodes import MIN_FRAMES, episode_entry, write_manifest
 from worlds.world_model.sources import gamefactory, minerl, played, vpt
 from worlds.world_model.sources.recording import Clip, Recording
 
@@ -26,8 +27,7 @@ SOURCES: dict[str, Callable[[ImportConfig], Iterator[Recording]]] = {
     "played": played.iter_episodes,
     "replayed": played.iter_episodes,
 }
-MIN_FRAMES = 17  # the least that dataset.record makes; a training clip must fit in
-Outcome = dict[str, Any]  # {name, config, world, entry, fps, clipped} or {name, reason}
+Outcome = dict[str, Any]  # {name, config, world, entry, fps, clipped, action_names, keys} or {name, reason}
 
 
 def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -36,9 +36,10 @@ def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> d
     ValueError where nothing of the source can be used.
     """
     recordings = list(SOURCES[config.source](config))
-    outcomes = []
+    outcomes: list[Outcome] = []
     for i, recording in enumerate(recordings):
         outcomes.append(_import_one(recording, config, out_dir, f"{i:06d}", progress))
+        _same_layout(outcomes)
         progress.step(i + 1, len(recordings), "import")
     kept = [o for o in outcomes if "entry" in o]
     skipped = [{"name": o["name"], "reason": o["reason"]} for o in outcomes if "reason" in o]
@@ -54,6 +55,7 @@ def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> d
         source={"kind": config.source, "config": asdict(config) | {"path": "-"}},  # no paths: a dataset travels
         episodes=entries,
         report=report,
+        layout=layout_of(kept[0]),
     )
     _preview(out_dir, entries, progress)
     frames = sum(e["length"] for e in entries)
@@ -76,10 +78,25 @@ def _import_one(recording: Recording, config: ImportConfig, out_dir: Path, id: s
         shutil.rmtree(folder)
         return {"name": recording.name, "reason": str(e)}
     entry = episode_entry(folder, len(clip.actions) + 1, seed=int(id), split="")
-    outcome = made_from | {"world": recording.world, "entry": entry, "fps": clip.fps, "clipped": clip.clipped}
+    outcome = made_from | {
+        "world": recording.world,
+        "entry": entry,
+        "fps": clip.fps,
+        "clipped": clip.clipped,
+        "action_names": list(clip.layout.names),
+        "keys": dict(clip.layout.keys),
+    }
     done.parent.mkdir(exist_ok=True)
     done.write_text(json.dumps(outcome))
     return outcome
+
+
+def _same_layout(outcomes: list[Outcome]) -> None:
+    """The first recording says what the columns of the actions are; the newest is left out where it differs."""
+    first, newest = next((o for o in outcomes if "entry" in o), None), outcomes[-1]
+    if first and "entry" in newest and newest["action_names"] != first["action_names"]:
+        names = newest["action_names"], first["action_names"]
+        outcomes[-1] = {"name": newest["name"], "reason": f"actions are {names[0]}, those of the first {names[1]}"}
 
 
 def _write(clip: Clip, folder: Path, size: tuple[int, int], progress: Progress) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worlds.world_model.actions import KEYS, PITCH, YAW, A
+from worlds.world_model.actions import BLOCKS, KEYS, PITCH, YAW, A, Layout
 
 
 class Clip(NamedTuple):
@@ -21,6 +21,7 @@ class Clip(NamedTuple):
     fps: float
     clipped: int = 0  # actions that turned the camera further than an action can say
     pose: np.ndarray | None = None  # float32 [T, 5]
+    layout: Layout = BLOCKS  # what the columns of the actions are
 
 
 @dataclass(frozen=True)

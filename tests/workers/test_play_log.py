@@ -1,0 +1,180 @@
+"""From a key press to training data: play is recorded by a real player, then imported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_model import FakeModel
+from play_client import PlayClient, until
+
+from store.play_protocol import Open
+from workers import play_log
+from workers.play_log import Plays
+from workers.player import Player, listen
+from worlds.blocks.world import BlockWorld
+from worlds.configs import ImportConfig
+from worlds.progress import Silent
+from worlds.world_model.actions import ACTION_NAMES, Layout
+from worlds.world_model.episodes import Episode, open_dataset
+from worlds.world_model.sources.recipe import import_dataset
+
+W = ACTION_NAMES.index("w")
+
+
+@dataclass
+class CountingModel(FakeModel):
+    """Its picture's grey level is the number of actions taken. The simulator beside it is the real one."""
+
+    fps: float = 30.0
+    manifest: dict[str, Any] = field(default_factory=lambda: {"data": {"source": SOURCE}})
+
+    def simulator(self) -> Any:
+        return BlockWorld(16, 16, terrain="plains") if self.has_simulator else None
+
+    def step(self, states: list[Any], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+        super().step(states, actions, temperature)
+        return np.stack([np.full((16, 16, 3), len(s.taken), np.uint8) for s in states])
+
+
+SOURCE = {"kind": "blocks", "terrain": "plains"}
+
+
+@asynccontextmanager
+async def playing(model: FakeModel, folder: Path, max_bytes: float = 1e9) -> AsyncIterator[PlayClient]:
+    plays = Plays(folder, max_bytes)
+    player = Player(lambda _: model, max_players=1, plays=plays)
+    url = f"unix://{folder.parent}/player.sock"
+    server = await listen(player, url)
+    client = await PlayClient.open(url)
+    try:
+        await client.ws.send(Open(session="s", checkpoint="shipped", seed=7).model_dump_json())
+        await client.text("hello")
+        yield client
+        await client.close()
+        await until(lambda: not player.sessions)
+    finally:
+        server.close()
+        await server.wait_closed()
+        player.close()
+
+
+def record(model: FakeModel, folder: Path, frames: int) -> None:
+    """Half a second unrecorded, then so many frames with W held every now and then."""
+
+    async def go() -> None:
+        async with playing(model, folder) as client:
+            await client.more_frames(5)
+            await client.say("settings", record=True)
+            assert (await client.text("settings"))["record"] is True
+            for _ in range(frames // 10):
+                await client.more_frames(5)
+                await client.input("w", yaw_deg=3.0)
+                await client.more_frames(5)
+
+    asyncio.run(go())
+
+
+def imported(source: str, plays: Path, out: Path, size: int = 16) -> tuple[dict[str, Any], list[Episode]]:
+    config = ImportConfig(source=source, path=str(plays), width=size, height=size)
+    result = import_dataset(config, out, Silent())
+    return result, open_dataset(out / "output", verify=True).episodes
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: Any) -> tuple[Path, np.ndarray]:
+    """A folder of two full parts and a rest, and all actions of the walk."""
+    folder = tmp_path_factory.mktemp("play") / "plays"
+    model = CountingModel()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(play_log, "PART", 25)
+        record(model, folder, frames=80)
+    return folder, np.stack(model.states[-1].taken)
+
+
+def test_action_t_leads_from_frame_t_to_frame_t_plus_1(played: Any, tmp_path: Path) -> None:
+    """The alignment test: the pictures tell how many actions came before them."""
+    folder, taken = played
+    result, episodes = imported("played", folder, tmp_path)
+    assert result["skipped"] == [] and [len(e.frames) for e in episodes][:2] == [26, 26]
+    for episode in episodes:
+        levels = episode.frames[:, 0, 0, 0].astype(int)
+        assert (np.diff(levels) == 1).all()
+        np.testing.assert_array_equal(episode.actions, taken[levels[:-1]])
+    first, second = (e.frames[:, 0, 0, 0] for e in episodes[:2])
+    assert first[0] >= 5, "what came before was not recorded"
+    assert first[-1] == second[0], "parts overlap by one frame"
+    assert sum(e.actions[:, W].sum() for e in episodes) >= 3
+
+
+def test_the_simulator_can_be_walked_again_at_another_size(played: Any, tmp_path: Path) -> None:
+    folder, taken = played
+    result, episodes = imported("replayed", folder, tmp_path, size=32)
+    assert result["skipped"] == [] and len(episodes) >= 3
+    shown = np.load(sorted(folder.iterdir())[0] / "frames.npy")
+    world = BlockWorld(32, 32, terrain="plains")
+    world.reset(7)
+    for action in taken[: shown[0, 0, 0, 0]]:
+        world.advance(action)
+    for t, frame in enumerate(episodes[0].frames[:-1]):
+        np.testing.assert_array_equal(frame, world.render())
+        assert episodes[0].pose is not None
+        np.testing.assert_allclose(episodes[0].pose[t], world.pose, atol=1e-4)
+        world.advance(episodes[0].actions[t])
+
+
+def test_damaged_plays_are_named(played: Any, tmp_path: Path) -> None:
+    plays = shutil.copytree(played[0], tmp_path / "plays")
+    first, second, third = sorted(plays.iterdir())[:3]
+    (first / "actions.npy").unlink()
+    (second / "play.json").write_text("{")
+    frames = np.load(third / "frames.npy")
+    np.save(third / "frames.npy", frames[:-3])
+    for i in range(2):
+        shutil.copytree(sorted(played[0].iterdir())[0], plays / f"9-good-00{i}")
+    result, episodes = imported("played", plays, tmp_path / "out")
+    reasons = [s["reason"] for s in result["skipped"]]
+    assert len(episodes) == 2 and "actions.npy is missing" in reasons[0] and "play.json cannot be read" in reasons[1]
+    assert "frames for" in reasons[2]
+
+
+def test_a_game_keeps_its_own_actions(tmp_path: Path) -> None:
+    game = Layout(("left", "right"), {"ArrowLeft": "left", "ArrowRight": "right"})
+    model = CountingModel(layout=game, has_simulator=False, manifest={"data": {"source": {"kind": "gym"}}})
+    record(model, tmp_path / "plays", frames=30)
+    _, (episode,) = imported("played", tmp_path / "plays", tmp_path / "out")
+    assert episode.actions.shape[1] == 2 and episode.pose is None
+    manifest = json.loads((tmp_path / "out" / "output" / "manifest.json").read_text())
+    assert manifest["action_names"] == ["left", "right"] and manifest["keys"] == game.keys
+    with pytest.raises(ValueError, match="no simulator was beside this play"):
+        imported("replayed", tmp_path / "plays", tmp_path / "again")
+
+
+def test_nothing_is_recorded_unasked_or_beyond_the_limit(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with playing(CountingModel(), tmp_path / "a" / "plays") as client:
+            await client.more_frames(30)
+        async with playing(CountingModel(), tmp_path / "b" / "plays", max_bytes=0) as client:
+            await client.say("settings", record=True)
+            assert (await client.text("settings"))["record"] is False
+            await client.more_frames(30)
+        async with playing(CountingModel(), tmp_path / "c" / "plays") as client:
+            await client.say("settings", record=True)
+            await client.more_frames(30)
+            await client.say("settings", record=False)
+            await client.more_frames(30)
+
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    asyncio.run(go())
+    assert not (tmp_path / "a" / "plays").exists() and not (tmp_path / "b" / "plays").exists()
+    (part,) = (tmp_path / "c" / "plays").iterdir()
+    assert 17 <= len(np.load(part / "frames.npy")) <= 40
