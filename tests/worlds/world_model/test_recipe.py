@@ -1,7 +1,12 @@
 """The recipes as a whole: a run is a function of its config, killed or not."""
 
 import json
-from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -11,6 +16,8 @@ from worlds.progress import Silent, Stopped
 from worlds.world_model.recipe import horizon, train_world_model
 from worlds.world_model.record import record_dataset
 from worlds.world_model.tokenizer_recipe import train_tokenizer
+
+TESTS = Path(__file__).resolve().parents[2]
 
 
 class Log(Silent):
@@ -44,6 +51,46 @@ def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_t
     assert first.curve | second.curve == whole.curve and len(whole.curve) == config.steps
     a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "parts"))
     assert all(a[k].equal(b[k]) for k in a)
+
+
+def test_run_killed_within_the_horizon_curriculum_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path):
+    """SIGKILL after step 4 of 10, where rollouts have become longer once and will again."""
+    config = replace(
+        world_model_debug(str(debug_data), str(debug_tokenizer)), frames=8, horizon=4, rollout_fraction=1.0
+    )
+    whole, rest = Log(), Log()
+    train_world_model(config, tmp_path / "whole", whole)
+    kill_at(4, replace(config, checkpoint_every_s=1e-9), tmp_path / "killed")
+    train_world_model(config, tmp_path / "killed", rest)
+    assert rest.resumed_at == 3
+    assert [horizon(index / config.steps, config.horizon) for index in (0, 3, 9)] == [1, 2, 4]
+    assert rest.curve == {step: loss for step, loss in whole.curve.items() if step > 3}
+    a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "killed"))
+    assert all(a[k].equal(b[k]) for k in a)
+
+
+def kill_at(step, config, out):
+    """Runs the recipe in another process, which kills itself before it has saved that step."""
+    file = out.with_suffix(".json")
+    file.write_text(json.dumps(asdict(config)))
+    script = str(TESTS / "training_process.py")
+    env = os.environ | {"PYTHONPATH": str(TESTS.parent), "KILL_AT": str(step)}
+    died = subprocess.run([sys.executable, script, str(file), str(out), "0"], env=env, timeout=240)
+    assert died.returncode == -signal.SIGKILL
+
+
+def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path):
+    """The dynamics without what is drawn anew for each part: corruption, own codes, left-out actions."""
+    tokenizer = tokenizer_debug(str(debug_data))
+    dynamics = replace(
+        world_model_debug(str(debug_data), str(debug_tokenizer)),
+        corruption=0.0, rollout_fraction=0.0, action_dropout=0.0, changed_weight=1.0, composed=0.0,
+    )  # fmt: skip
+    for recipe, config in ((train_tokenizer, tokenizer), (train_world_model, dynamics)):
+        whole, parts = Log(), Log()
+        recipe(replace(config, steps=8), tmp_path / config.kind / "whole", whole)
+        recipe(replace(config, steps=8, accumulate=4), tmp_path / config.kind / "parts", parts)
+        assert parts.curve == pytest.approx(whole.curve, rel=1e-4)
 
 
 def test_damaged_state_falls_back_to_the_one_before(debug_data, debug_tokenizer, tmp_path):
