@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from worlds.blocks.world import BlockWorld
+from worlds.blocks.world import BlockWorld, world_of
 from worlds.world_model import actions as act
-from worlds.world_model.evaluate import simulator
 from worlds.world_model.rollout import State, burn_in, load_world_model, shipped_folder, step
 from worlds.world_model.starts import load_starts
 from worlds.world_model.tokenizer import to_frames
@@ -52,7 +51,10 @@ class LiveModel:
 
     def simulator(self) -> BlockWorld | None:
         """The block world that it was trained on; None where it learned from another source."""
-        return simulator(self.manifest) if self.starts is None else None
+        if self.starts is not None:
+            return None
+        height, width = self.frame_size
+        return world_of(self.manifest["data"]["source"], width, height)
 
     def context(self, world: BlockWorld | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What the model needs to have seen before play -> frames uint8 [T, H, W, 3], actions float32 [T-1, A].
