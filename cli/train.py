@@ -46,3 +46,10 @@ def world_model(
     if tokenizer is None and not (out / "tokenizer" / "output" / "manifest.json").is_file():
         run_recipe(configure("tokenizer.train", preset, {"data": str(data)}, []), out / "tokenizer")
     print(json.dumps(run_recipe(config, out / "world-model") | {"checkpoint": str(out / "world-model" / "output")}))
+
+
+@app.command()
+def judge(data: Data, out: Out = Path("out"), preset: Preset = "cpu", steps: Steps = None, set_: Set = None) -> None:
+    """Train the evaluation's judge of keys on a block-world dataset."""
+    config = configure("judge.train", preset, {"data": str(data), "steps": steps}, set_ or [])
+    print(json.dumps(run_recipe(config, out / "judge") | {"checkpoint": str(out / "judge" / "output")}))

@@ -127,6 +127,21 @@ class WorldModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """The evaluation's judge of keys (worlds/world_model/judge). On the command line only."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["judge.train"] = "judge.train"
+    data: InputId
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 4000
+    batch: Annotated[int, Ge(1), Le(4096)] = 64
+    lr: Annotated[float, Ge(0), Le(1)] = 2e-3
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    log_every: Annotated[int, Ge(1)] = 50
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluate.py)."""
 
@@ -217,7 +232,15 @@ def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig
     return replace(world_model_small(data, tokenizer), channels=512, layers=6, steps=200_000, batch=16)
 
 
-PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig]]] = {
+def judge_debug(data: str = "-") -> JudgeConfig:
+    return JudgeConfig(data=data, steps=5, batch=8, log_every=1)
+
+
+def judge_cpu(data: str = "-") -> JudgeConfig:
+    return JudgeConfig(data=data)
+
+
+PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig | JudgeConfig]]] = {
     "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
     "dataset.record-gym": {"debug": record_gym_debug, "cpu": record_gym_cpu, "small": record_gym_small},
     "dataset.import": {"debug": import_debug, "cpu": import_small, "small": import_small, "ochre": import_ochre},
@@ -234,4 +257,5 @@ PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig]]] = {
         "ochre": world_model_ochre,
     },
     "world-model.evaluate": {},
+    "judge.train": {"debug": judge_debug, "cpu": judge_cpu},
 }

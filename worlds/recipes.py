@@ -17,6 +17,7 @@ RECIPES = {
     "dataset.import": "worlds.world_model.sources.recipe:import_dataset",
     "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
     "world-model.train": "worlds.world_model.recipe:train_world_model",
+    "judge.train": "worlds.world_model.judge.recipe:train_judge",
     "world-model.evaluate": "worlds.world_model.evaluate:evaluate_recipe",
 }
 
