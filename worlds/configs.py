@@ -62,14 +62,28 @@ class ImportConfig:
 
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["dataset.import"] = "dataset.import"
-    source: Literal["gamefactory", "minerl", "vpt", "played", "replayed"]
+    source: Literal["gamefactory", "minerl", "vpt"]
     path: Annotated[str, MinLen(1)]
     width: Annotated[int, Ge(16), Le(256)] = 64
     height: Annotated[int, Ge(16), Le(256)] = 64
-    stride: Annotated[int, Ge(1), Le(16)] = 3  # steps of the source that become one; recorded play is taken as it is
+    stride: Annotated[int, Ge(1), Le(16)] = 3  # steps of the source that become one
     max_yaw_deg: Annotated[float, Gt(0), Le(180)] = 24.0  # the turn in one frame that yaw = 1 stands for, see stride
     max_pitch_deg: Annotated[float, Gt(0), Le(180)] = 24.0
     val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # of the recordings, by world
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlayConfig:
+    """Turn recorded play into a dataset: with the pictures that the simulator draws for what was pressed, or with
+    those of the model that was played."""
+
+    __pydantic_config__ = FORBID_EXTRA
+    kind: Literal["dataset.import-play"] = "dataset.import-play"
+    plays: InputId = "all"
+    pictures: Literal["simulator", "model"] = "simulator"
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05  # of the recordings, by world seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +118,19 @@ class WorldModelConfig:
     channels: Annotated[int, Ge(8), Le(1024)] = 64
     layers: Annotated[int, Ge(1), Le(16)] = 2
     flow: bool = True  # move h and the picture by a bounded, learned, zero-initialised flow in each step
+    moving: bool = True  # show the moved picture where it serves; else codes alone make every picture
+    reset: Literal["after", "before"] = "after"  # before: the original ConvGRU, with two recurrent convolutions
+    film: Literal["place", "uniform"] = "place"  # whether an action means the same everywhere
+    recent: Annotated[int, Ge(0), Le(16)] = 0  # last states that each cell attends over
     margin: Annotated[int, Ge(0), Le(256)] = 32  # pixels remembered to the left and to the right of the picture
     burn_in: Annotated[int, Ge(1), Le(64)] = 4  # real frames before a self-rollout
     horizon: Annotated[int, Ge(1), Le(64)] = 8  # longest self-rollout on sampled tokens
     rollout_fraction: Fraction = 0.4  # batches that end in a self-rollout
     frames: Annotated[int, Ge(4), Le(128)] = 12  # frames a training clip
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
+    cross_entropy: Annotated[float, Ge(0), Le(100)] = 1.0  # weight of the main loss
+    soft: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of soft codes' embedding and decoded picture (Gumbel softmax)
+    echo: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of an inverse-dynamics head on the states
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
     photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
     composed: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the composed picture's difference to the next
@@ -152,16 +173,17 @@ class EvaluateConfig:
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 7
 
 
-JobConfig = RecordConfig | RecordGymConfig | TokenizerConfig | WorldModelConfig | EvaluateConfig
+JobConfig = RecordConfig | RecordGymConfig | ImportPlayConfig | TokenizerConfig | WorldModelConfig | EvaluateConfig
 CONFIGS: dict[str, type] = {
     "dataset.record": RecordConfig,
     "dataset.record-gym": RecordGymConfig,
+    "dataset.import-play": ImportPlayConfig,
     "tokenizer.train": TokenizerConfig,
     "world-model.train": WorldModelConfig,
     "world-model.evaluate": EvaluateConfig,
 }
 # Which config fields name an input, and what kind of thing each names.
-INPUTS = {"data": "dataset", "tokenizer": "tokenizer", "checkpoint": "world-model"}
+INPUTS = {"plays": "plays", "data": "dataset", "tokenizer": "tokenizer", "checkpoint": "world-model"}
 
 
 def record_debug() -> RecordConfig:
@@ -200,6 +222,14 @@ def import_ochre() -> ImportConfig:
     return ImportConfig(source="gamefactory", path="-", width=128, height=72)
 
 
+def import_play_debug() -> ImportPlayConfig:
+    return ImportPlayConfig(width=32, height=32, val_fraction=0.34)
+
+
+def import_play_ochre() -> ImportPlayConfig:
+    return ImportPlayConfig(width=128, height=72)
+
+
 def tokenizer_debug(data: str = "-") -> TokenizerConfig:
     return TokenizerConfig(data=data, codes=64, channels=16, steps=20, batch=8, log_every=1)
 
@@ -220,6 +250,28 @@ def world_model_debug(data: str = "-", tokenizer: str = "-") -> WorldModelConfig
 
 def world_model_cpu(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
     return WorldModelConfig(data=data, tokenizer=tokenizer)
+
+
+def world_model_ochre_v6(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+    """The prior art's recipe at the size of `cpu`: reset-before, uniform FiLM, attention over recent states, no flow,
+    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states."""
+    return replace(
+        world_model_cpu(data, tokenizer),
+        flow=False,
+        moving=False,
+        margin=0,
+        reset="before",
+        film="uniform",
+        recent=4,
+        cross_entropy=0.0,
+        soft=1.0,
+        echo=0.2,
+        photometric=0.0,
+        composed=0.0,
+        rollout_fraction=0.0,
+        corruption=0.0,
+        rare_share=0.0,
+    )
 
 
 def world_model_small(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
@@ -244,6 +296,12 @@ PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig | JudgeConfi
     "dataset.record": {"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
     "dataset.record-gym": {"debug": record_gym_debug, "cpu": record_gym_cpu, "small": record_gym_small},
     "dataset.import": {"debug": import_debug, "cpu": import_small, "small": import_small, "ochre": import_ochre},
+    "dataset.import-play": {
+        "debug": import_play_debug,
+        "cpu": ImportPlayConfig,
+        "small": ImportPlayConfig,
+        "ochre": import_play_ochre,
+    },
     "tokenizer.train": {
         "debug": tokenizer_debug,
         "cpu": tokenizer_cpu,
@@ -255,6 +313,7 @@ PRESETS: dict[str, dict[str, Callable[..., JobConfig | ImportConfig | JudgeConfi
         "cpu": world_model_cpu,
         "small": world_model_small,
         "ochre": world_model_ochre,
+        "ochre_v6": world_model_ochre_v6,
     },
     "world-model.evaluate": {},
     "judge.train": {"debug": judge_debug, "cpu": judge_cpu},

@@ -13,11 +13,14 @@ the flow moves over is where the next frame's tokens will show it. The flow is b
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from kernels.conv_gru import conv_gru_gates
+from kernels.conv_gru.naive import reset_gates, update_gate
 
 MAX_FLOW = 3.0  # cells a step; a full turn of the camera moves the picture by about two
 
@@ -40,16 +43,19 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 class ActionMap(nn.Module):
-    """An action embedding times a place basis: [B, E] -> [B, out, H, W], zero at the start."""
+    """An action embedding times a place basis: [B, E] -> [B, out, H, W], zero at the start.
 
-    def __init__(self, embed: int, out: int) -> None:
+    `places` of the basis are used; with the first alone, which is 1 everywhere, the map is uniform.
+    """
+
+    def __init__(self, embed: int, out: int, places: int = PLACES) -> None:
         super().__init__()
-        self.out = out
-        self.linear = zero_linear(embed, out * PLACES)
+        self.out, self.places = out, places
+        self.linear = zero_linear(embed, out * places)
 
     def forward(self, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        weights = self.linear(action).view(-1, PLACES, self.out)
-        cells = basis.flatten(1).T @ weights  # [B, HW, out]: channels-last
+        weights = self.linear(action).view(-1, self.places, self.out)
+        cells = basis[: self.places].flatten(1).T @ weights  # [B, HW, out]: channels-last
         return cells.view(-1, *basis.shape[1:], self.out).permute(0, 3, 1, 2)
 
 
@@ -68,12 +74,12 @@ class ChannelNorm(nn.Module):
 class InputPart(nn.Module):
     """x [N, Cx, H, W], action [N, E] -> Gx [N, 3C, H, W]; N may be batch times time."""
 
-    def __init__(self, x_channels: int, channels: int, embed: int) -> None:
+    def __init__(self, x_channels: int, channels: int, embed: int, places: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(x_channels, 3 * channels, 3, padding=1)
         self.norm = ChannelNorm(3 * channels)
         self.scale = zero_linear(embed, 3 * channels)
-        self.shift = ActionMap(embed, 3 * channels)
+        self.shift = ActionMap(embed, 3 * channels, places)
         with torch.no_grad():
             self.norm.bias[channels : 2 * channels] = 1.0  # z starts near .7: remember
 
@@ -82,15 +88,54 @@ class InputPart(nn.Module):
         return torch.addcmul(self.shift(action, basis), self.norm(self.conv(x)), scale)
 
 
+class ResetAfter(nn.Module):
+    """The recurrent part with one convolution, the reset gate applied to what comes out of it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
+        self.norm = ChannelNorm(3 * channels)
+
+    def forward(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        """gx [B, 3C, H, W], h [B, C, H, W] -> h' [B, C, H, W]."""
+        return conv_gru_gates(gx, self.norm(self.conv(h)), h)
+
+
+class ResetBefore(nn.Module):
+    """The original ConvGRU: the reset gate applied to the state, then a second convolution that waits for it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
+        self.norm = ChannelNorm(2 * channels)
+        self.candidate = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.candidate_norm = ChannelNorm(channels)
+
+    def forward(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        """As in `ResetAfter`."""
+        c = h.shape[1]
+        reset, z = reset_gates(gx[:, : 2 * c], self.norm(self.conv(h)), h)
+        return update_gate(gx[:, 2 * c :], self.candidate_norm(self.candidate(reset)), z, h)
+
+
 class ConvGRULayer(nn.Module):
     """`input` is the hoisted part, `forward` one step of the recurrence."""
 
-    def __init__(self, x_channels: int, channels: int, embed: int, *, flow: bool, fine: bool = False) -> None:
+    def __init__(
+        self,
+        x_channels: int,
+        channels: int,
+        embed: int,
+        *,
+        flow: bool,
+        fine: bool = False,
+        reset: Literal["after", "before"] = "after",
+        places: int = PLACES,
+    ) -> None:
         super().__init__()
-        self.input = InputPart(x_channels, channels, embed)
-        self.conv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
-        self.norm = ChannelNorm(3 * channels)
-        self.flow = Flow(channels, embed, fine=fine) if flow else None
+        self.input = InputPart(x_channels, channels, embed, places)
+        self.recurrent = ResetAfter(channels) if reset == "after" else ResetBefore(channels)
+        self.flow = Flow(channels, embed, fine=fine, places=places) if flow else None
 
     def forward(
         self, gx: torch.Tensor, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
@@ -100,11 +145,32 @@ class ConvGRULayer(nn.Module):
         h' [B, C, H, W] aligned with the frame of gx, the same aligned with the next frame, and the flow between the
         two [B, 2G, H, W] in cells, followed by the residual for the picture (see `Flow`).
         """
-        h = conv_gru_gates(gx, self.norm(self.conv(h)), h)
+        h = self.recurrent(gx, h)
         if self.flow is None:
             return h, h, h.new_zeros(h.shape[0], 2 * Flow.GROUPS + 8, *h.shape[2:])
         field = self.flow(h, action, basis)
         return h, warp(h, field[:, : 2 * Flow.GROUPS]), field
+
+
+class RecentStates(nn.Module):
+    """Attention of each cell over its own last N states: what the state has forgotten may still stand there."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key_value = nn.Conv2d(channels, 2 * channels, 1)
+        self.out = zero_linear(channels, channels)
+
+    def forward(self, states: torch.Tensor, recent: torch.Tensor) -> torch.Tensor:
+        """states [B, T, C, h, w] and the N before them [B, N, C, h, w] -> states with what was read, same shape."""
+        t, n = states.shape[1], recent.shape[1]
+        query = self.query(states.flatten(0, 1)).unflatten(0, states.shape[:2])
+        everything = torch.cat([recent, states], dim=1)
+        key, value = self.key_value(everything.flatten(0, 1)).unflatten(0, everything.shape[:2]).chunk(2, dim=2)
+        before = torch.arange(t).unsqueeze(1) + torch.arange(n)  # [T, N]: where the N states before step t stand
+        scores = torch.einsum("btchw,btnchw->btnhw", query, key[:, before]) / query.shape[2] ** 0.5
+        read = torch.einsum("btnhw,btnchw->bthwc", scores.softmax(dim=2), value[:, before])
+        return states + self.out(read).permute(0, 1, 4, 2, 3)
 
 
 class Flow(nn.Module):
@@ -116,12 +182,12 @@ class Flow(nn.Module):
 
     GROUPS = 2
 
-    def __init__(self, channels: int, embed: int, hidden: int = 32, *, fine: bool = False) -> None:
+    def __init__(self, channels: int, embed: int, hidden: int = 32, *, fine: bool, places: int) -> None:
         super().__init__()
         out = 2 * self.GROUPS + (8 if fine else 0)
         self.look = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.act = ActionMap(embed, hidden)
-        self.direct = ActionMap(embed, out)
+        self.act = ActionMap(embed, hidden, places)
+        self.direct = ActionMap(embed, out, places)
         self.out = zero_linear(hidden, out)
         nn.init.normal_(self.act.linear.weight, std=0.05)
 

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from kernels.soft_embed.fused import soft_embed
 from worlds.configs import WorldModelConfig
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, place_basis, zero_linear
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, RecentStates, place_basis, zero_linear
 from worlds.world_model.quantise import join_factors, split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 
@@ -38,14 +39,15 @@ class Memory:
     layers: list[torch.Tensor]  # [B, C, h, w] each
     action: torch.Tensor  # [B, A], the newest
     canvas: torch.Tensor  # [B, 4, H, W + 2M]: colours in [-.5, .5], and 1 where they were seen, 0 where made up
+    recent: torch.Tensor  # [B, N, C, h, w], the last layer's states of the last N frames
 
     def select(self, index: slice | torch.Tensor | list[int]) -> Memory:
-        return Memory([x[index] for x in self.layers], self.action[index], self.canvas[index])
+        return Memory([x[index] for x in self.layers], self.action[index], self.canvas[index], self.recent[index])
 
     def repeat(self, times: int) -> Memory:
         """Each row `times` times in a row."""
-        layers = [x.repeat_interleave(times, dim=0) for x in self.layers]
-        return Memory(layers, self.action.repeat_interleave(times, 0), self.canvas.repeat_interleave(times, 0))
+        first, *rest = (x.repeat_interleave(times, 0) for x in (self.action, self.canvas, self.recent))
+        return Memory([x.repeat_interleave(times, 0) for x in self.layers], first, *rest)
 
     @staticmethod
     def stack(memories: list[Memory]) -> Memory:
@@ -54,6 +56,7 @@ class Memory:
             [torch.cat([x.permute(0, 2, 3, 1) for x in parts]).permute(0, 3, 1, 2) for parts in layers],
             torch.cat([m.action for m in memories]),
             torch.cat([m.canvas for m in memories]),
+            torch.cat([m.recent for m in memories]),
         )
 
 
@@ -86,14 +89,18 @@ class Dynamics(nn.Module):
         self.no_action = nn.Parameter(torch.zeros(EMBED))
         basis = place_basis(*grid)
         self.register_buffer("basis", basis, persistent=False)
-        widths = [TOKEN + EYE + len(basis)] + [c] * (config.layers - 1)
+        places = 1 if config.film == "uniform" else len(basis)
+        kind = {"flow": config.flow, "reset": config.reset, "places": places}
+        last = config.layers - 1
         self.layers = nn.ModuleList(
             [
-                ConvGRULayer(width, c, EMBED, flow=config.flow, fine=i == config.layers - 1)
-                for i, width in enumerate(widths)
+                ConvGRULayer(c if i else TOKEN + EYE + len(basis), c, EMBED, fine=i == last, **kind)
+                for i in range(config.layers)
             ]
         )
-        self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors)
+        self.recent = RecentStates(c) if config.recent else None
+        self.echo = nn.Linear(c, actions) if config.echo else None
+        self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors, places)
 
     @property
     def stack(self) -> list[ConvGRULayer]:
@@ -101,8 +108,10 @@ class Dynamics(nn.Module):
 
     def initial(self, batch: int) -> Memory:
         (h, w), new = self.grid, self.no_action.new_zeros
-        layers = [new(batch, h, w, self.config.channels).permute(0, 3, 1, 2) for _ in self.layers]
-        return Memory(layers, new(batch, self.actions), new(batch, 4, h * DOWN, w * DOWN + 2 * self.config.margin))
+        c, recent, margin = self.config.channels, self.config.recent, self.config.margin
+        layers = [new(batch, h, w, c).permute(0, 3, 1, 2) for _ in self.layers]
+        canvas = new(batch, 4, h * DOWN, w * DOWN + 2 * margin)
+        return Memory(layers, new(batch, self.actions), canvas, new(batch, recent, c, h, w))
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
         """action and the one before it [..., 2A] -> [..., EMBED]; `drop` [...] bool: the learned no-action instead."""
@@ -141,16 +150,22 @@ class Dynamics(nn.Module):
             x, field = fold_time(still), fold_time(fields)
             moved_states.append(fold_time(after))
             states.append(h)
+        recent = memory.recent
+        if self.recent is not None:
+            newest = moved_states[-1].unflatten(0, (b, t))
+            moved_states[-1] = self.recent(newest, recent).flatten(0, 1)
+            recent = torch.cat([recent, newest], dim=1)[:, t:]
         flow = picture_flow(field).unflatten(0, (b, t))
         moved, canvas = self._move(pictures, flow, memory.canvas)
         moved, known = moved.split([3, 1], dim=1)
         guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
-        seen = F.avg_pool2d(known, DOWN)
-        logits, mask = self.head(
-            torch.cat([*moved_states, guess, seen], dim=1), flat_act, self._odds(guess), self.basis
-        )
+        odds = self._odds(guess)
+        if not self.config.moving:
+            known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
+        x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
+        logits, mask = self.head(x, flat_act, odds, self.basis)
         parts = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
-        return Prediction(*parts, flow, Memory(states, action[:, -1], canvas))
+        return Prediction(*parts, flow, Memory(states, action[:, -1], canvas, recent))
 
     def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
         """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
@@ -193,6 +208,16 @@ class Dynamics(nn.Module):
         parts = self.tokenizer.quantiser.logits(guess).split(self.factors, dim=1)
         return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in parts], dim=1)
 
+    def soft_latents(self, logits: torch.Tensor) -> torch.Tensor:
+        """logits [N, K, h, w] -> latents [N, D, h, w] of codes drawn softly (Gumbel softmax), with a gradient."""
+        latents = []
+        tables = self.tokenizer.quantiser.tables()
+        for part, table in zip(logits.split(self.factors, dim=1), tables, strict=True):
+            rows = part.permute(0, 2, 3, 1).flatten(0, 2)
+            seed = torch.randint(2**31, ())
+            latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
+        return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
+
     def compose(self, prediction: Prediction, codes: torch.Tensor) -> torch.Tensor:
         """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen."""
         with torch.no_grad():
@@ -225,12 +250,12 @@ class Dynamics(nn.Module):
 class Head(nn.Module):
     """Moved states of all layers, the guess and what was seen -> logits of the next codes, and the mask."""
 
-    def __init__(self, inputs: int, channels: int, factors: list[int]) -> None:
+    def __init__(self, inputs: int, channels: int, factors: list[int], places: int) -> None:
         super().__init__()
         self.factors = factors
         self.conv = nn.Conv2d(inputs, channels, 3, padding=1)
         self.scale = zero_linear(EMBED, channels)
-        self.shift = ActionMap(EMBED, channels)
+        self.shift = ActionMap(EMBED, channels, places)
         # Logits, how far to trust the guess, and the mask's logits for each pixel of the cell.
         self.parts = [sum(factors), len(factors), DOWN * DOWN]
         self.out = nn.Conv2d(channels, sum(self.parts), 1)

@@ -45,6 +45,11 @@ class FSQ(nn.Module):
         ]
         return -SHARPNESS * torch.cat(parts, dim=1) ** 2
 
+    def tables(self) -> list[torch.Tensor]:
+        """What each factor's levels add to the latents: [n, d] a factor, the d summing to `dim`."""
+        rows = self.levels.flatten().long().tolist()
+        return [torch.linspace(-1, 1, n, device=self.levels.device).unsqueeze(1) for n in rows]
+
     def _centre(self, digits: torch.Tensor) -> torch.Tensor:
         return digits / (self.levels - 1) * 2 - 1
 
@@ -89,6 +94,10 @@ class EMAVQ(nn.Module):
         """latents [N, D, h, w] -> log-odds of the codes, [N, K, h, w], by distance to them."""
         z = F.normalize(latents.float(), dim=1)
         return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
+
+    def tables(self) -> list[torch.Tensor]:
+        """See `FSQ.tables`: one factor, the codebook itself."""
+        return [self.codebook]
 
     @torch.no_grad()
     def _kmeans(self, flat: torch.Tensor, rounds: int = 10) -> None:

@@ -137,14 +137,30 @@ class Losses:
         free = 0
         if step.rng.random() < config.rollout_fraction:
             free = max(0, min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in))
-        predictions, composed = self._predict(codes, pictures, actions, drop, free)
-        loss, metrics = self._score(torch.cat([p.logits for p in predictions], dim=1), codes)
-        after = pictures[:, 1:]
-        known = torch.cat([p.known for p in predictions], dim=1)
-        photometric = difference((torch.cat([p.moved for p in predictions], dim=1) - after) * known)
-        composed_l1 = difference(composed - after)
-        loss = loss + config.photometric * photometric + config.composed * composed_l1
-        return loss, metrics | {"photometric": photometric.detach(), "composed": composed_l1.detach()}
+        predictions, shown = self._predict(codes, pictures, actions, drop, free)
+        logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
+        nats, metrics = self._score(logits, codes)
+        losses = {"cross_entropy": nats}
+        if config.moving:
+            known = torch.cat([p.known for p in predictions], dim=1)
+            moved = torch.cat([p.moved for p in predictions], dim=1)
+            losses |= {"photometric": difference((moved - after) * known), "composed": difference(shown - after)}
+        if config.soft:
+            losses["soft"] = self._soft(logits, codes[:, 1:], after)
+        if self.model.echo is not None:
+            state = predictions[-1].memory.layers[-1].mean(dim=(2, 3))
+            losses["echo"] = F.mse_loss(self.model.echo(state), actions[:, -1])
+        loss = sum(getattr(config, name) * value for name, value in losses.items())
+        parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
+        return loss, metrics | parts
+
+    def _soft(self, logits: torch.Tensor, codes: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """Softly drawn codes against the true ones, as latents and as pictures."""
+        latents = self.model.soft_latents(logits.flatten(0, 1))
+        with torch.no_grad():
+            true = self.model.tokenizer.quantiser.decode(codes.flatten(0, 1))
+        drawn = self.model.tokenizer.decoder(latents).unflatten(0, after.shape[:2])
+        return F.mse_loss(latents, true) + difference(drawn - after)
 
     def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
@@ -156,19 +172,21 @@ class Losses:
     def _predict(
         self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
     ) -> tuple[list[Prediction], torch.Tensor]:
-        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures composed."""
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures shown."""
         model, real = self.model, actions.shape[1] - free
         seen, noise = self._corrupt(codes[:, :real])
         p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
+        if not free and not self.config.moving:
+            return [p], p.moved  # nothing needs what would be shown
         own, picture = self._show(p)
-        predictions, composed = [p], [picture]
+        predictions, shown = [p], [picture]
         for t in range(real, actions.shape[1]):
             # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
             p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
             own, picture = self._show(p)
             predictions.append(p)
-            composed.append(picture)
-        return predictions, torch.cat(composed, dim=1)
+            shown.append(picture)
+        return predictions, torch.cat(shown, dim=1)
 
     def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
         """Sampled codes [B, T, h, w], and the pictures composed of them and of what was moved."""

@@ -66,12 +66,12 @@ class Rollout:
 
 
 @torch.inference_mode()
-def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray) -> State:
+def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Tensor) -> State:
     """Real frames uint8 [B, T, H, W, 3] and actions [B, T-1, A] -> the state at the last frame."""
     b, t = frames.shape[:2]
     codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
     pictures = to_pictures(frames)
-    action = torch.from_numpy(np.asarray(actions, np.float32))
+    action = torch.as_tensor(actions, dtype=torch.float32)
     memory = model(codes[:, :-1], pictures[:, :-1], action, model.initial(b)).memory
     return State(codes[:, -1], pictures[:, -1], memory)
 

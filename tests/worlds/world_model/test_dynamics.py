@@ -8,19 +8,24 @@ from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.world_model.actions import A
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture, picture_flow
+from worlds.world_model.quantise import split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 
 FACTORS, GRID = [4, 3], (6, 8)
 
 
-@pytest.fixture
-def model():
+def build(**changes):
     torch.manual_seed(0)
     tokenizer = Tokenizer(replace(tokenizer_debug(), levels=tuple(FACTORS)))
-    model = Dynamics(replace(world_model_debug(), margin=6), tokenizer, GRID, A).eval()
+    model = Dynamics(replace(world_model_debug(), margin=6, **changes), tokenizer, GRID, A).eval()
     for p in model.parameters():  # away from the zero-initialised start, where much would be trivially equal
         p.data.add_(0.05 * torch.randn_like(p))
     return model
+
+
+@pytest.fixture
+def model():
+    return build()
 
 
 def inputs(batch=3, time=5):
@@ -68,8 +73,13 @@ def test_flow_is_bounded_and_starts_at_zero():
     assert 1 < layer.flow(h, action, basis).abs().max() <= MAX_FLOW
 
 
-def test_live_steps_equal_the_batched_forward(model):
+VARIANTS = [{}, {"reset": "before"}, {"film": "uniform"}, {"recent": 2}, {"flow": False}, {"moving": False}]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_live_steps_equal_the_batched_forward(changes):
     """Parity: one step a frame with a carried memory gives what the hoisted forward over all T gives."""
+    model = build(**changes)
     codes, pictures, actions = inputs()
     batched = model(codes, pictures, actions, model.initial(3))
     memory, live = model.initial(3), []
@@ -80,8 +90,30 @@ def test_live_steps_equal_the_batched_forward(model):
     for name in ("logits", "moved", "mask", "known", "flow"):
         together = torch.cat([getattr(p, name) for p in live], dim=1)
         torch.testing.assert_close(together, getattr(batched, name), atol=1e-4, rtol=1e-4)
-    for a, b in zip([*memory.layers, memory.canvas], [*batched.memory.layers, batched.memory.canvas], strict=True):
+    after = batched.memory
+    for a, b in zip(
+        [*memory.layers, memory.canvas, memory.recent], [*after.layers, after.canvas, after.recent], strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_uniform_film_says_the_same_everywhere_and_place_does_not():
+    """On a flat picture, away from the borders, only a map of places tells cells apart."""
+    for film, spread in (("uniform", False), ("place", True)):
+        layer = build(film=film).stack[0].input
+        shift = layer.shift(torch.randn(1, 64), place_basis(*GRID))
+        assert (shift.std(dim=(2, 3)).max() > 1e-3) == spread
+
+
+def test_soft_latents_are_those_of_a_code_where_the_logits_are_sure(model):
+    codes = torch.randint(12, (2, *GRID))
+    digits = split_factors(codes, FACTORS)
+    sure = torch.cat([F.one_hot(digits[..., f], n).movedim(-1, 1) for f, n in enumerate(FACTORS)], dim=1)
+    logits = (100.0 * sure).requires_grad_()
+    latents = model.soft_latents(logits)
+    torch.testing.assert_close(latents, model.tokenizer.quantiser.decode(codes), atol=1e-4, rtol=1e-4)
+    (soft,) = torch.autograd.grad(model.soft_latents(logits * 0.01).square().sum(), logits)
+    assert soft.abs().min(dim=1).values.max() > 0
 
 
 def test_moving_for_training_is_moving_for_play(model):
