@@ -14,7 +14,7 @@ from kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
 from kernels.op import cells_of, empty_channels_last, on_device_of
 
 Tensor = torch.Tensor
-FWD_WARPS, BWD_WARPS = 4, 16
+FWD_WARPS = 4
 WIDE = {tl.float32: torch.float32, tl.float64: torch.float64}
 
 
@@ -26,6 +26,11 @@ def blocks(channels: int, cells: int, warps: int) -> tuple[int, int]:
     """BLOCK_M, BLOCK_C: 8 values a thread, at least one cell, no more cells than there are."""
     block_c = max(16, triton.next_power_of_2(channels))
     return max(1, min(256 * warps // block_c, triton.next_power_of_2(cells))), block_c
+
+
+def bwd_warps(normalises_x: bool) -> int:
+    """Many, since each program leaves sums of its own; fewer where 16 warps would have too few registers each."""
+    return 8 if normalises_x else 16
 
 
 def forward(
@@ -67,7 +72,8 @@ def backward(
     gh, gh_strides = (None, (0, 0, 0)) if gh is None else cells_of(gh)
     h, h_strides = cells_of(h)
     cells = h.shape[2] * h.shape[3]
-    block_m, block_c = blocks(c, cells, BWD_WARPS)
+    warps = bwd_warps(x_norm is not None)
+    block_m, block_c = blocks(c, cells, warps)
     programs = triton.cdiv(cells, block_m)
     wide = accumulator(dgx, dgh, dh)
     x_sums = sums_memory(h, programs, wide, x_norm, x_bias, scale, shift)
@@ -78,7 +84,7 @@ def backward(
                 dout, gates, gx, gh, h, *rows,
                 dgx, dgh, dh, x_sums, h_sums,
                 *dout_strides, *gx_strides, *gh_strides, *h_strides, cells,
-                C=c, ACC=wide, BLOCK_M=block_m, BLOCK_C=block_c, num_warps=BWD_WARPS,
+                C=c, ACC=wide, BLOCK_M=block_m, BLOCK_C=block_c, num_warps=warps,
             )  # fmt: skip
     empty = h.new_empty(0, dtype=WIDE[wide])
     x_total, h_total = (empty.clone() if sums is None else sums.sum(1) for sums in (x_sums, h_sums))
