@@ -12,6 +12,11 @@ export interface Cap {
 const TEXTS: Record<string, string> = {
   ShiftLeft: "Shift",
   ControlLeft: "Ctrl",
+  Minus: "-",
+  Equal: "=",
+  Comma: ",",
+  Period: ".",
+  Semicolon: ";",
   ArrowUp: "↑",
   ArrowLeft: "←",
   ArrowDown: "↓",

@@ -14,11 +14,11 @@ _WAYS = {
 }
 _MAIN = {"do", "fire", "interact", "jump", "shoot", "space", "toggle", "use"}
 _VERBS = {"go", "move", "push", "step", "turn", "walk"}  # before a way
-# What the others get, in this order. R, P, T and O are commands of the browser's Play page.
+# What the others get, in this order. R, P, T, K and O are commands of the browser's Play page.
 _FREE = [
     *(f"Digit{d}" for d in "1234567890"),
-    *(f"Key{c}" for c in "QEFGHZXCVBNMYUIJKL"),
-    *("Minus", "Equal", "Comma", "Period"),
+    *(f"Key{c}" for c in "QEFGHZXCVBNMYUIJL"),
+    *("Minus", "Equal", "Comma", "Period", "Semicolon"),
 ]
 
 
