@@ -134,6 +134,8 @@ class WorldModelConfig:
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
     photometric: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the moved picture's difference to the next
     composed: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of the composed picture's difference to the next
+    contrast: Annotated[float, Ge(0), Le(100)] = 10.0  # weight of its local contrast's difference to the next's
+    blur: Fraction = 0.5  # of the clips are shown blurred, to be drawn sharp
     rare_share: Fraction = 0.3  # of the clips hold a change of a key that is seldom pressed
     action_dropout: Fraction = 0.1
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
@@ -268,6 +270,8 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str = "-") -> WorldModelCon
         echo=0.2,
         photometric=0.0,
         composed=0.0,
+        contrast=0.0,
+        blur=0.0,
         rollout_fraction=0.0,
         corruption=0.0,
         rare_share=0.0,

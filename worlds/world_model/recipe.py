@@ -39,14 +39,8 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     _check_same_frames(dataset, tokenizer_manifest, config)
     started = time.monotonic()
     progress.step(0, config.steps, "tokenise")
-    train_clips, val_clips = (_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
-    torch.manual_seed(config.seed)
-    height, width = dataset.frame_size
-    model = channels_last(
-        Dynamics(config, tokenizer, (height // DOWN, width // DOWN), len(dataset.manifest["action_names"]))
-    )
-    if config.compile:
-        model.compile_parts()
+    train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
+    model = new_model(config, dataset, tokenizer)
     losses = Losses(model, config)
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
@@ -93,6 +87,17 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     } | values
 
 
+def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) -> Dynamics:
+    """An untrained model for the dataset's frames and actions, the same for the same seed."""
+    torch.manual_seed(config.seed)
+    height, width = dataset.frame_size
+    grid = (height // DOWN, width // DOWN)
+    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    if config.compile:
+        model.compile_parts()
+    return model
+
+
 def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
     """A playable checkpoint: dynamics with its tokenizer, and what they were trained on."""
     manifest = {
@@ -115,7 +120,10 @@ def _check_same_frames(dataset: Dataset, tokenizer_manifest: dict[str, Any], con
         )
 
 
-def _clips(dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path) -> ClipStore:
+def load_clips(
+    dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path
+) -> ClipStore:
+    """Clips of a split, tokenised; the codes are kept in `out_dir`."""
     episodes = dataset.split(split)
     codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
     return ClipStore(episodes, codes, config.frames, config.rare_share)
@@ -137,14 +145,19 @@ class Losses:
         free = 0
         if step.rng.random() < config.rollout_fraction:
             free = max(0, min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in))
-        predictions, shown = self._predict(codes, pictures, actions, drop, free)
+        seen = blur(pictures, config.blur) if config.moving else pictures
+        predictions, shown = self._predict(codes, seen, actions, drop, free)
         logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
         nats, metrics = self._score(logits, codes)
         losses = {"cross_entropy": nats}
         if config.moving:
             known = torch.cat([p.known for p in predictions], dim=1)
             moved = torch.cat([p.moved for p in predictions], dim=1)
-            losses |= {"photometric": difference((moved - after) * known), "composed": difference(shown - after)}
+            last = actions.shape[1] - free  # what is moved up to here was as blurred as `seen`
+            target = torch.cat([seen[:, 1 : last + 1], pictures[:, last + 1 :]], dim=1)
+            losses["photometric"] = difference((moved - target) * known)
+            losses["composed"] = difference(shown - after)
+            losses["contrast"] = (contrast(shown) - contrast(after)).abs().mean()
         if config.soft:
             losses["soft"] = self._soft(logits, codes[:, 1:], after)
         if self.model.echo is not None:
@@ -205,6 +218,28 @@ class Losses:
             hit = torch.stack([p.argmax(dim=2) == d for p, d in zip(parts, digits, strict=True)]).all(dim=0)
             metrics = {"ce": nats.mean(), "ce_changed": nats[changed].mean(), "accuracy": hit.float().mean()}
         return loss, metrics
+
+
+def blur(pictures: torch.Tensor, share: float) -> torch.Tensor:
+    """A share of the clips [B, T, 3, H, W] blurred, each by its own amount.
+
+    What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
+    """
+    soft = pictures.flatten(0, 1)
+    for _ in range(2):
+        soft = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    amount = torch.rand(len(pictures)) * (torch.rand(len(pictures)) < share)
+    return torch.lerp(pictures, soft.view_as(pictures), amount.view(-1, 1, 1, 1, 1))
+
+
+def contrast(pictures: torch.Tensor) -> torch.Tensor:
+    """Standard deviation in windows of 8 pixels, 4 apart, of pictures [B, T, 3, H, W].
+
+    The mean absolute difference alone is least where an unsure picture is flat; matched contrast asks for texture.
+    """
+    flat = pictures.flatten(0, 1)
+    mean, square = F.avg_pool2d(flat, 8, stride=4), F.avg_pool2d(flat * flat, 8, stride=4)
+    return (square - mean * mean).clamp(min=0).add(1e-4).sqrt()
 
 
 def difference(d: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,56 @@
+"""`terrarium bench recipes`: training recipes side by side, on the same data for the same time.
+
+terrarium bench recipes --data data/mixed --minutes 10 --recipes cpu,ochre_v6 --out out/recipes
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.console import ConsoleProgress, configure, run_recipe
+
+
+def recipes(
+    data: Annotated[Path, typer.Option(help="Folder of a dataset recorded in the block world.")],
+    out: Annotated[Path, typer.Option(help="Folder for the trained models; what is there is gone on with.")],
+    names: Annotated[
+        str, typer.Option("--recipes", help="Names with commas between; all: every one.")
+    ] = "cpu,ochre_v6",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time of each.")] = 10.0,
+    tokenizer: Annotated[Path | None, typer.Option(help="Folder of a tokenizer; none: one is trained first.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the evaluation.")] = 7,
+    episodes: Annotated[int, typer.Option(min=1, help="Of the evaluation.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a recipe on stdout.")] = False,
+) -> None:
+    """Train each recipe on the same data for the same time, evaluate it, and print one table."""
+    from worlds.world_model.compare import RECIPES, compare
+
+    if tokenizer is None:
+        tokenizer = out / "tokenizer" / "output"
+        if not (tokenizer / "manifest.json").is_file():
+            run_recipe(configure("tokenizer.train", "cpu", {"data": str(data)}, []), out / "tokenizer")
+    chosen = list(RECIPES) if names == "all" else [n.strip() for n in names.split(",")]
+    rows = compare(
+        chosen,
+        data=data,
+        tokenizer=tokenizer,
+        out=out,
+        minutes=minutes,
+        seed=seed,
+        episodes=episodes,
+        progress=ConsoleProgress,
+    )
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+    else:
+        table = Table(*rows[0])
+        for row in rows:
+            table.add_row(*(str(v) for v in row.values()))
+        Console().print(table)
