@@ -12,7 +12,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
 
-FILES = ("manifest.json", "model.safetensors", "evaluation.json")
+FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
 
 
 def copy_checkpoint(folder: Path, data_dir: Path) -> str:
