@@ -25,10 +25,11 @@ def world_model(
     episodes: Annotated[int, typer.Option(help="Held-out states.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Also write evaluation.json and rollouts.png to this folder.")
+        Path | None, typer.Option(help="Also write evaluation.json, report.html and its pictures to this folder.")
     ] = None,
 ) -> None:
-    """Counterfactual retrieval, rollout quality and churn on seeds that training never saw."""
+    """Control, pictures, motion, memory and stability on seeds that training never saw."""
+    from worlds.progress import Stopped
     from worlds.world_model.evaluate import evaluate
     from worlds.world_model.rollout import shipped_folder
 
@@ -37,32 +38,41 @@ def world_model(
     if seed < 0:
         raise ValueError(f"--seed {seed}: expected 0 or more")
     folder = shipped_folder() if checkpoint == "shipped" else Path(checkpoint)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
     with ConsoleProgress("evaluate") as progress:
-        strip = out / "rollouts.png" if out is not None else None
-        result = evaluate(folder, seed=seed, episodes=episodes, progress=progress, strip=strip)
-    if out is not None:
-        (out / "evaluation.json").write_text(json.dumps(result, indent=1))
-    print(json.dumps(result)) if as_json else _table(result)
+        try:
+            result = evaluate(folder, seed=seed, episodes=episodes, progress=progress, out=out)
+        except Stopped:
+            raise typer.Exit(130) from None
+    print(json.dumps(result, allow_nan=False)) if as_json else _tables(result)
 
 
-def _table(result: dict[str, Any]) -> None:
+def _tables(result: dict[str, Any]) -> None:
     from rich.console import Console
+
+    console = Console()
+    title = f"Counterfactual retrieval after k steps (chance {result['chance']:.2f})"
+    retrieval = {k: {"all": v} | result["retrieval_by_key"][k] for k, v in result["counterfactual_retrieval"].items()}
+    console.print(_table(title, "k", retrieval))
+    if result["judge"]["available"]:
+        console.print(_table("Judge of keys: share of its ceiling", "steps", result["judge_share"]))
+    else:
+        console.print(f"no judge of keys: {result['judge']['reason']}")
+    rows = ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio")
+    console.print(_table("Rollouts after k steps", "", {row: result[row] for row in rows}))
+    console.print(_table("Back from N turns, dB", "", {"memory_psnr": result["memory_psnr"]}))
+    single = ("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap")
+    single += ("steps_to_divergence", "frechet_distance", "frechet_distance_real")
+    for name in single:
+        if result.get(name) is not None:
+            console.print(f"{name:>28}  {result[name]:.4g}")
+
+
+def _table(title: str, corner: str, rows: dict[str, dict[str, float | None]]) -> Any:
     from rich.table import Table
 
-    keys = result["retrieval_by_key"]["4"]
-    table = Table(title=f"Counterfactual retrieval (chance {result['chance']:.2f})")
-    for name in ("k", "all", *keys):
+    table = Table(title=title)
+    for name in (corner, *next(iter(rows.values()))):
         table.add_column(name, justify="right")
-    for k, total in result["counterfactual_retrieval"].items():
-        table.add_row(k, f"{total:.2f}", *(f"{v:.2f}" for v in result["retrieval_by_key"][k].values()))
-    console = Console()
-    console.print(table)
-    rollouts = Table(title=f"Rollouts (no-op churn {result['noop_churn']:.3f})")
-    rows = ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio")
-    for name in ("k", *rows):
-        rollouts.add_column(name, justify="right")
-    for k in result["rollout_psnr"]:
-        rollouts.add_row(k, *(f"{result[row][k]:.2f}" for row in rows))
-    console.print(rollouts)
+    for name, values in rows.items():
+        table.add_row(name, *("-" if v is None else f"{v:.2f}" for v in values.values()))
+    return table

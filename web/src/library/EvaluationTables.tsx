@@ -1,14 +1,19 @@
 import { figures } from "../format";
-import { retrieval, rollouts, type Retrieval, type Rollouts } from "./evaluation";
+import { endurance, judged, retrieval, rollouts, type Fact, type Judged, type Retrieval, type Rollouts } from "./evaluation";
 import { Meter } from "./Meter";
 
 export function EvaluationTables({ evaluation }: { evaluation: Record<string, unknown> | null }) {
   const scores = retrieval(evaluation);
+  const read = judged(evaluation);
   const rolled = rollouts(evaluation);
+  const facts = endurance(evaluation);
   return (
     <>
       {scores && <RetrievalTable scores={scores} />}
+      {typeof read === "string" && <p class="quiet">No judge of keys: {read}.</p>}
+      {read && typeof read !== "string" && <JudgeTable read={read} />}
       {rolled && <RolloutTable rolled={rolled} />}
+      {facts.length > 0 && <EnduranceTable facts={facts} />}
     </>
   );
 }
@@ -85,6 +90,79 @@ function RolloutTable({ rolled }: { rolled: Rollouts }) {
               {values.map((value, i) => (
                 <td key={i}>{value === undefined ? "–" : figures(value)}</td>
               ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+const GOOD_SHARE = 0.8;
+
+/** Per key and window of a long rollout: the judge's F1 on the model's frames over its F1 on the simulator's. */
+function JudgeTable({ read }: { read: Judged }) {
+  return (
+    <div class="card evaluation" id="judge">
+      <table>
+        <caption>
+          <b>Control that lasts.</b> The model runs on by itself; a judge that was trained on the simulator tells from its
+          pictures which keys were held. Share of what it tells from the simulator’s own pictures. The tick marks{" "}
+          {100 * GOOD_SHARE}%.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Action</th>
+            {read.windows.map((w) => (
+              <th scope="col" key={w}>
+                steps {w.replace("-", "–")}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {read.byKey.map(([key, shares]) => (
+            <tr key={key}>
+              <th scope="row">
+                <kbd>{key}</kbd>
+              </th>
+              {shares.map((share, i) => (
+                <td key={i}>
+                  {share === null ? (
+                    <span class="quiet">too rare</span>
+                  ) : (
+                    <Meter value={share} chance={GOOD_SHARE} label={`${key}, steps ${read.windows[i]}`} tick="goal" />
+                  )}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function EnduranceTable({ facts }: { facts: Fact[] }) {
+  return (
+    <div class="card evaluation" id="endurance">
+      <table>
+        <caption>
+          <b>Motion, memory, stability.</b> Each figure beside what it is to be held against.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Measure</th>
+            <th scope="col">World model</th>
+            <th scope="col">Against</th>
+          </tr>
+        </thead>
+        <tbody>
+          {facts.map(([text, model, reference, referenceText]) => (
+            <tr key={text}>
+              <th scope="row">{text}</th>
+              <td>{figures(model)}</td>
+              <td>{reference === null ? "–" : `${figures(reference)}, ${referenceText}`}</td>
             </tr>
           ))}
         </tbody>

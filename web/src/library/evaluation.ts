@@ -24,6 +24,9 @@ const ROLLOUT_ROWS: [key: string, text: string][] = [
   ["rollout_psnr", "world model, dB"],
   ["copy_last_psnr", "last picture held still, dB"],
   ["tokenizer_psnr", "best that its tokenizer allows, dB"],
+  ["rollout_ssim", "world model, SSIM"],
+  ["copy_last_ssim", "last picture held still, SSIM"],
+  ["tokenizer_ssim", "best that its tokenizer allows, SSIM"],
   ["edge_energy_ratio", "sharpness, 1 is the simulator's"],
 ];
 
@@ -42,4 +45,49 @@ export function rollouts(evaluation: Record<string, unknown> | null | undefined)
     return values ? [[text, steps.map((k) => values[k])]] : [];
   });
   return { steps: steps.map(Number), rows };
+}
+
+export interface Judged {
+  windows: string[];
+  byKey: [key: string, shares: (number | null)[]][]; // of what the judge reads off the simulator's own frames
+}
+
+/** What a judge reads off long rollouts; the reason, where no judge fits the frames; null where nobody asked one. */
+export function judged(evaluation: Record<string, unknown> | null | undefined): Judged | string | null {
+  const judge = evaluation?.["judge"] as { available: boolean; reason?: string; keys?: string[] } | undefined;
+  if (!judge) return null;
+  if (!judge.available) return judge.reason ?? "";
+  const shares = evaluation?.["judge_share"] as Record<string, Record<string, number | null>>;
+  const windows = Object.keys(shares);
+  return {
+    windows,
+    byKey: (judge.keys ?? []).map((key) => [key, windows.map((w) => shares[w]?.[key] ?? null)]),
+  };
+}
+
+export type Fact = [text: string, model: number, reference: number | null, referenceText: string];
+
+/** Motion, memory and stability as single figures, each with what it is to be held against; only what was measured. */
+export function endurance(evaluation: Record<string, unknown> | null | undefined): Fact[] {
+  const found: Fact[] = [];
+  const add = (text: string, model: unknown, reference: unknown, referenceText: string): void => {
+    if (typeof model !== "number") return;
+    found.push([text, model, typeof reference === "number" ? reference : null, referenceText]);
+  };
+  const side = (x: unknown, name: string, field: string): unknown =>
+    (x as Record<string, Record<string, unknown>> | undefined)?.[name]?.[field];
+  const { yaw, zoom, ...e } = evaluation ?? {};
+  const turned = (name: string): unknown => side(yaw, name, "px_per_degree");
+  add("Pixels that a degree of turning moves the picture", turned("model"), turned("simulator"), "simulator");
+  for (const key of ["w", "s"])
+    add(`Zoom of four steps of ${key.toUpperCase()}`, side(zoom, key, "model"), side(zoom, key, "simulator"), "simulator");
+  for (const [n, value] of Object.entries(byK(e["memory_psnr"]) ?? {}))
+    add(`Turned away ${n} steps and back: likeness to the first picture, dB`, value, e["memory_tokenizer_psnr"], "tokenizer");
+  add("Codes that flicker with no key held, share", e["noop_churn"], 0, "simulator");
+  add("Change from frame to frame after 200 steps, ratio", e["churn_ratio"], 1, "simulator");
+  add("Different codes a frame after 200 steps, ratio", e["codes_per_frame_ratio"], 1, "simulator");
+  add("Sharpness after 200 steps, ratio", e["edge_energy_ratio_settled"], 1, "simulator");
+  add("Steps until pictures are unlike any real ones", e["steps_to_divergence"], side(evaluation, "steps_to_divergence_real", "median"), "real clips");
+  add("Fréchet distance of steps 257 to 512", e["frechet_distance"], e["frechet_distance_real"], "real clips");
+  return found;
 }

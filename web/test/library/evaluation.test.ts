@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { retrieval, rollouts } from "../../src/library/evaluation";
+import { endurance, judged, retrieval, rollouts } from "../../src/library/evaluation";
 
 describe("an evaluation", () => {
   const evaluation = {
@@ -30,5 +30,32 @@ describe("an evaluation", () => {
         ["last picture held still, dB", [20, 17]],
       ],
     });
+  });
+
+  it("gives the judge's shares by key and window, and says why there are none", () => {
+    const judge = { available: true, keys: ["w", "jump"] };
+    const judge_share = { "1-16": { w: 0.9, jump: null }, "17-64": { w: 0.7, jump: 0.5 } };
+    expect(judged({ judge, judge_share })).toEqual({
+      windows: ["1-16", "17-64"],
+      byKey: [["w", [0.9, 0.7]], ["jump", [null, 0.5]]],
+    });
+    expect(judged({ judge: { available: false, reason: "frames of 32x32" }, judge_f1: null })).toBe("frames of 32x32");
+    expect(judged(evaluation)).toBeNull();
+  });
+
+  it("gives single figures beside what they are held against", () => {
+    const facts = endurance({
+      yaw: { model: { px_per_degree: 0.7, r2: 0.9 }, simulator: { px_per_degree: 0.73, r2: 1 } },
+      memory_psnr: { "2": 21 },
+      memory_tokenizer_psnr: 25,
+      churn_ratio: 1.1,
+      frechet_distance: null,
+    });
+    expect(facts.map(([, model, reference, text]) => [model, reference, text])).toEqual([
+      [0.7, 0.73, "simulator"],
+      [21, 25, "tokenizer"],
+      [1.1, 1, "simulator"],
+    ]);
+    expect(endurance(null)).toEqual([]);
   });
 });

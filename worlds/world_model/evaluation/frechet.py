@@ -1,0 +1,35 @@
+"""Frechet distance between two sets of features, as of two normal distributions (Heusel et al. 2017,
+arXiv:1706.08500, equation 6): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from worlds.world_model.evaluation.judged import Reading
+from worlds.world_model.evaluation.states import rounded
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Features [N, F] and [M, F], N and M larger than 1 -> 0 or more."""
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"{len(a)} and {len(b)} feature vectors: expected at least 2 on each side")
+    ca, cb = (np.cov(x.astype(np.float64), rowvar=False) for x in (a, b))
+    # tr (Ca Cb)^(1/2) is the sum of the roots of the eigenvalues of the symmetric Ca^(1/2) Cb Ca^(1/2).
+    values, vectors = np.linalg.eigh(ca)
+    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ cb @ root).clip(min=0)).sum()
+    gap = ((a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)) ** 2).sum()
+    return max(0.0, float(gap + np.trace(ca) + np.trace(cb) - 2 * cross))
+
+
+def far_distance(reading: Reading, reference: np.ndarray) -> dict[str, Any]:
+    """The second half of long rollouts, and the simulator's frames of the same actions, against `reference` [N, F]:
+    features of real clips from other worlds. What the second is above zero is between real clips alike."""
+    half = reading.held.shape[1] // 2
+    own, real = (x[:, half:].reshape(-1, x.shape[-1]) for x in (reading.own_features, reading.real_features))
+    return {
+        "frechet_distance": rounded(frechet_distance(own, reference)),
+        "frechet_distance_real": rounded(frechet_distance(real, reference)),
+    }

@@ -1,0 +1,84 @@
+"""Long rollouts under a random walk, model and simulator under the same actions, as live play would run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from worlds.blocks.world import BlockWorld
+from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
+from worlds.world_model.record import Walker
+from worlds.world_model.rollout import burn_in, rollout
+
+FAR, NEAR = 512, 64  # steps; more walks go near, since the first windows hold few frames of each
+CHUNK = 16  # steps between two looks at a stop request
+BEFORE = 2  # real frames in front of each walk, which the judge needs
+FIRST_WALK, FIRST_REFERENCE = 90_000, 95_000  # worlds of `held_out_seed` that no trial uses
+
+
+@dataclass
+class Walks:
+    """B walks of N steps. Frames are uint8 [B, BEFORE + N, H, W, 3]; the first BEFORE are real in both."""
+
+    actions: np.ndarray  # float32 [B, N, A]
+    real: np.ndarray
+    own: np.ndarray
+
+    @property
+    def steps(self) -> int:
+        return self.actions.shape[1]
+
+
+def long_walks(
+    model: Dynamics, world: BlockWorld, seed: int, episodes: int, temperature: float, phases: Phases
+) -> list[Walks]:
+    """Few walks that go far, and then some that stay near. Their codes are sampled, by a generator of `seed`."""
+    far, near = min(8, episodes), min(16, 2 * episodes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return [
+            _walks(model, world, [held_out_seed(seed, FIRST_WALK + i) for i in rows], steps, temperature, phases)
+            for rows, steps in ((range(far), FAR), (range(far, far + near), NEAR))
+        ]
+
+
+def chunks() -> int:
+    """How often `long_walks` tells its progress."""
+    return (FAR + NEAR) // CHUNK
+
+
+def _walks(
+    model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, temperature: float, phases: Phases
+) -> Walks:
+    seen, before, actions, real = [], [], [], []
+    for seed in seeds:
+        walker = Walker(np.random.default_rng([seed, 0xFA2]))
+        frames, first = warm_up(world, walker, seed)
+        walked = stroll(world, walker, steps)
+        for store, value in zip((seen, before, actions, real), (frames, first, *walked), strict=True):
+            store.append(value)
+    state = burn_in(model, np.stack(seen), np.stack(before))
+    own = []
+    for part in torch.from_numpy(np.stack(actions)).split(CHUNK, dim=1):
+        made = rollout(model, state, part, temperature)
+        own.append(made.frames)
+        state = made.state
+        phases.step("long rollouts")
+    head = np.stack(seen)[:, -BEFORE:]
+    return Walks(
+        np.stack(actions), np.concatenate([head, np.stack(real)], axis=1), np.concatenate([head, *own], axis=1)
+    )
+
+
+def reference_clips(world: BlockWorld, seed: int, like: Walks) -> np.ndarray:
+    """Real walks through other worlds, of the shape of the second half of `like`'s frames."""
+    clips = []
+    for i in range(len(like.actions)):
+        at = held_out_seed(seed, FIRST_REFERENCE + i)
+        walker = Walker(np.random.default_rng([at, 0xFA2]))
+        world.reset(at)
+        clips.append(stroll(world, walker, like.steps // 2 + BEFORE)[1])
+    return np.stack(clips)

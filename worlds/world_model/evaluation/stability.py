@@ -1,0 +1,144 @@
+"""Does a rollout stay a picture? After `SETTLED` steps of a walk, against the simulator under the same actions.
+
+Codes are those of the pictures shown, encoded again, on both sides.
+- churn: share of the codes that differ from one frame to the next. `churn_ratio`: the model's over the simulator's.
+  `noop_churn`: the same with no key held, right after the burn-in, where the simulator's is zero.
+- `codes_per_frame_ratio`: how many different codes a frame holds.
+- `ce_gap`: nats a code by which predictions of the true codes are worse along the model's own (greedy) pictures than
+  along the real ones, over the same 16 steps.
+- `steps_to_divergence`: a rollout has diverged at the first window of `WINDOW` steps that is unlike every real window:
+  its mean edge energy, or the distance of its mean judge's features to those of all real windows (in standard
+  deviations of real windows), is outside what windows of the simulator's own walks span. The median over rollouts; the
+  length of the rollout where it never happens. Measured on real clips from other worlds it tells how strict that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from worlds.metrics import edge_energy
+from worlds.world_model import actions as act
+from worlds.world_model.dynamics import Dynamics, cross_entropy
+from worlds.world_model.evaluation.long import BEFORE, Walks
+from worlds.world_model.evaluation.states import Trial, encoded, rounded
+from worlds.world_model.rollout import Rollout, State, rollout
+from worlds.world_model.tokenizer import to_pictures
+
+SETTLED = 200  # steps
+EVERY = 6  # of the steps are looked at
+CHURN_STEPS = 16
+WINDOW = 32
+
+
+def settled(model: Dynamics, walks: Walks) -> dict[str, Any]:
+    """Ratios to the simulator after SETTLED steps."""
+    own, real = (_look(model, x) for x in (walks.own, walks.real))
+    names = {"churn_ratio": "churn", "codes_per_frame_ratio": "codes", "edge_energy_ratio_settled": "edges"}
+    return {name: rounded(own[key] / max(real[key], 1e-9)) for name, key in names.items()}
+
+
+def _look(model: Dynamics, frames: np.ndarray) -> dict[str, float]:
+    after = frames[:, BEFORE + SETTLED :]
+    codes = encoded(model.tokenizer, np.stack([after[:, :-1:EVERY], after[:, 1::EVERY]]))
+    return {
+        "churn": churn(codes[0], codes[1]),
+        "codes": codes_per_frame(codes[0]),
+        "edges": float(np.mean([edge_energy(walk).mean() for walk in after[:, ::EVERY]])),
+    }
+
+
+def churn(codes: torch.Tensor, then: torch.Tensor) -> float:
+    return (codes != then).float().mean().item()
+
+
+def codes_per_frame(codes: torch.Tensor) -> float:
+    """int64 [..., h, w] -> mean number of different codes."""
+    ordered = codes.flatten(0, -3).flatten(1).sort(dim=1).values
+    return 1 + (ordered.diff(dim=1) != 0).sum(dim=1).float().mean().item()
+
+
+def noop_churn(model: Dynamics, state: State) -> float:
+    still = torch.from_numpy(act.action()).expand(len(state.codes), CHURN_STEPS, -1)
+    codes = encoded(model.tokenizer, rollout(model, state, still).frames)
+    return rounded(churn(codes[:, :-1], codes[:, 1:]))
+
+
+@torch.inference_mode()
+def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> dict[str, Any]:
+    """`own`: along the trials' walks. Each frame's logits are those of the rollout itself (see parity.py)."""
+    real = np.stack([t.walk_frames for t in trials])
+    actions = torch.from_numpy(np.stack([t.walk_actions for t in trials]))
+    true = encoded(model.tokenizer, real)
+
+    def nats(codes: torch.Tensor, frames: np.ndarray) -> float:
+        before = torch.cat([state.codes.unsqueeze(1), codes[:, :-1]], dim=1)
+        pictures = torch.cat([state.picture.unsqueeze(1), to_pictures(frames[:, :-1])], dim=1)
+        return cross_entropy(model, model(before, pictures, actions, state.memory).logits, true).mean().item()
+
+    forced, free = nats(true, real), nats(own.codes, own.frames)
+    return {"ce_teacher_forced": rounded(forced), "ce_free_running": rounded(free), "ce_gap": rounded(free - forced)}
+
+
+def divergence(
+    walks: Walks, own: np.ndarray | None, real: np.ndarray | None, clips: np.ndarray, other: np.ndarray | None
+) -> dict[str, Any]:
+    """Features [B, N, F] of the walks and of real `clips` [B, BEFORE + M, ...], or None where there is no judge."""
+    edges = [_edges(x) for x in (walks.real, walks.own, clips)]
+    span = _Span(edges[0], real)
+    own_at, clips_at = span.left_at(edges[1], own), span.left_at(edges[2], other)
+    return {
+        "steps_to_divergence": float(np.median(own_at)),
+        "steps_to_divergence_by_rollout": [int(x) for x in own_at],
+        "steps_to_divergence_real": {"median": float(np.median(clips_at)), "of": int(edges[2].shape[1] * WINDOW)},
+        "edge_energy_curve": {
+            "steps": [WINDOW * (i + 1) for i in range(edges[0].shape[1])],
+            "model": [rounded(x, 3) for x in edges[1].mean(axis=0)],
+            "simulator": [rounded(x, 3) for x in edges[0].mean(axis=0)],
+        },
+    }
+
+
+def codes_curve(model: Dynamics, walks: Walks) -> dict[str, Any]:
+    """Different codes a frame in the middle of each window, over the steps."""
+    at = np.arange(WINDOW // 2, walks.steps, WINDOW)
+    sides = {"model": walks.own, "simulator": walks.real}
+    codes = {name: encoded(model.tokenizer, x[:, BEFORE + at]) for name, x in sides.items()}
+    return {
+        "codes_per_frame_curve": {"steps": [int(t) + 1 for t in at]}
+        | {name: [rounded(codes_per_frame(c[:, i]), 2) for i in range(len(at))] for name, c in codes.items()}
+    }
+
+
+def _edges(frames: np.ndarray) -> np.ndarray:
+    """uint8 [B, BEFORE + N, ...] -> mean edge energy of windows, [B, N // WINDOW]."""
+    return np.stack([_windows(edge_energy(walk[BEFORE:])[:, None])[:, 0] for walk in frames])
+
+
+def _windows(values: np.ndarray) -> np.ndarray:
+    """[N, F] -> means [N // WINDOW, F]."""
+    n = len(values) // WINDOW
+    return values[: n * WINDOW].reshape(n, WINDOW, -1).mean(axis=1)
+
+
+class _Span:
+    """What windows of real walks look like."""
+
+    def __init__(self, edges: np.ndarray, features: np.ndarray | None) -> None:
+        self.low, self.high = edges.min(), edges.max()
+        if features is not None:
+            real = np.concatenate([_windows(f) for f in features])
+            self.mean, self.deviation = real.mean(axis=0), real.std(axis=0) + 1e-3
+            self.farthest = self._distance(real).max()
+
+    def _distance(self, windows: np.ndarray) -> np.ndarray:
+        return np.sqrt((((windows - self.mean) / self.deviation) ** 2).mean(axis=-1))
+
+    def left_at(self, edges: np.ndarray, features: np.ndarray | None) -> np.ndarray:
+        """First step of the first window outside, per row; the number of steps where there is none."""
+        outside = (edges < self.low) | (edges > self.high)
+        if features is not None:
+            outside |= np.stack([self._distance(_windows(f)) > self.farthest for f in features])
+        return np.where(outside.any(axis=1), outside.argmax(axis=1), outside.shape[1]) * WINDOW
