@@ -38,7 +38,7 @@ class ClipStore:
     a rare key acts is unlike every other, and a walk shows too few of them.
     """
 
-    RARE = 0.08  # of the frames, at most, a rare key is held
+    RARE = 0.15  # of the frames, at most, a rare key is held
 
     def __init__(self, episodes: list[Episode], codes: list[np.ndarray], length: int, rare_share: float = 0.0) -> None:
         self.episodes, self.codes, self.length = episodes, codes, length
