@@ -136,12 +136,12 @@ def _row(
 
 def worst_share(figures: dict[str, Any]) -> list[Any]:
     """[key, share of its ceiling] of the key that the judge reads worst in `WINDOW`; [None, None] without a judge."""
-    scores, ceiling = (figures["judge_f1"] or {}).get(WINDOW, {}), figures["judge_ceiling"] or {}
-    shares = {k: v / ceiling[k] for k, v in scores.items() if v is not None and ceiling.get(k)}
-    if not shares:
+    shares = (figures.get("judge_share") or {}).get(WINDOW, {})
+    measured = {k: v for k, v in shares.items() if v is not None}
+    if not measured:
         return [None, None]
-    worst = min(shares, key=lambda k: shares[k])
-    return [worst, round(shares[worst], 3)]
+    worst = min(measured, key=lambda k: measured[k])
+    return [worst, measured[worst]]
 
 
 def live_ms(folder: Path, steps: int = 60) -> float:
