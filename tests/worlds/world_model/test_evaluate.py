@@ -1,65 +1,70 @@
+"""The evaluation as a whole, on a model and a judge of a few training steps."""
+
 import json
 import shutil
 
-import numpy as np
 import pytest
 
-from worlds.blocks.world import BlockWorld
+from worlds.configs import EvaluateConfig, judge_debug
 from worlds.progress import Silent
 from worlds.world_model import actions as act
 from worlds.world_model import evaluate as ev
+from worlds.world_model.evaluation.judged import WINDOWS
+from worlds.world_model.judge.model import KEYS
+from worlds.world_model.judge.recipe import train_judge
 from worlds.world_model.rollout import load_world_model, shipped_folder
 
 
 @pytest.fixture(scope="module")
-def result(debug_model, tmp_path_factory):
-    strip = tmp_path_factory.mktemp("strip") / "rollouts.png"
-    found = ev.evaluate(debug_model, seed=3, episodes=2, strip=strip)
-    assert strip.stat().st_size > 1000
-    return found
+def recipe_run(debug_model, tmp_path_factory):
+    """Of a checkpoint whose frames the shipped judge cannot read."""
+    out = tmp_path_factory.mktemp("evaluate")
+    previews = []
+
+    class Previews(Silent):
+        def preview(self, name, path):
+            previews.append((name, path.stat().st_size))
+
+    result = ev.evaluate_recipe(EvaluateConfig(checkpoint=str(debug_model), episodes=2, seed=3), out, Previews())
+    return result, out / "output", previews
 
 
-def test_keys_of_the_evaluation(result):
+def test_all_groups_are_there_and_are_json(recipe_run):
+    result, output, previews = recipe_run
+    assert json.loads((output / "evaluation.json").read_text()) == result
+    json.dumps(result, allow_nan=False)
     assert set(result["counterfactual_retrieval"]) == {"1", "4"}
     assert set(result["retrieval_by_key"]["4"]) == set(act.PROBES)
     for name in ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio"):
         assert set(result[name]) == {"1", "4", "8", "16"}
+    assert set(result["memory_psnr"]) == {"2", "6", "12"}
     assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1
-    json.dumps(result, allow_nan=False)
+    assert result["churn_ratio"] >= 0 and result["codes_per_frame_ratio"] > 0
+    assert 0 <= result["steps_to_divergence"] <= 512
+    assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
+    assert result["yaw"]["simulator"]["px_per_degree"] > 0.2
+    assert [name for name, size in previews if size > 1000] == ["rollouts", "long"]
 
 
-def test_same_seed_same_numbers(debug_model, result):
-    assert ev.evaluate(debug_model, seed=3, episodes=2) == result
+def test_frames_that_the_judge_cannot_read_are_said_so(recipe_run):
+    result, output, _ = recipe_run
+    assert result["judge_f1"] is None and result["judge_ceiling"] is None and result["frechet_distance"] is None
+    reason = "frames of 32x32: the judge that comes with Terrarium reads 64x64"
+    assert result["judge"] == {"available": False, "reason": reason}
+    assert reason in (output / "report.html").read_text()
 
 
-def test_retrieval_has_a_ceiling_a_floor_and_fair_ties():
-    rng = np.random.default_rng(0)
-    truth = rng.uniform(0, 255, (10, 500))
-    assert ev._nearest_is_own(truth + rng.normal(size=truth.shape), truth).mean() == 1
-    always_the_first = np.broadcast_to(truth[0], truth.shape)
-    assert ev._nearest_is_own(always_the_first, truth).mean() == pytest.approx(0.1)
-    assert ev._nearest_is_own(truth, np.zeros_like(truth)).mean() == pytest.approx(0.1)
-
-
-def test_a_state_in_which_a_key_does_nothing_is_passed_over(monkeypatch):
-    world = BlockWorld(width=32, height=32, terrain="plains")
-    seeds = [s for s in range(ev.FIRST_SEED, ev.FIRST_SEED + 4) if ev._trial(world, s) is not None]
-    assert seeds
-    monkeypatch.setattr(act, "probe", lambda name: act.action())  # every key dead
-    assert ev._trial(world, seeds[0]) is None
-
-
-def test_branches_start_from_the_same_state():
-    world = BlockWorld(width=32, height=32, terrain="plains")
-    trial = next(t for t in (ev._trial(world, ev.FIRST_SEED + i) for i in range(50)) if t is not None)
-    noop = trial.branches[act.PROBES.index("noop")]
-    again = BlockWorld(width=32, height=32, terrain="plains")
-    seed = next(i for i in range(50) if ev._trial(world, ev.FIRST_SEED + i) is not None)
-    again.reset(ev.FIRST_SEED + seed)
-    for action in trial.actions:
-        frame = again.step(action)
-    assert np.array_equal(frame, trial.frames[-1])
-    assert np.array_equal(again.step(act.action()), noop[0])
+def test_with_a_judge_and_the_same_seed(debug_model, debug_data, recipe_run, tmp_path, monkeypatch):
+    train_judge(judge_debug(str(debug_data)), tmp_path, Silent())
+    monkeypatch.setattr(ev, "shipped_judge", lambda: tmp_path / "output")
+    result = ev.evaluate(debug_model, seed=3, episodes=2, out=tmp_path / "report")
+    assert set(result["judge_f1"]) == set(WINDOWS)
+    assert set(result["judge_f1"]["257-512"]) == set(result["judge_ceiling"]) == set(result["judge_floor"]) == set(KEYS)
+    assert result["frechet_distance"] >= 0 and result["frechet_distance_real"] >= 0
+    assert "F1 of the judge" in (tmp_path / "report" / "report.html").read_text()
+    without = recipe_run[0]
+    same = [k for k in without if "judge" not in k and "frechet" not in k and "divergence" not in k]
+    assert {k: result[k] for k in same} == {k: without[k] for k in same}
 
 
 @pytest.mark.parametrize("damage", ["missing", "pickle", "cut", "kind"])
@@ -80,14 +85,6 @@ def test_foreign_checkpoints_are_refused_with_a_reason(debug_model, debug_tokeni
         load_world_model(folder)
 
 
-def test_recipe_writes_the_evaluation(debug_model, tmp_path):
-    from worlds.configs import EvaluateConfig
-
-    config = EvaluateConfig(checkpoint=str(debug_model), episodes=1, seed=1)
-    found = ev.evaluate_recipe(config, tmp_path, Silent())
-    assert json.loads((tmp_path / "output" / "evaluation.json").read_text()) == found
-
-
 def test_shipped_checkpoint_beats_chance_and_still_pictures():
     """The figures in its evaluation.json belong to the weights beside it, and a small sample agrees with them."""
     folder = shipped_folder()
@@ -96,3 +93,4 @@ def test_shipped_checkpoint_beats_chance_and_still_pictures():
     found = ev.evaluate(folder, seed=11, episodes=3)
     assert found["counterfactual_retrieval"]["1"] > 5 * found["chance"]
     assert found["rollout_psnr"]["8"] > found["copy_last_psnr"]["8"]
+    assert found["judge"]["available"] and found["judge_f1"]["17-64"]["yaw+"] > 2 * found["judge_floor"]["yaw+"]

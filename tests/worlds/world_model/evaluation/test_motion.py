@@ -1,0 +1,44 @@
+"""On the simulator's own pictures: the searches find what was done to the camera."""
+
+import numpy as np
+import pytest
+
+from worlds.blocks.world import BlockWorld
+from worlds.world_model import actions as act
+from worlds.world_model.evaluation.motion import line, shift_px, zoom
+
+
+@pytest.fixture(scope="module")
+def world():
+    return BlockWorld(width=64, height=64, terrain="mixed")
+
+
+def pairs(world, action, steps=1):
+    before, after = [], []
+    for seed in range(12):
+        before.append(world.reset(seed))
+        for _ in range(steps):
+            frame = world.step(action)
+        after.append(frame)
+    return np.stack(before), np.stack(after)
+
+
+def test_shift_of_a_turn_is_that_of_the_cameras_geometry(world):
+    """At the middle of a picture 75 degrees wide, 64 pixels: 32 / tan(37.5 degrees) = 41.7 pixels a radian."""
+    for yaw in (1.0, -0.5):
+        found = shift_px(*pairs(world, act.action(yaw=yaw)))
+        expected = np.radians(yaw * act.MAX_YAW_DEG) * 32 / np.tan(np.radians(37.5))
+        assert np.median(found) == pytest.approx(expected, abs=0.8)
+    still = world.reset(3)[None]
+    assert shift_px(still, still) == 0 and zoom(still, still) == pytest.approx(1)
+
+
+def test_walking_ahead_zooms_in_and_back_out(world):
+    ahead, back = (np.log(zoom(*pairs(world, act.action(key), steps=4))) for key in "ws")
+    assert np.median(ahead) > 0.05 and np.median(back) < -0.05
+
+
+def test_line_through_zero():
+    x = np.array([-2.0, -1, 1, 2])
+    assert line(x, 3 * x) == {"px_per_degree": 3, "r2": 1}
+    assert line(x, np.array([1.0, -1, -1, 1]))["r2"] <= 0
