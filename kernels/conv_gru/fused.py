@@ -77,12 +77,12 @@ def _gates(
 ) -> tuple[Tensor, Tensor]:
     from kernels.conv_gru.launch import forward
 
-    return forward(gx, gh, h, [x_norm, x_bias, h_norm, h_bias, scale, shift], keep, _widest(gx, gh, h))
+    return forward(gx, gh, h, [x_norm, x_bias, h_norm, h_bias, scale, shift], keep, widest(gx, gh, h))
 
 
 @_gates.register_fake
 def _(gx, gh, h, x_norm, x_bias, h_norm, h_bias, scale, shift, keep):
-    c, dtype = h.shape[1], _widest(gx, gh, h)
+    c, dtype = h.shape[1], widest(gx, gh, h)
     gates = empty_channels_last(h, 4 * c, dtype) if keep else h.new_empty(0, dtype=dtype)
     return empty_channels_last(h, c, dtype), gates
 
@@ -156,7 +156,7 @@ def row_gradients(rows: tuple[Tensor | None, ...], x_sums: Tensor, h_sums: Tenso
     return [None if row is None or x is None else x.to(row.dtype) for row, x in zip(rows, found, strict=True)]
 
 
-def _widest(gx: Tensor, gh: Tensor, h: Tensor) -> torch.dtype:
+def widest(gx: Tensor, gh: Tensor, h: Tensor) -> torch.dtype:
     return torch.promote_types(torch.promote_types(gx.dtype, gh.dtype), h.dtype)
 
 

@@ -6,6 +6,9 @@ backward, and checked for spills by compiling (python -m kernels.report). Fixed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -96,3 +99,19 @@ def sums_memory(h: Tensor, programs: int, wide: tl.dtype, *rows: Tensor | None) 
     if all(row is None for row in rows):
         return None
     return h.new_empty((len(h), programs, 2, 3 * h.shape[1]), dtype=WIDE[wide])
+
+
+def run_cells(program: Any, c: int, inputs: Sequence[Tensor], results: Sequence[Tensor]) -> None:
+    """Starts a program of reset_before_kernels.py; `results` are written, an empty one is passed as None."""
+    if not results[0].numel():
+        return
+    laid = [cells_of(x) for x in inputs]
+    b, _, height, width = results[0].shape
+    block_m, block_c = blocks(c, height * width, FWD_WARPS)
+    grid = (b * triton.cdiv(height * width, block_m),)
+    with on_device_of(results[0]):
+        program[grid](
+            *(x for x, _ in laid), *(x if x.numel() else None for x in results),
+            *(stride for _, strides in laid for stride in strides), height * width,
+            C=c, ACC=accumulator(*inputs), BLOCK_M=block_m, BLOCK_C=block_c, num_warps=FWD_WARPS,
+        )  # fmt: skip
