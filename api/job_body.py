@@ -55,6 +55,10 @@ def _check_input(session: Session, field: str, id: str) -> FieldError | None:
         if _is_uuid(id) and session.get(Dataset, UUID(id)) is not None:
             return None
         msg = "no such dataset: expected the id of one in GET /v1/datasets"
+    elif kind == "plays":
+        if id == "all":
+            return None
+        msg = "no such plays: expected 'all', which are those recorded here"
     else:
         checkpoint = session.get(Checkpoint, id) if "\x00" not in id else None
         if checkpoint is not None and checkpoint.kind == kind:

@@ -29,7 +29,14 @@ from worlds.configs import JobConfig
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
-Kind = Literal["dataset.record", "dataset.record-gym", "tokenizer.train", "world-model.train", "world-model.evaluate"]
+Kind = Literal[
+    "dataset.record",
+    "dataset.record-gym",
+    "dataset.import-play",
+    "tokenizer.train",
+    "world-model.train",
+    "world-model.evaluate",
+]
 LOG_TAIL = 256 * 1024
 
 

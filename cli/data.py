@@ -2,6 +2,7 @@
 terrarium data record --world maps/castle.json --episodes 50 --out data/castle
 terrarium data record-gym crafter:Env --episodes 100 --out data/crafter
 terrarium data import gamefactory downloads/GF-Minecraft/data_2003 --preset ochre --out data/gf
+terrarium data import played .terrarium/plays --set pictures=model --out data/mine
 terrarium data info data/plains --verify"""
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def record_gym(
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="gamefactory, minerl, vpt, played or replayed.")],
+    source: Annotated[str, typer.Argument(help="gamefactory, minerl, vpt or played.")],
     path: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     preset: Annotated[str, typer.Option(help="Frame size: debug 32x32, small 64x64, ochre 128x72.")] = "small",
@@ -71,8 +72,13 @@ def import_(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Turn recordings into a dataset; an interrupted import goes on where it was. What cannot be used is named."""
-    flags = {"source": source, "path": str(path), "width": width, "height": height, "stride": stride}
-    result = _make(configure("dataset.import", preset, flags, set_ or []), out)
+    flags = {"width": width, "height": height}
+    if source == "played":
+        config = configure("dataset.import-play", preset, flags | {"plays": str(path)}, set_ or [])
+    else:
+        given = {"source": source, "path": str(path), "stride": stride}
+        config = configure("dataset.import", preset, flags | given, set_ or [])
+    result = _make(config, out)
     for skipped in result["skipped"]:
         typer.echo(f"skipped {skipped['name']}: {skipped['reason']}", err=True)
     if result["clipped"]:

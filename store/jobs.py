@@ -49,6 +49,7 @@ OUTBOX_CHANNEL = "outbox"
 QUEUES = {
     "dataset.record": "cpu",
     "dataset.record-gym": "cpu",
+    "dataset.import-play": "cpu",
     "tokenizer.train": "gpu.train",
     "world-model.train": "gpu.train",
     "world-model.evaluate": "gpu.generate",

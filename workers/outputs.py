@@ -23,6 +23,7 @@ from worlds.configs import INPUTS
 MAKES = {
     "dataset.record": "dataset",
     "dataset.record-gym": "dataset",
+    "dataset.import-play": "dataset",
     "tokenizer.train": "tokenizer",
     "world-model.train": "world-model",
     "world-model.evaluate": "evaluation",
@@ -43,6 +44,8 @@ def input_folders(config: dict[str, Any]) -> dict[str, str]:
 def _folder(kind: str, id: str) -> Path:
     if id == SHIPPED:
         return shipped_folder()
+    if kind == "plays":
+        return settings().plays_dir.resolve()  # all there are
     root = settings().datasets_dir if kind == "dataset" else settings().checkpoints_dir
     return root.resolve() / str(UUID(id))
 

@@ -15,6 +15,7 @@ RECIPES = {
     "dataset.record": "worlds.world_model.record:record_dataset",
     "dataset.record-gym": "worlds.world_model.sources.gym_recipe:record_gym",
     "dataset.import": "worlds.world_model.sources.recipe:import_dataset",
+    "dataset.import-play": "worlds.world_model.sources.recipe:import_dataset",
     "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
     "world-model.train": "worlds.world_model.recipe:train_world_model",
     "judge.train": "worlds.world_model.judge.recipe:train_judge",

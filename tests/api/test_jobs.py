@@ -63,6 +63,7 @@ def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
     for kind in (
         "dataset.record",
         "dataset.record-gym",
+        "dataset.import-play",
         "tokenizer.train",
         "world-model.train",
         "world-model.evaluate",
@@ -76,6 +77,15 @@ def test_no_client_names_code_to_import(http: TestClient) -> None:
     assert error["loc"] == ["body", "env"] and "one of crafter:Env" in error["msg"] and error["value"] == "os:system"
     for env in ("crafter:Env", "CartPole-v1"):
         assert http.post("/v1/jobs", json={"kind": "dataset.record-gym", "env": env}).status_code == 201
+
+
+def test_no_client_names_a_folder_to_read(http: TestClient) -> None:
+    for path in ("/etc", "..", "plays"):
+        body = problem(http.post("/v1/jobs", json={"kind": "dataset.import-play", "plays": path}), 422, "invalid_input")
+        (error,) = body["errors"]
+        assert error["loc"] == ["body", "plays"] and "expected 'all'" in error["msg"]
+    assert http.post("/v1/jobs", json={"kind": "dataset.import-play"}).json()["config"]["plays"] == "all"
+    assert http.post("/v1/jobs", json={"kind": "dataset.import", "path": "/etc"}).status_code == 422
 
 
 @pytest.mark.parametrize(

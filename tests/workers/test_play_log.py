@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from fake_model import FakeModel
 from play_client import PlayClient, until
 
 from store.play_protocol import Open
-from workers import play_log
+from store.settings import Settings
+from workers import outputs, play_log, runner
+from workers.outputs import input_folders
 from workers.play_log import Plays
 from workers.player import Player, listen
 from worlds.blocks.world import BlockWorld
-from worlds.configs import ImportConfig
+from worlds.configs import ImportPlayConfig, import_play_debug
 from worlds.progress import Silent
 from worlds.world_model.actions import ACTION_NAMES, Layout
 from worlds.world_model.episodes import Episode, open_dataset
@@ -83,8 +87,8 @@ def record(model: FakeModel, folder: Path, frames: int) -> None:
     asyncio.run(go())
 
 
-def imported(source: str, plays: Path, out: Path, size: int = 16) -> tuple[dict[str, Any], list[Episode]]:
-    config = ImportConfig(source=source, path=str(plays), width=size, height=size)
+def imported(pictures: Any, plays: Path, out: Path, size: int = 16) -> tuple[dict[str, Any], list[Episode]]:
+    config = ImportPlayConfig(pictures=pictures, plays=str(plays), width=size, height=size)
     result = import_dataset(config, out, Silent())
     return result, open_dataset(out / "output", verify=True).episodes
 
@@ -103,7 +107,7 @@ def played(tmp_path_factory: Any) -> tuple[Path, np.ndarray]:
 def test_action_t_leads_from_frame_t_to_frame_t_plus_1(played: Any, tmp_path: Path) -> None:
     """The alignment test: the pictures tell how many actions came before them."""
     folder, taken = played
-    result, episodes = imported("played", folder, tmp_path)
+    result, episodes = imported("model", folder, tmp_path)
     assert result["skipped"] == [] and [len(e.frames) for e in episodes][:2] == [26, 26]
     for episode in episodes:
         levels = episode.frames[:, 0, 0, 0].astype(int)
@@ -117,8 +121,10 @@ def test_action_t_leads_from_frame_t_to_frame_t_plus_1(played: Any, tmp_path: Pa
 
 def test_the_simulator_can_be_walked_again_at_another_size(played: Any, tmp_path: Path) -> None:
     folder, taken = played
-    result, episodes = imported("replayed", folder, tmp_path, size=32)
+    result, episodes = imported("simulator", folder, tmp_path, size=32)
     assert result["skipped"] == [] and len(episodes) >= 3
+    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
+    assert manifest["source"] | SOURCE == manifest["source"], "the next model has the same simulator"
     shown = np.load(sorted(folder.iterdir())[0] / "frames.npy")
     world = BlockWorld(32, 32, terrain="plains")
     world.reset(7)
@@ -131,6 +137,19 @@ def test_the_simulator_can_be_walked_again_at_another_size(played: Any, tmp_path
         world.advance(episodes[0].actions[t])
 
 
+def test_a_job_imports_all_that_was_recorded(played: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a worker does it: the input's folder, then the runner with what the gateway stored."""
+    monkeypatch.setattr(outputs, "settings", lambda: Settings(data_dir=played[0].parent))
+    config = asdict(import_play_debug())
+    spec = {"kind": config["kind"], "config": config, "inputs": input_folders(config), "out_dir": str(tmp_path)}
+    assert spec["inputs"] == {"plays": str(played[0])}
+    text = io.StringIO()
+    result = runner.run(spec, runner.Reporter(runner.Lines(text), tmp_path, threading.Event()))
+    assert result["skipped"] == [] and result["episodes"] >= 3
+    assert open_dataset(tmp_path / "output").frame_size == (32, 32)
+    assert '"type": "preview"' in text.getvalue()
+
+
 def test_damaged_plays_are_named(played: Any, tmp_path: Path) -> None:
     plays = shutil.copytree(played[0], tmp_path / "plays")
     first, second, third = sorted(plays.iterdir())[:3]
@@ -140,7 +159,7 @@ def test_damaged_plays_are_named(played: Any, tmp_path: Path) -> None:
     np.save(third / "frames.npy", frames[:-3])
     for i in range(2):
         shutil.copytree(sorted(played[0].iterdir())[0], plays / f"9-good-00{i}")
-    result, episodes = imported("played", plays, tmp_path / "out")
+    result, episodes = imported("model", plays, tmp_path / "out")
     reasons = [s["reason"] for s in result["skipped"]]
     assert len(episodes) == 2 and "actions.npy is missing" in reasons[0] and "play.json cannot be read" in reasons[1]
     assert "frames for" in reasons[2]
@@ -150,12 +169,12 @@ def test_a_game_keeps_its_own_actions(tmp_path: Path) -> None:
     game = Layout(("left", "right"), {"ArrowLeft": "left", "ArrowRight": "right"})
     model = CountingModel(layout=game, has_simulator=False, manifest={"data": {"source": {"kind": "gym"}}})
     record(model, tmp_path / "plays", frames=30)
-    _, (episode,) = imported("played", tmp_path / "plays", tmp_path / "out")
+    _, (episode,) = imported("model", tmp_path / "plays", tmp_path / "out")
     assert episode.actions.shape[1] == 2 and episode.pose is None
     manifest = json.loads((tmp_path / "out" / "output" / "manifest.json").read_text())
     assert manifest["action_names"] == ["left", "right"] and manifest["keys"] == game.keys
     with pytest.raises(ValueError, match="no simulator was beside this play"):
-        imported("replayed", tmp_path / "plays", tmp_path / "again")
+        imported("simulator", tmp_path / "plays", tmp_path / "again")
 
 
 def test_nothing_is_recorded_unasked_or_beyond_the_limit(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import { fieldsOf, startValues, toConfig, type Field, type Value } from "./schem
 const VERBS: Record<string, string> = {
   "dataset.record": "Record a dataset",
   "dataset.record-gym": "Record a game",
+  "dataset.import-play": "Make a dataset of recorded play",
   "tokenizer.train": "Train a tokenizer",
   "world-model.train": "Train a world model",
   "world-model.evaluate": "Evaluate a world model",
@@ -136,7 +137,10 @@ function useInputs(): Record<string, Option[]> {
     id: x.id,
     text: `${x.name} (${x.id === "shipped" ? "shipped" : ago(x.created_at)})`,
   });
-  const out: Record<string, Option[]> = { dataset: datasets.map(option) };
+  const out: Record<string, Option[]> = {
+    dataset: datasets.map(option),
+    plays: [{ id: "all", text: "all that was recorded here" }],
+  };
   for (const c of checkpoints) (out[c.kind] ??= []).push(option(c));
   return out;
 }

@@ -20,7 +20,7 @@ interface PanelProps {
 }
 
 export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps) {
-  const { temperature = 1, fps = 30, paused = false, simulator = false } = session.settings.value;
+  const { temperature = 1, fps = 30, paused = false, simulator = false, record = false } = session.settings.value;
   const pointed = useRef(0);
   const off = session.status.value !== "live";
 
@@ -51,6 +51,7 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
         {session.hello.value?.has_simulator !== false && (
           <Switch label="Simulator beside" hotkey="T" on={simulator} set={(on) => session.set({ simulator: on })} />
         )}
+        <Switch label="Record play" hotkey="K" on={record} set={(on) => session.set({ record: on })} />
         <Switch label="Numbers" hotkey="O" on={numbers} set={setNumbers} />
       </section>
 

@@ -24,6 +24,7 @@ export function Play() {
       KeyR: () => session.reset(),
       KeyP: () => session.set({ paused: !session.settings.value.paused }),
       KeyT: () => session.hello.value?.has_simulator && session.set({ simulator: !session.settings.value.simulator }),
+      KeyK: () => session.set({ record: !session.settings.value.record }),
       KeyO: () => setNumbers((on) => !on),
     });
     return () => {

@@ -35,6 +35,7 @@ export interface Frame {
 export interface Settings {
   temperature?: number;
   simulator?: boolean;
+  record?: boolean;
   fps?: number;
   paused?: boolean;
   checkpoint?: string;

@@ -5,8 +5,8 @@
                             actions.npy  float32 [T-1, A]
                             pose.npy     float32 [T, 5], the simulator's, where there is one
 
-Source `played` takes the model's pictures. Source `replayed` walks the simulator again, from `state` under the same
-actions, and takes its pictures, at any size: what the model should have drawn. Walks of one seed are one world.
+`pictures` chooses the model's, or the simulator's: it walks again, from `state` under the same actions, and draws in
+any size what the model should have drawn. Walks of one seed are one world.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import numpy as np
 from PIL import Image
 
 from worlds.blocks.world import State, world_of
-from worlds.configs import ImportConfig
+from worlds.configs import ImportPlayConfig
 from worlds.world_model.actions import layout_of
 from worlds.world_model.sources.recording import Clip, Recording
 
 FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
 
 
-def iter_episodes(config: ImportConfig) -> Iterator[Recording]:
-    """Every folder in `config.path` that holds one of a play's files."""
-    root = Path(config.path)
+def iter_episodes(config: ImportPlayConfig) -> Iterator[Recording]:
+    """Every folder in `config.plays` that holds one of a play's files."""
+    root = Path(config.plays)
     folders = sorted({p.parent for name in FILES for p in root.glob(f"*/{name}")})
     if not folders:
         raise ValueError(f"{root} holds no recorded play: expected folders with play.json, frames.npy and actions.npy")
@@ -38,7 +38,7 @@ def iter_episodes(config: ImportConfig) -> Iterator[Recording]:
         yield Recording(folder.name, folder.name.partition("-")[0], partial(_open, folder, config))
 
 
-def _open(folder: Path, config: ImportConfig) -> Clip:
+def _open(folder: Path, config: ImportPlayConfig) -> Clip:
     facts = _facts(folder)
     layout, size = layout_of(facts), (config.height, config.width)
     actions = np.array(_load(folder, "actions.npy"), np.float32)
@@ -47,8 +47,8 @@ def _open(folder: Path, config: ImportConfig) -> Clip:
         raise ValueError(f"actions.npy is {actions.shape}, expected finite [T-1, {len(layout.names)}]")
     if pose is not None and len(pose) != len(actions) + 1:
         raise ValueError(f"{len(pose)} poses and {len(actions)} actions, expected one pose more")
-    frames = _replay(facts, actions, pose, size) if config.source == "replayed" else _shown(folder, size)
-    return Clip(frames, actions, float(facts["fps"]), pose=pose, layout=layout)
+    frames = _shown(folder, size) if config.pictures == "model" else _replay(facts, actions, pose, size)
+    return Clip(frames, actions, float(facts["fps"]), pose=pose, layout=layout, source=facts["source"])
 
 
 def _shown(folder: Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -64,7 +64,7 @@ def _replay(
 ) -> Iterator[np.ndarray]:
     """The walk once more. ValueError where it ends elsewhere: the world is not the one that was played."""
     if facts["state"] is None or pose is None or facts["source"]["kind"] != "blocks":
-        raise ValueError("no simulator was beside this play: import it as `played`")
+        raise ValueError("no simulator was beside this play: choose the pictures of the model")
     world = world_of(facts["source"], size[1], size[0])
     yield world.reset(state=State(**facts["state"]))
     for action in actions:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.configs import ImportConfig
+from worlds.configs import ImportConfig, ImportPlayConfig
 from worlds.metrics import save_strip
 from worlds.progress import Progress, Stopped
 from worlds.world_model.actions import layout_of
@@ -20,22 +20,23 @@ from worlds.world_model.episodes import MIN_FRAMES, episode_entry, write_manifes
 from worlds.world_model.sources import gamefactory, minerl, played, vpt
 from worlds.world_model.sources.recording import Clip, Recording
 
-SOURCES: dict[str, Callable[[ImportConfig], Iterator[Recording]]] = {
+Config = ImportConfig | ImportPlayConfig
+SOURCES: dict[str, Callable[[Any], Iterator[Recording]]] = {
     "gamefactory": gamefactory.iter_episodes,
     "minerl": minerl.iter_episodes,
     "vpt": vpt.iter_episodes,
     "played": played.iter_episodes,
-    "replayed": played.iter_episodes,
 }
-Outcome = dict[str, Any]  # {name, config, world, entry, fps, clipped, action_names, keys} or {name, reason}
+Outcome = dict[str, Any]  # {name, config, and what is known of the clip} or {name, reason}
 
 
-def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
+def import_dataset(config: Config, out_dir: Path, progress: Progress) -> dict[str, Any]:
     """What an interrupted run with this config has finished is kept.
 
     ValueError where nothing of the source can be used.
     """
-    recordings = list(SOURCES[config.source](config))
+    source = "played" if isinstance(config, ImportPlayConfig) else config.source
+    recordings = list(SOURCES[source](config))
     outcomes: list[Outcome] = []
     for i, recording in enumerate(recordings):
         outcomes.append(_import_one(recording, config, out_dir, f"{i:06d}", progress))
@@ -45,14 +46,14 @@ def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> d
     skipped = [{"name": o["name"], "reason": o["reason"]} for o in outcomes if "reason" in o]
     if not kept:
         first = "; ".join(f"{s['name']}: {s['reason']}" for s in skipped[:3])
-        raise ValueError(f"none of the {len(skipped)} recordings in {config.path} can be used: {first}")
+        raise ValueError(f"none of the {len(skipped)} recordings can be used: {first}")
     report = {"skipped": skipped, "clipped": sum(o["clipped"] for o in kept)}
     entries = _split(kept, config.val_fraction)
     write_manifest(
         out_dir / "output",
         fps=round(float(np.median([o["fps"] for o in kept])), 3),
         frame_size=(config.height, config.width),
-        source={"kind": config.source, "config": asdict(config) | {"path": "-"}},  # no paths: a dataset travels
+        source=_source(source, config, kept),
         episodes=entries,
         report=report,
         layout=layout_of(kept[0]),
@@ -62,7 +63,15 @@ def import_dataset(config: ImportConfig, out_dir: Path, progress: Progress) -> d
     return {"episodes": len(entries), "frames": frames, "actions": frames - len(entries)} | report
 
 
-def _import_one(recording: Recording, config: ImportConfig, out_dir: Path, id: str, progress: Progress) -> Outcome:
+def _source(kind: str, config: Config, kept: list[Outcome]) -> dict[str, Any]:
+    """The one world that all were recorded in, where there is one; else the kind of import. No paths: data travels."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("path", "plays")}
+    known = [{k: v for k, v in (o["source"] or {}).items() if k != "config"} for o in kept]
+    same = known[0] and all(k == known[0] for k in known)
+    return (known[0] if same else {"kind": kind}) | {"config": settings}
+
+
+def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, progress: Progress) -> Outcome:
     if progress.stop_requested():
         raise Stopped
     folder, done = out_dir / "output" / "episodes" / id, out_dir / "outcomes" / f"{id}.json"
@@ -83,6 +92,7 @@ def _import_one(recording: Recording, config: ImportConfig, out_dir: Path, id: s
         "entry": entry,
         "fps": clip.fps,
         "clipped": clip.clipped,
+        "source": clip.source,
         "action_names": list(clip.layout.names),
         "keys": dict(clip.layout.keys),
     }

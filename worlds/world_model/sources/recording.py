@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Clip(NamedTuple):
     clipped: int = 0  # actions that turned the camera further than an action can say
     pose: np.ndarray | None = None  # float32 [T, 5]
     layout: Layout = BLOCKS  # what the columns of the actions are
+    source: dict[str, Any] | None = None  # a manifest's `source`, where the world of the recording can be had again
 
 
 @dataclass(frozen=True)

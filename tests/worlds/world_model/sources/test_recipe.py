@@ -112,7 +112,9 @@ def test_what_another_config_has_left_is_not_taken(gamefactory_set, tmp_path):
 def test_nothing_to_use_is_an_error_that_says_why(tmp_path):
     videos.gamefactory(tmp_path / "set", "a", 20, {}, entries=5)
     videos.gamefactory(tmp_path / "set", "b", 20, {})
-    with pytest.raises(ValueError, match=r"none of the 2 recordings .* a\.json has 5 actions.* 10 frames: expected at"):
+    with pytest.raises(
+        ValueError, match=r"none of the 2 recordings can be used: .*a\.json has 5 actions.* 10 frames: expected at"
+    ):
         import_dataset(config_of("gamefactory", tmp_path / "set"), tmp_path / "out", Silent())
     assert not (tmp_path / "out" / "output" / "manifest.json").exists()
 
