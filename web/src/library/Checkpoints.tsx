@@ -1,13 +1,15 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { listCheckpoints, type Checkpoint } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
+import { EvaluationTables } from "./EvaluationTables";
 import { retrieval } from "./evaluation";
 import { checkpointSummary } from "./manifest";
 import { Meter } from "./Meter";
 
 export function Checkpoints() {
   const { value, error } = usePoll(listCheckpoints, 3000);
+  const [shown, show] = useState<string | null>(null);
   useEffect(() => {
     document.title = "Checkpoints · Terrarium";
   }, []);
@@ -45,17 +47,27 @@ export function Checkpoints() {
             </thead>
             <tbody>
               {value.map((c) => (
-                <Row key={c.id} checkpoint={c} />
+                <Row key={c.id} checkpoint={c} shown={shown === c.id} toggle={() => show(shown === c.id ? null : c.id)} />
               ))}
             </tbody>
           </table>
         </div>
       )}
+      {value?.map((c) => c.id === shown && <Figures key={c.id} checkpoint={c} />)}
     </main>
   );
 }
 
-function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
+function Figures({ checkpoint: c }: { checkpoint: Checkpoint }) {
+  return (
+    <section id="figures">
+      <h2>Evaluation of {c.name}</h2>
+      <EvaluationTables evaluation={c.evaluation} />
+    </section>
+  );
+}
+
+function Row({ checkpoint: c, shown, toggle }: { checkpoint: Checkpoint; shown: boolean; toggle: () => void }) {
   const scores = retrieval(c.evaluation);
   const cell = (k: number) => {
     const found = scores?.at.find((s) => s.k === k);
@@ -76,6 +88,11 @@ function Row({ checkpoint: c }: { checkpoint: Checkpoint }) {
       <td class="actions">
         {c.kind === "world-model" && (
           <>
+            {scores && (
+              <button type="button" aria-expanded={shown} onClick={toggle}>
+                Figures
+              </button>
+            )}
             <a class="button" href={`/jobs?kind=world-model.evaluate&checkpoint=${c.id}`}>
               Evaluate
             </a>
