@@ -87,6 +87,33 @@ def accumulator() -> Any:
     return tl.float32
 
 
+def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
+    from kernels.conv_gru import reset_before_kernels as programs
+    from kernels.conv_gru.launch import FWD_WARPS, blocks
+
+    block_m, block_c = blocks(c, 4096, FWD_WARPS)
+    cases = []
+    for program in (programs.reset_fwd, programs.reset_bwd, programs.update_fwd, programs.update_bwd):
+        arguments = {name: f"*{kind}:16" for name in program.arg_names if name.endswith("_ptr")}
+        arguments |= {name: "i32:16" for name in program.arg_names if name.endswith(("_b", "_m"))}
+        arguments |= {name: 1 for name in program.arg_names if name.endswith("_c")}
+        arguments |= {"cells": "i32:16", "C": c, "ACC": accumulator(), "BLOCK_M": block_m, "BLOCK_C": block_c}
+        cases.append(CompileCase("conv_gru", f"{program.__name__} C={c} {kind}", program, arguments, FWD_WARPS))
+    return cases
+
+
+def implicit_gemm_case(c: int, kind: str) -> CompileCase:
+    from kernels.conv_gru import implicit_gemm_kernel as experiment
+
+    pointers = {f"{name}_ptr": f"*{kind}:16" for name in ("gx", "h", "weight", "bias", "out")}
+    strides = {f"{name}_{axis}": 1 if axis == "c" else "i32:16" for name in ("gx", "h") for axis in "bcm"}
+    sizes = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c, "PRECISION": "tf32"}
+    tile = {"BLOCK_M": experiment.BLOCK_M, "BLOCK_N": experiment.BLOCK_N, "BLOCK_K": experiment.BLOCK_K}
+    arguments = pointers | strides | sizes | tile
+    name = f"conv_gates_fwd C={c} {kind}"
+    return CompileCase("conv_gru", name, experiment.conv_gates_fwd, arguments, experiment.WARPS, tensor_cores=True)
+
+
 def COMPILE() -> list[CompileCase]:
     from kernels.conv_gru.launch import FWD_WARPS, bwd_warps
     from kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
@@ -98,4 +125,4 @@ def COMPILE() -> list[CompileCase]:
         for name, fn, warps in (("fwd", gates_fwd, FWD_WARPS), ("bwd", gates_bwd, bwd_warps("x_norm" in rows))):
             arguments = gates_arguments(name, c, kind, rows, warps)
             cases.append(CompileCase("conv_gru", f"gates_{name}{form} C={c} {kind}", fn, arguments, warps))
-    return cases
+    return [*cases, *reset_before_cases(128, "bf16"), implicit_gemm_case(128, "bf16")]

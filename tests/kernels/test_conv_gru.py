@@ -1,16 +1,179 @@
-import torch
+"""What needs no Triton program to run; the programs are tested in interpreted/test_conv_gru.py."""
 
-from kernels.conv_gru.naive import conv_gru_gates
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kernels.conv_gru import LiveStep, conv_gru, conv_gru_gates, naive, reset_gates, update_gate
+from kernels.conv_gru.cases import ALL_ROWS, COMPILE
+from kernels.conv_gru.implicit_gemm import conv_gates
+
+Tensor = torch.Tensor
+
+
+def gates(gx: Tensor, gh: Tensor, h: Tensor) -> Tensor:
+    """The equations, one after the other."""
+    c = h.shape[1]
+    r, z = torch.sigmoid(gx[:, :c] + gh[:, :c]), torch.sigmoid(gx[:, c : 2 * c] + gh[:, c : 2 * c])
+    return (1 - z) * torch.tanh(gx[:, 2 * c :] + r * gh[:, 2 * c :]) + z * h
+
+
+def maps(dtype: torch.dtype = torch.float64, c: int = 3) -> list[Tensor]:
+    torch.manual_seed(0)
+    return [torch.randn(2, n, 3, 5, dtype=dtype) for n in (3 * c, 3 * c, c)]
+
+
+def all_rows(b: int = 2, c: int = 3) -> dict[str, Tensor]:
+    shapes = {name: (b, 3 * c) if name in ("scale", "shift") else (3 * c,) for name in ALL_ROWS}
+    return {name: torch.randn(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 
 def test_gates_follow_the_equations():
-    torch.manual_seed(0)
-    gx, gh, h = torch.randn(2, 9, 3, 5), torch.randn(2, 9, 3, 5), torch.randn(2, 3, 3, 5)
+    gx, gh, h = maps()
+    torch.testing.assert_close(conv_gru_gates(gx, gh, h), gates(gx, gh, h))
+
+
+def test_rows_norm_bias_and_film():
+    gx, gh, h = maps()
+    rows = all_rows()
+
+    def layer_norm(g: Tensor, norm: Tensor, bias: Tensor) -> Tensor:
+        mean, variance = g.mean(1, keepdim=True), g.var(1, keepdim=True, unbiased=False)
+        return (g - mean) / (variance + 1e-5).sqrt() * norm.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+
+    x = layer_norm(gx, rows["x_norm"], rows["x_bias"]) * rows["scale"][..., None, None] + rows["shift"][..., None, None]
+    y = layer_norm(gh, rows["h_norm"], rows["h_bias"])
+    torch.testing.assert_close(conv_gru_gates(gx, gh, h, **rows), gates(x, y, h))
+    biases = {name: rows[name] for name in ("x_bias", "h_bias")}
+    x, y = gx + rows["x_bias"].view(1, -1, 1, 1), gh + rows["h_bias"].view(1, -1, 1, 1)
+    torch.testing.assert_close(conv_gru_gates(gx, gh, h, **biases), gates(x, y, h))
+
+
+def test_reset_before_follows_the_equations():
+    gx, gh, h = maps()
     r, z = torch.sigmoid(gx[:, :3] + gh[:, :3]), torch.sigmoid(gx[:, 3:6] + gh[:, 3:6])
-    n = torch.tanh(gx[:, 6:] + r * gh[:, 6:])
-    torch.testing.assert_close(conv_gru_gates(gx, gh, h), (1 - z) * n + z * h)
+    rh, kept = reset_gates(gx[:, :6], gh[:, :6], h)
+    torch.testing.assert_close((rh, kept), (r * h, z))
+    expected = (1 - z) * torch.tanh(gx[:, 6:] + gh[:, 6:]) + z * h
+    torch.testing.assert_close(update_gate(gx[:, 6:], gh[:, 6:], z, h), expected)
 
 
 def test_gradients():
-    gx, gh, h = (torch.randn(1, c, 2, 3, dtype=torch.float64, requires_grad=True) for c in (6, 6, 2))
-    assert torch.autograd.gradcheck(conv_gru_gates, (gx, gh, h))
+    given = {"gx": (1, 6, 1, 2), "gh": (1, 6, 1, 2), "h": (1, 2, 1, 2)} | {
+        k: v.shape for k, v in all_rows(1, 2).items()
+    }
+    args = tuple(torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in given.values())
+    assert torch.autograd.gradcheck(
+        lambda *args: conv_gru_gates(**dict(zip(given, args, strict=True))), args, fast_mode=True
+    )
+
+
+def convolutions(c: int, x_channels: int) -> tuple[Tensor, Tensor]:
+    return torch.randn(3 * c, x_channels, 3, 3).double() / 5, torch.randn(3 * c, c, 3, 3).double() / 5
+
+
+@pytest.mark.parametrize("form", ["after", "all rows", "before"])
+def test_a_sequence_is_its_steps(form: str):
+    torch.manual_seed(1)
+    x, h = torch.randn(2, 4, 2, 3, 5).double(), torch.randn(2, 3, 3, 5).double()
+    x_conv, h_conv = convolutions(3, 2)
+    rows = all_rows()
+    rows |= {name: torch.randn(2, 4, 9).double() for name in ("scale", "shift")}
+    if form == "before":
+        del rows["h_norm"]
+    given = {} if form == "after" else rows
+    states = conv_gru(x, h, x_conv, h_conv, **given, reset="before" if form == "before" else "after")
+    assert states.shape == (2, 4, 3, 3, 5)
+    for t in range(4):
+        step = {name: row[:, t] if name in ("scale", "shift") else row for name, row in given.items()}
+        gx = F.conv2d(x[:, t], x_conv, padding=1)
+        if form == "before":
+            gx = naive.film(naive.affine(gx, step["x_norm"], step["x_bias"]), step["scale"], step["shift"])
+            gh = F.conv2d(h, h_conv[:6], step["h_bias"][:6], padding=1)
+            rh, z = naive.reset_gates(gx[:, :6], gh, h)
+            h = naive.update_gate(gx[:, 6:], F.conv2d(rh, h_conv[6:], step["h_bias"][6:], padding=1), z, h)
+        else:
+            h = naive.conv_gru_gates(gx, F.conv2d(h, h_conv, padding=1), h, **step)
+        torch.testing.assert_close(states[:, t], h)
+
+
+def test_a_sequence_stays_channels_last_and_refuses_what_it_cannot_do():
+    x, h = torch.randn(1, 2, 2, 3, 5).double(), torch.randn(1, 3, 3, 5).double()
+    x_conv, h_conv = convolutions(3, 2)
+    assert conv_gru(x, h, x_conv, h_conv)[:, 0].is_contiguous(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match="reset is 'never'; expected 'after' or 'before'"):
+        conv_gru(x, h, x_conv, h_conv, reset="never")
+    with pytest.raises(ValueError, match="h_norm is given with reset='before'"):
+        conv_gru(x, h, x_conv, h_conv, reset="before", h_norm=torch.ones(9).double())
+    with pytest.raises(ValueError, match="implicit_gemm with reset='before'"):
+        conv_gru(x, h, x_conv, h_conv, reset="before", implicit_gemm=True)
+    with pytest.raises(ValueError, match="no backward"):
+        conv_gates(torch.randn(1, 9, 3, 5).double(), h.requires_grad_(), h_conv)
+
+
+def test_what_does_not_fit_is_refused():
+    gx, gh, h = maps(torch.float32)
+    with pytest.raises(ValueError, match=r"gh is torch.int64; expected one of torch.float32"):
+        conv_gru_gates(gx, gh.long(), h)
+    with pytest.raises(ValueError, match="gx is on meta, h on cpu"):
+        conv_gru_gates(gx.to("meta"), gh, h)
+    with pytest.raises(ValueError, match=r"gx has shape \[2, 8, 3, 5\]; expected \[2, 9, 3, 5\]"):
+        conv_gru_gates(gx[:, :8], gh, h)
+    with pytest.raises(ValueError, match=r"scale has shape \[9\]; expected \[2, 9\]"):
+        conv_gru_gates(gx, gh, h, scale=torch.ones(9))
+    with pytest.raises(ValueError, match=r"h has shape \[3, 3, 5\]; expected \[B, C, H, W\]"):
+        conv_gru_gates(gx, gh, h[0])
+    with pytest.raises(ValueError, match=r"gx has shape \[2, 9, 3, 5\]; expected \[2, 6, 3, 5\]"):
+        reset_gates(gx, gh, h)
+    with pytest.raises(ValueError, match=r"z has shape \[2, 9, 3, 5\]; expected \[2, 3, 3, 5\]"):
+        update_gate(h, h, gx, h)
+
+
+def test_on_a_cpu_the_naive_path_compiles_and_exports():
+    """As one graph, without the operator: Inductor can fuse it."""
+    gx, gh, h = maps(torch.float32)
+
+    class Step(torch.nn.Module):
+        def forward(self, gx: Tensor, gh: Tensor, h: Tensor) -> Tensor:
+            return conv_gru_gates(gx, gh, h, h_norm=torch.ones(9))
+
+    compiled = torch.compile(Step(), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(gx, gh, h), Step()(gx, gh, h))
+    graph = torch.export.export(Step(), (gx, gh, h)).graph
+    assert not [node for node in graph.nodes if "terrarium" in str(node.target)]
+
+
+def test_live_step_on_a_cpu_is_the_step():
+    gx, gh, h = maps(torch.float32)
+    live = LiveStep(lambda *args: (conv_gru_gates(*args),), (gx, gh, h))
+    torch.testing.assert_close(live(gx, gh, h)[0], gates(gx, gh, h))
+    with pytest.raises(ValueError, match="the step was given"):
+        live(gx, gh, h.double())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_live_step_as_a_graph():
+    gx, gh, h = (x.cuda() for x in maps(torch.float32))
+    live = LiveStep(lambda *args: (conv_gru_gates(*args),), (gx, gh, h))
+    for _ in range(3):
+        expected = gates(gx, gh, h)
+        (h,) = live(gx, gh, h)
+        torch.testing.assert_close(h, expected)
+
+
+def test_programs_compile_for_an_h100():
+    pytest.importorskip("triton", reason="Triton is not made for this platform")
+    from kernels.compile_only import compile_case
+    from kernels.report import describe
+
+    for case in COMPILE():
+        used = compile_case(case)
+        line = f"{case.name}: {describe(used)}"
+        print(line)
+        assert (used.spill_bytes, used.local_bytes) == (0, 0), line
+        assert used.registers * 32 * case.num_warps <= 65536, line
+        assert used.loads[16] >= 3, line
+        assert set(used.stores) <= {16, 8, 4} and used.stores[16] >= 1, line
+        assert used.wgmma == case.tensor_cores, line

@@ -6,8 +6,9 @@ import pytest
 import torch
 from kernel_checks import LAYOUTS, ODD, assert_gradient, assert_values, laid_out
 
-from kernels.conv_gru import conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
+from kernels.conv_gru import conv_gru, conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
 from kernels.conv_gru.cases import ALL_ROWS
+from kernels.conv_gru.implicit_gemm import _conv_gates, conv_gates
 
 FORMS = [(), ("h_norm", "h_bias"), ALL_ROWS, ("x_bias", "shift", "h_bias"), ("scale",)]
 SHAPES = [(2, 1, 1, 1), (1, 7, 17, 1), (3, 17, 1, 7), (1, 33, 3, 5), (2, 130, 4, 3), (1, 8, 2, 130)]  # B, C, H, W
@@ -181,6 +182,50 @@ def test_a_step_keeps_five_values_a_cell() -> None:
     assert kept_values(conv_gru_gates, given) == (3, 7.0)  # gx, gh and h, from which all is computed again
     eager, fast = kept_values(naive.conv_gru_gates, given)[1], kept_values(conv_gru_gates, given)[1]
     assert fast <= 0.6 * eager
+
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_a_sequence_trains_through_the_programs(reset: str) -> None:
+    """Steps of gx are slices with the stride of a whole sequence; against the same sequence on the naive path."""
+    torch.manual_seed(7)
+    x, h = torch.randn(2, 3, 2, 3, 4), torch.randn(2, 5, 3, 4)
+    x_conv, h_conv = torch.randn(15, 2, 3, 3) / 5, torch.randn(15, 5, 3, 3) / 5
+    given = {"x": x, "h": h, "x_conv": x_conv, "h_conv": h_conv, "h_bias": torch.randn(15)}
+    leaves = {name: v.requires_grad_() for name, v in given.items()}
+
+    def naively(x: Tensor, h: Tensor, x_conv: Tensor, h_conv: Tensor, h_bias: Tensor) -> Tensor:
+        states = []
+        for t in range(3):
+            gx = torch.nn.functional.conv2d(x[:, t], x_conv, padding=1)
+            if reset == "after":
+                gh = torch.nn.functional.conv2d(h, h_conv, h_bias, padding=1)
+                h = naive.conv_gru_gates(gx, gh, h)
+            else:
+                gh = torch.nn.functional.conv2d(h, h_conv[:10], h_bias[:10], padding=1)
+                rh, z = naive.reset_gates(gx[:, :10], gh, h)
+                gh = torch.nn.functional.conv2d(rh, h_conv[10:], h_bias[10:], padding=1)
+                h = naive.update_gate(gx[:, 10:], gh, z, h)
+            states.append(h)
+        return torch.stack(states, dim=1)
+
+    check(lambda **given: conv_gru(**given, reset=reset), naively, leaves)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 7, 3, 5), (1, 33, 9, 8), (1, 17, 1, 7)], ids=str)
+def test_convolution_and_gates_in_one_program(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(8)
+    b, c, height, width = shape
+    gx, h = torch.randn(b, 3 * c, height, width).to(dtype), torch.randn(shape).to(dtype)
+    h_conv, h_bias = (torch.randn(3 * c, c, 3, 3) / (3 * c**0.5)).to(dtype), torch.randn(3 * c).to(dtype)
+    gh = torch.nn.functional.conv2d(h.double(), h_conv.double(), h_bias.double(), padding=1)
+    expected = naive.conv_gru_gates(gx.double(), gh, h.double())
+    for layout in LAYOUTS:
+        assert_values(conv_gates(laid_out(gx, layout), laid_out(h, layout), h_conv, h_bias), expected, layout)
+    torch.library.opcheck(_conv_gates, (gx, h, h_conv, h_bias), test_utils=("test_schema", "test_faketensor"))
+    x, x_conv = torch.randn(b, 2, 2, height, width).to(dtype), torch.randn(3 * c, 2, 3, 3).to(dtype)
+    by_programs = conv_gru(x, h, x_conv, h_conv, implicit_gemm=True)
+    assert_values(by_programs, conv_gru(x.double(), h.double(), x_conv.double(), h_conv.double()))
 
 
 def test_what_does_not_fit_is_refused() -> None:
