@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,9 +17,9 @@ from store import artifacts, jobs
 from store.db import session_scope
 from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
-from store.tables import Checkpoint, Dataset, Job, TrainingState
+from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
 from workers.recorder import clean
-from worlds.configs import INPUTS
+from worlds.configs import INPUTS, EvaluateConfig
 
 MAKES = {
     "dataset.record": "dataset",
@@ -56,15 +57,12 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
     The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything.
     """
     output, makes = run_dir / "output", MAKES[job.kind]
-    report = None
-    if makes == "evaluation":
-        data = json.dumps(result, indent=1).encode()
-        report = artifacts.put(job.id, "evaluation.json", "application/json", data)
+    reports = _reports(job, output) if makes == "evaluation" else []
     with session_scope() as session:
         jobs.finish(session, job.id, job.fence, result)
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
-        if report is not None:
-            session.add(report)
+        if makes == "evaluation":
+            session.add_all(reports)
             _store_evaluation(session, job.config["checkpoint"], result)
         elif makes == "dataset":
             manifest = _manifest(output, job)
@@ -74,6 +72,19 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
             manifest = _manifest(output, job)
             _move(output, settings().checkpoints_dir / str(job.id))
             session.add(Checkpoint(id=str(job.id), name=_name(makes, job), kind=makes, manifest=manifest))
+            if makes == "world-model" and _has_simulator(manifest):
+                jobs.submit(session, asdict(EvaluateConfig(checkpoint=str(job.id))))
+
+
+def _reports(job: Job, output: Path) -> list[Artifact]:
+    """What an evaluation wrote, as artifacts; its pictures are previews already."""
+    media_types = {"evaluation.json": "application/json", "report.html": "text/html"}
+    return [artifacts.put(job.id, name, type, (output / name).read_bytes()) for name, type in media_types.items()]
+
+
+def _has_simulator(manifest: dict[str, Any]) -> bool:
+    """Whether a world model can be evaluated: its frames came from block worlds (worlds/world_model/evaluation)."""
+    return manifest.get("data", {}).get("source", {}).get("kind") == "blocks"
 
 
 def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:
