@@ -31,8 +31,10 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
         raise ValueError("weight requires a gradient; expected a constant (naive.lpips_head differentiates it)")
     if not runs_triton(f0):
         return naive.lpips_head(f0, f1, weight)
-    if f0.shape[1] > MAX_CHANNELS:
-        raise ValueError(f"f0 has {f0.shape[1]} channels; expected at most {MAX_CHANNELS}")
+    if f0.shape[1] > MAX_CHANNELS or f0[0].numel() >= 2**31:
+        raise ValueError(
+            f"f0 has shape {list(f0.shape)}; expected at most {MAX_CHANNELS} channels, 2^31 - 1 numbers each"
+        )
     channels_last = f0.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return _lpips_head(f0.contiguous(memory_format=layout), f1.contiguous(memory_format=layout), weight.contiguous())

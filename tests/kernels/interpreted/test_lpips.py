@@ -100,5 +100,5 @@ def test_compile_and_export():
 
 
 def test_too_many_channels_are_refused():
-    with pytest.raises(ValueError, match="1025 channels; expected at most 1024"):
+    with pytest.raises(ValueError, match=r"\[1, 1025, 1, 1\]; expected at most 1024 channels"):
         lpips_head(torch.ones(1, 1025, 1, 1), torch.ones(1, 1025, 1, 1), torch.ones(1025))
