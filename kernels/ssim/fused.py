@@ -1,0 +1,74 @@
+"""SSIM as one operator: naive.py's function, on CUDA in Triton (triton_kernels.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.op import DEVICES, check_floating, check_one_device, check_shape, runs_triton
+from kernels.ssim import naive
+
+
+def ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    """x, y: [B, C, H, W] of one dtype, H and W >= 11, values over a range of `data_range` -> [B], mean SSIM.
+
+    fp16 and bf16 are computed and returned in fp32. Both pictures have gradients. ValueError for anything else.
+    """
+    check_floating(x=x, y=y)
+    check_one_device(x=x, y=y)
+    if x.ndim != 4 or min(x.shape[2:]) < naive.WINDOW or x.numel() == 0:
+        raise ValueError(f"x has shape {list(x.shape)}; expected [B, C, H, W] with H and W at least {naive.WINDOW}")
+    check_shape("y", y, x.shape)
+    if y.dtype != x.dtype:
+        raise ValueError(f"y is {y.dtype}, x {x.dtype}; expected one dtype")
+    if not data_range > 0:
+        raise ValueError(f"data_range is {data_range}; expected a number above 0")
+    if not runs_triton(x):
+        return naive.ssim(x, y, data_range)
+    if x[0].numel() >= 2**31:
+        raise ValueError(f"x has shape {list(x.shape)}; expected at most 2^31 - 1 numbers a picture")
+    return _ssim(_dense(x), _dense(y), data_range)
+
+
+def _dense(x: Tensor) -> Tensor:
+    """NCHW and channels-last stay as they are; a slice of something larger is copied."""
+    return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
+
+
+@torch.library.custom_op("terrarium::ssim", mutates_args=(), device_types=DEVICES)
+def _ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    from kernels.ssim.triton_kernels import forward
+
+    return forward(x, y, data_range)
+
+
+@_ssim.register_fake
+def _(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    return x.new_empty(x.shape[0], dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+@torch.library.custom_op("terrarium::ssim_bwd", mutates_args=(), device_types=DEVICES)
+def _ssim_bwd(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    from kernels.ssim.triton_kernels import backward
+
+    return backward(grad, x, y, data_range)
+
+
+@_ssim_bwd.register_fake
+def _(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(y)
+
+
+def _setup(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
+    *pictures, ctx.data_range = inputs
+    ctx.save_for_backward(*pictures)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    dx, dy = _ssim_bwd(grad, *ctx.saved_tensors, ctx.data_range)
+    return dx, dy, None
+
+
+_ssim.register_autograd(_backward, setup_context=_setup)
