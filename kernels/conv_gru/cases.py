@@ -107,7 +107,7 @@ def implicit_gemm_case(c: int, kind: str) -> CompileCase:
 
     pointers = {f"{name}_ptr": f"*{kind}:16" for name in ("gx", "h", "weight", "bias", "out")}
     strides = {f"{name}_{axis}": 1 if axis == "c" else "i32:16" for name in ("gx", "h") for axis in "bcm"}
-    sizes = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c, "PRECISION": "tf32"}
+    sizes = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c}
     tile = {"BLOCK_M": experiment.BLOCK_M, "BLOCK_N": experiment.BLOCK_N, "BLOCK_K": experiment.BLOCK_K}
     arguments = pointers | strides | sizes | tile
     name = f"conv_gates_fwd C={c} {kind}"

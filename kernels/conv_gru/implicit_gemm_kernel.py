@@ -17,8 +17,7 @@ BLOCK_M, BLOCK_N, BLOCK_K = 64, 32, 32
 @triton.jit
 def conv_gates_fwd(
     gx_ptr, h_ptr, weight_ptr, bias_ptr, out_ptr, gx_b, gx_c, gx_m, h_b, h_c, h_m, samples, height, width,
-    C: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    C: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """weight [3, 3, C, 3C] (row, column, in, out); bias [3C] or None; out [B, cells, C].
 
@@ -41,9 +40,9 @@ def conv_gates_fwd(
         h_tile = tl.load(h_ptr + left[:, None] + k[None, :] * h_c, mask=inside[:, None] & (k < C)[None, :], other=0)
         right = weight_ptr + (tap * C + k[:, None]) * 3 * C + n[None, :]
         mask = (k < C)[:, None] & (n < C)[None, :]
-        sum_r = tl.dot(h_tile, tl.load(right, mask=mask, other=0), sum_r, input_precision=PRECISION)
-        sum_z = tl.dot(h_tile, tl.load(right + C, mask=mask, other=0), sum_z, input_precision=PRECISION)
-        sum_n = tl.dot(h_tile, tl.load(right + 2 * C, mask=mask, other=0), sum_n, input_precision=PRECISION)
+        sum_r = tl.dot(h_tile, tl.load(right, mask=mask, other=0), sum_r, input_precision="ieee")
+        sum_z = tl.dot(h_tile, tl.load(right + C, mask=mask, other=0), sum_z, input_precision="ieee")
+        sum_n = tl.dot(h_tile, tl.load(right + 2 * C, mask=mask, other=0), sum_n, input_precision="ieee")
     if bias_ptr is not None:
         sum_r += tl.load(bias_ptr + n, mask=n < C, other=0).to(tl.float32)[None, :]
         sum_z += tl.load(bias_ptr + C + n, mask=n < C, other=0).to(tl.float32)[None, :]
@@ -69,7 +68,6 @@ def forward(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None) -> Ten
         with on_device_of(h):
             conv_gates_fwd[grid](
                 gx, h, h_conv.permute(2, 3, 1, 0).contiguous(), h_bias, out, *gx_strides, *h_strides, b, height, width,
-                C=c, PRECISION="ieee" if h.dtype == torch.float32 else "tf32",
-                BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K, num_warps=WARPS,
+                C=c, BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K, num_warps=WARPS,
             )  # fmt: skip
     return out
