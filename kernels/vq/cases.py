@@ -1,0 +1,51 @@
+"""What to benchmark and what to compile of the nearest code (kernels/cases.py)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from kernels.cases import BenchCase, CompileCase, Inputs
+from kernels.vq.fused import vector_quantize
+from kernels.vq.naive import vector_quantize as naive
+
+
+def _make(device: torch.device, dtype: torch.dtype, *, n: int, k: int, d: int) -> Inputs:
+    return {"x": torch.randn(n, d, device=device).to(dtype), "codebook": torch.randn(k, d, device=device).to(dtype)}
+
+
+def _traffic(inputs: Inputs) -> int:
+    """Both inputs, the codes and the rows chosen."""
+    x, codebook = inputs["x"], inputs["codebook"]
+    return (2 * x.numel() + codebook.numel()) * x.element_size() + 8 * len(x)
+
+
+def _bench(n: int, k: int, d: int, *, cpu: bool) -> BenchCase:
+    make = partial(_make, n=n, k=k, d=d)
+    return BenchCase("vq", f"N={n} K={k} D={d}", make, naive, vector_quantize, _traffic, quick=cpu, cpu=cpu)
+
+
+BENCH = [
+    _bench(2048, 512, 16, cpu=True),
+    _bench(16384, 1024, 32, cpu=False),
+    _bench(16384, 8192, 32, cpu=False),
+    _bench(16384, 1024, 256, cpu=False),
+]
+
+
+def COMPILE() -> list[CompileCase]:
+    from kernels.vq.triton_kernels import blocks, vq_fwd
+
+    cases = []
+    for name, dtype, d in (
+        ("bf16", torch.bfloat16, 32), ("bf16", torch.bfloat16, 256), ("fp16", torch.float16, 64),
+        ("fp32", torch.float32, 32), ("fp32", torch.float32, 256),
+    ):  # fmt: skip
+        options = blocks(dtype, d)
+        warps = options.pop("num_warps")
+        vectors = {f"{of}_ptr": f"*{name}:16" for of in ("x", "codebook", "quantised")}
+        arguments = vectors | {"codes_ptr": "*i64:16", "n_rows": "i32:16", "n_codes": "i32:16"} | options
+        half = dtype.itemsize == 2
+        cases.append(CompileCase("vq", f"{name} D={d}", vq_fwd, arguments, warps, tensor_cores=half))
+    return cases
