@@ -96,17 +96,16 @@ def _long(model: Dynamics, walks: list[Walks], clips: np.ndarray, seed: int) -> 
         }
     }
     judge, why_not, thresholds = fitting_judge(far.real.shape[2:4])
-    own = real = other = None
+    features = None
     if judge is None:
         values |= {"judge": {"available": False, "reason": why_not}, "judge_f1": None, "judge_ceiling": None}
         values |= {"judge_floor": None, "frechet_distance": None}
     else:
         readings: list[Reading] = [read(judge, thresholds, w) for w in walks]
-        own, real = readings[0].own_features, readings[0].real_features
-        other = judge.read(clips)[1]
+        features = stability.Features(readings[0].own_features, readings[0].real_features, judge.read(clips)[1])
         values |= {"judge": {"available": True, "keys": list(KEYS)}} | judged(readings, seed)
-        values |= far_distance(readings[0], other.reshape(-1, other.shape[-1]))
-    values |= stability.settled(model, far) | stability.divergence(far, own, real, clips, other)
+        values |= far_distance(readings[0], features.clips.reshape(-1, features.clips.shape[-1]))
+    values |= stability.settled(model, far) | stability.divergence(far, clips, features)
     return values | stability.codes_curve(model, far)
 
 

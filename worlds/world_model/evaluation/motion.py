@@ -1,7 +1,7 @@
 """How far the picture moves: shift per degree of yaw, and zoom under W and S, in the model and in the simulator.
 
-Both are found by one search: which shift (or zoom about the middle) of the last real frame comes closest to the next
-one in the middle of the picture? A scene has depth, so a zoom is a rough summary; it is the same one for both sides.
+Both are found by one search: which shift (or zoom about the middle) of a frame comes closest to the next one in the
+middle of the picture? A scene has depth, so a zoom is a rough summary; it is the same one for both sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from worlds.world_model.rollout import State, rollout
 
 YAWS = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)  # of MAX_YAW_DEG, in one step
 SHIFTS = np.arange(-12, 12.25, 0.25)  # pixels of a frame 64 wide
-ZOOMS = np.exp(np.linspace(np.log(0.6), np.log(1 / 0.6), 61))
+ZOOMS = np.exp(np.linspace(-0.25, 0.25, 51))  # in one step
 MIDDLE = 0.6  # of the picture's width and height, in which pictures are compared
 
 
@@ -47,19 +47,23 @@ def _yaw(
 
 
 def _zoom(trials: list[Trial], probes: np.ndarray, last: np.ndarray) -> dict[str, dict[str, float]]:
-    """After HELD steps: geometric means, and the slope of the model's log zoom on the simulator's through zero."""
+    """Over HELD steps: geometric means, and the slope of the model's log zoom on the simulator's through zero."""
     found = {}
     for key in ("w", "s"):
         i = act.PROBES.index(key)
-        own = np.log(zoom(last, probes[:, i, HELD - 1]))
-        real = np.log(zoom(last, np.stack([t.branches[i, HELD - 1] for t in trials])))
-        slope = float((own * real).sum() / max((real**2).sum(), 1e-9))
+        own, real = (_log_zoom(last, x) for x in (probes[:, i], np.stack([t.branches[i] for t in trials])))
         found[key] = {
             "model": rounded(np.exp(own.mean())),
             "simulator": rounded(np.exp(real.mean())),
-            "slope": rounded(slope),
+            "slope": rounded((own * real).sum() / max((real**2).sum(), 1e-9)),
         }
     return found
+
+
+def _log_zoom(last: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Frames [N, ...] and what follows [N, HELD, ...] -> log of the zoom over all steps, found step by step, [N]."""
+    frames = np.concatenate([last[:, None], after], axis=1)
+    return np.sum([np.log(zoom(frames[:, k], frames[:, k + 1])) for k in range(HELD)], axis=0)
 
 
 def line(x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -8,12 +8,14 @@ Codes are those of the pictures shown, encoded again, on both sides.
   along the real ones, over the same 16 steps.
 - `steps_to_divergence`: a rollout has diverged at the first window of `WINDOW` steps that is unlike every real window:
   its mean edge energy, or the distance of its mean judge's features to those of all real windows (in standard
-  deviations of real windows), is outside what windows of the simulator's own walks span. The median over rollouts; the
-  length of the rollout where it never happens. Measured on real clips from other worlds it tells how strict that is.
+  deviations of real windows), is outside what windows of real walks span: those of the same actions, and clips from
+  other worlds. The median over rollouts; the length of the rollout where it never happens. `steps_to_divergence_real`
+  is that of the real walks, each against the span of all others: it tells how strict the measure is.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,15 @@ SETTLED = 200  # steps
 EVERY = 6  # of the steps are looked at
 CHURN_STEPS = 16
 WINDOW = 32
+
+
+@dataclass
+class Features:
+    """The judge's features of the model's walks, of the simulator's along them, and of other real clips: [B, N, F]."""
+
+    own: np.ndarray
+    real: np.ndarray
+    clips: np.ndarray
 
 
 def settled(model: Dynamics, walks: Walks) -> dict[str, Any]:
@@ -82,23 +93,38 @@ def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> 
     return {"ce_teacher_forced": rounded(forced), "ce_free_running": rounded(free), "ce_gap": rounded(free - forced)}
 
 
-def divergence(
-    walks: Walks, own: np.ndarray | None, real: np.ndarray | None, clips: np.ndarray, other: np.ndarray | None
-) -> dict[str, Any]:
-    """Features [B, N, F] of the walks and of real `clips` [B, BEFORE + M, ...], or None where there is no judge."""
-    edges = [_edges(x) for x in (walks.real, walks.own, clips)]
-    span = _Span(edges[0], real)
-    own_at, clips_at = span.left_at(edges[1], own), span.left_at(edges[2], other)
+def divergence(walks: Walks, clips: np.ndarray, features: Features | None) -> dict[str, Any]:
+    """`clips`: real, uint8 [B, BEFORE + M, H, W, 3]; no features where there is no judge."""
+    own, real, other = (_windows_of(x) for x in (walks.own, walks.real, clips))
+    edges = {
+        "steps": [WINDOW * (i + 1) for i in range(own.shape[1])],
+        "model": [rounded(x, 3) for x in own[..., 0].mean(axis=0)],
+        "simulator": [rounded(x, 3) for x in real[..., 0].mean(axis=0)],
+    }
+    if features is not None:
+        sides = ((own, features.own), (real, features.real), (other, features.clips))
+        own, real, other = (np.concatenate([x, _means(f)], axis=2) for x, f in sides)
+    own_at = [left_at(x, [*real, *other]) for x in own]
+    real_at = [left_at(x, [*real[:i], *real[i + 1 :], *other]) for i, x in enumerate(real)]
     return {
         "steps_to_divergence": float(np.median(own_at)),
-        "steps_to_divergence_by_rollout": [int(x) for x in own_at],
-        "steps_to_divergence_real": {"median": float(np.median(clips_at)), "of": int(edges[2].shape[1] * WINDOW)},
-        "edge_energy_curve": {
-            "steps": [WINDOW * (i + 1) for i in range(edges[0].shape[1])],
-            "model": [rounded(x, 3) for x in edges[1].mean(axis=0)],
-            "simulator": [rounded(x, 3) for x in edges[0].mean(axis=0)],
-        },
+        "steps_to_divergence_by_rollout": own_at,
+        "steps_to_divergence_real": float(np.median(real_at)),
+        "edge_energy_curve": edges,
     }
+
+
+def left_at(walk: np.ndarray, others: list[np.ndarray]) -> int:
+    """Windows [N, 1 + F] of a walk, edge energy first, and of real ones -> steps before the first window outside."""
+    real = np.concatenate(others)
+    low, high = real[:, 0].min(), real[:, 0].max()
+    mean, deviation = real[:, 1:].mean(axis=0), real[:, 1:].std(axis=0) + 1e-3
+
+    def distance(windows: np.ndarray) -> np.ndarray:
+        return (((windows[:, 1:] - mean) / deviation) ** 2).sum(axis=1)
+
+    outside = (walk[:, 0] < low) | (walk[:, 0] > high) | (distance(walk) > distance(real).max())
+    return WINDOW * int(outside.argmax() if outside.any() else len(outside))
 
 
 def codes_curve(model: Dynamics, walks: Walks) -> dict[str, Any]:
@@ -112,33 +138,12 @@ def codes_curve(model: Dynamics, walks: Walks) -> dict[str, Any]:
     }
 
 
-def _edges(frames: np.ndarray) -> np.ndarray:
-    """uint8 [B, BEFORE + N, ...] -> mean edge energy of windows, [B, N // WINDOW]."""
-    return np.stack([_windows(edge_energy(walk[BEFORE:])[:, None])[:, 0] for walk in frames])
+def _windows_of(frames: np.ndarray) -> np.ndarray:
+    """uint8 [B, BEFORE + N, ...] -> mean edge energy of windows, [B, N // WINDOW, 1]."""
+    return _means(np.stack([edge_energy(walk[BEFORE:]) for walk in frames])[..., None])
 
 
-def _windows(values: np.ndarray) -> np.ndarray:
-    """[N, F] -> means [N // WINDOW, F]."""
-    n = len(values) // WINDOW
-    return values[: n * WINDOW].reshape(n, WINDOW, -1).mean(axis=1)
-
-
-class _Span:
-    """What windows of real walks look like."""
-
-    def __init__(self, edges: np.ndarray, features: np.ndarray | None) -> None:
-        self.low, self.high = edges.min(), edges.max()
-        if features is not None:
-            real = np.concatenate([_windows(f) for f in features])
-            self.mean, self.deviation = real.mean(axis=0), real.std(axis=0) + 1e-3
-            self.farthest = self._distance(real).max()
-
-    def _distance(self, windows: np.ndarray) -> np.ndarray:
-        return np.sqrt((((windows - self.mean) / self.deviation) ** 2).mean(axis=-1))
-
-    def left_at(self, edges: np.ndarray, features: np.ndarray | None) -> np.ndarray:
-        """First step of the first window outside, per row; the number of steps where there is none."""
-        outside = (edges < self.low) | (edges > self.high)
-        if features is not None:
-            outside |= np.stack([self._distance(_windows(f)) > self.farthest for f in features])
-        return np.where(outside.any(axis=1), outside.argmax(axis=1), outside.shape[1]) * WINDOW
+def _means(values: np.ndarray) -> np.ndarray:
+    """[B, N, F] -> [B, N // WINDOW, F]."""
+    b, n, f = values.shape
+    return values[:, : n // WINDOW * WINDOW].reshape(b, n // WINDOW, WINDOW, f).mean(axis=2)

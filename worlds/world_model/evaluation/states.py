@@ -19,6 +19,7 @@ HELD = 4  # steps that a probe is held
 WALK = 16  # steps of a short walk
 FIRST_SEED = 1_000_000_000  # evaluation seeds start here; recording seeds are below
 SEEDS = 100_000  # of worlds for each seed of an evaluation
+TRIES = 50  # states for each that is wanted
 DISTINCT = 0.75  # mean absolute difference, of 255, by which two branches must differ to be told apart
 
 
@@ -66,7 +67,7 @@ def held_out_seed(seed: int, i: int) -> int:
 
 def find_trials(world: BlockWorld, seed: int, episodes: int, phases: Phases) -> list[Trial]:
     trials: list[Trial] = []
-    for i in range(50 * episodes):
+    for i in range(TRIES * episodes):
         trial = find_trial(world, held_out_seed(seed, i))
         if trial is not None:
             trials.append(trial)
@@ -74,7 +75,7 @@ def find_trials(world: BlockWorld, seed: int, episodes: int, phases: Phases) -> 
         if len(trials) == episodes:
             return trials
     raise ValueError(
-        f"{50 * episodes} states of {world.terrain} and only {len(trials)} in which every action shows: "
+        f"{TRIES * episodes} states of {world.terrain} and only {len(trials)} in which every action shows: "
         f"expected {episodes}"
     )
 

@@ -13,14 +13,9 @@ def world():
     return BlockWorld(width=64, height=64, terrain="mixed")
 
 
-def pairs(world, action, steps=1):
-    before, after = [], []
-    for seed in range(12):
-        before.append(world.reset(seed))
-        for _ in range(steps):
-            frame = world.step(action)
-        after.append(frame)
-    return np.stack(before), np.stack(after)
+def pairs(world, action):
+    both = [(world.reset(seed), world.step(action)) for seed in range(12)]
+    return np.stack([b for b, _ in both]), np.stack([a for _, a in both])
 
 
 def test_shift_of_a_turn_is_that_of_the_cameras_geometry(world):
@@ -34,8 +29,8 @@ def test_shift_of_a_turn_is_that_of_the_cameras_geometry(world):
 
 
 def test_walking_ahead_zooms_in_and_back_out(world):
-    ahead, back = (np.log(zoom(*pairs(world, act.action(key), steps=4))) for key in "ws")
-    assert np.median(ahead) > 0.05 and np.median(back) < -0.05
+    ahead, back = (np.log(zoom(*pairs(world, act.action(key)))) for key in "ws")
+    assert np.median(ahead) > 0.02 and np.median(back) < -0.02
 
 
 def test_line_through_zero():

@@ -4,7 +4,7 @@ import torch
 
 from worlds.blocks.world import BlockWorld
 from worlds.world_model.evaluation.long import BEFORE, Walks
-from worlds.world_model.evaluation.stability import WINDOW, churn, codes_per_frame, divergence
+from worlds.world_model.evaluation.stability import WINDOW, Features, churn, codes_per_frame, divergence
 from worlds.world_model.evaluation.states import stroll
 from worlds.world_model.record import Walker
 
@@ -33,7 +33,7 @@ def test_pictures_that_fade_diverge_when_they_do(clips):
     own[1, BEFORE + WINDOW :] = 90  # nothing left to see
     own[2, BEFORE:] = 90
     walks = Walks(np.zeros((4, 4 * WINDOW, 9), np.float32), real, own)
-    result = divergence(walks, None, None, others, None)
+    result = divergence(walks, others, None)
     assert result["steps_to_divergence_by_rollout"] == [2 * WINDOW, WINDOW, 0, 4 * WINDOW]
     assert result["steps_to_divergence"] == 1.5 * WINDOW
     assert result["edge_energy_curve"]["steps"] == [32, 64, 96, 128]
@@ -45,6 +45,13 @@ def test_features_unlike_any_real_window_are_a_divergence_too(clips):
     own = features.copy()
     own[3, 3 * WINDOW :] += 2
     walks = Walks(np.zeros((4, 4 * WINDOW, 9), np.float32), real, real)
-    result = divergence(walks, own, features, real, features)
+    result = divergence(walks, real, Features(own, features, features))
     assert result["steps_to_divergence_by_rollout"] == [4 * WINDOW] * 3 + [3 * WINDOW]
-    assert result["steps_to_divergence_real"]["median"] == 4 * WINDOW
+
+
+def test_a_real_walk_is_held_against_the_others_not_itself(clips):
+    real = clips[:4].copy()
+    real[0, BEFORE + WINDOW :] = 90
+    walks = Walks(np.zeros((4, 4 * WINDOW, 9), np.float32), real, real)
+    result = divergence(walks, clips[4:], None)
+    assert result["steps_to_divergence"] == 4 * WINDOW and result["steps_to_divergence_real"] < 4 * WINDOW
