@@ -94,7 +94,7 @@ def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
     block_m, block_c = blocks(c, 4096, FWD_WARPS)
     cases = []
     for program in (programs.reset_fwd, programs.reset_bwd, programs.update_fwd, programs.update_bwd):
-        arguments = {name: f"*{kind}:16" for name in program.arg_names if name.endswith("_ptr")}
+        arguments: dict[str, Any] = {name: f"*{kind}:16" for name in program.arg_names if name.endswith("_ptr")}
         arguments |= {name: "i32:16" for name in program.arg_names if name.endswith(("_b", "_m"))}
         arguments |= {name: 1 for name in program.arg_names if name.endswith("_c")}
         arguments |= {"cells": "i32:16", "C": c, "ACC": accumulator(), "BLOCK_M": block_m, "BLOCK_C": block_c}
@@ -107,9 +107,9 @@ def implicit_gemm_case(c: int, kind: str) -> CompileCase:
 
     pointers = {f"{name}_ptr": f"*{kind}:16" for name in ("gx", "h", "weight", "bias", "out")}
     strides = {f"{name}_{axis}": 1 if axis == "c" else "i32:16" for name in ("gx", "h") for axis in "bcm"}
-    sizes = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c}
+    sizes: dict[str, Any] = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c}
     tile = {"BLOCK_M": experiment.BLOCK_M, "BLOCK_N": experiment.BLOCK_N, "BLOCK_K": experiment.BLOCK_K}
-    arguments = pointers | strides | sizes | tile
+    arguments = sizes | pointers | strides | tile
     name = f"conv_gates_fwd C={c} {kind}"
     return CompileCase("conv_gru", name, experiment.conv_gates_fwd, arguments, experiment.WARPS, tensor_cores=True)
 

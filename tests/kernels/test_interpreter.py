@@ -16,7 +16,7 @@ ROOT = FOLDER.parents[2]
 @pytest.mark.timeout(1800)  # about a minute on a free core
 def test_programs_in_the_interpreter() -> None:
     env = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    options = "-q --durations=10 -p no:cacheprovider -p no:logging --timeout=0".split()
+    options = ["-q", "--durations=10", "-p", "no:cacheprovider", "-p", "no:logging", "--timeout=0"]
     command = [sys.executable, "-m", "pytest", *options, str(FOLDER)]
     done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(done.stdout)
