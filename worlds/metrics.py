@@ -1,4 +1,4 @@
-"""Picture metrics on uint8 frames, and the strips that reports show. NumPy alone."""
+"""Picture metrics on uint8 frames, and the strips that reports show. NumPy alone, but for SSIM."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio in dB over the last three axes; uint8 [..., H, W, 3] -> float [...]. At most 60."""
     mse = np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2, axis=(-3, -2, -1))
     return 10 * np.log10(255.0**2 / np.maximum(mse, 255.0**2 * 1e-6))
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean structural similarity over the last three axes (kernels/ssim); uint8 [..., H, W, 3] -> float [...].
+
+    At most 1. ValueError where H or W is below 11.
+    """
+    import torch  # here, because recording needs the rest of this module and no torch
+
+    from kernels.ssim.fused import ssim as operator
+
+    x, y = (torch.tensor(frames.reshape(-1, *frames.shape[-3:])).movedim(-1, 1).double() for frames in (a, b))
+    return operator(x, y, data_range=255.0).numpy().reshape(a.shape[:-3])
 
 
 def edge_energy(frames: np.ndarray) -> np.ndarray:
