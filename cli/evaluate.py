@@ -10,6 +10,10 @@ import typer
 
 from cli.console import ConsoleProgress
 
+SINGLE = (
+    *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
+    *("steps_to_divergence", "steps_to_divergence_real", "frechet_distance", "frechet_distance_real"),
+)
 app = typer.Typer(no_args_is_help=True, help="Measure a world model against its simulator.")
 
 
@@ -60,9 +64,7 @@ def _tables(result: dict[str, Any]) -> None:
     rows = ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio")
     console.print(_table("Rollouts after k steps", "", {row: result[row] for row in rows}))
     console.print(_table("Back from N turns, dB", "", {"memory_psnr": result["memory_psnr"]}))
-    single = ("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap")
-    single += ("steps_to_divergence", "frechet_distance", "frechet_distance_real")
-    for name in single:
+    for name in SINGLE:
         if result.get(name) is not None:
             console.print(f"{name:>28}  {result[name]:.4g}")
 

@@ -53,24 +53,22 @@ def chunks() -> int:
 def _walks(
     model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, temperature: float, phases: Phases
 ) -> Walks:
-    seen, before, actions, real = [], [], [], []
+    starts, walked = [], []
     for seed in seeds:
         walker = Walker(np.random.default_rng([seed, 0xFA2]))
-        frames, first = warm_up(world, walker, seed)
-        walked = stroll(world, walker, steps)
-        for store, value in zip((seen, before, actions, real), (frames, first, *walked), strict=True):
-            store.append(value)
-    state = burn_in(model, np.stack(seen), np.stack(before))
+        starts.append(warm_up(world, walker, seed))
+        walked.append(stroll(world, walker, steps))
+    seen, before = (np.stack(x) for x in zip(*starts, strict=True))
+    actions, real = (np.stack(x) for x in zip(*walked, strict=True))
+    state = burn_in(model, seen, before)
     own = []
-    for part in torch.from_numpy(np.stack(actions)).split(CHUNK, dim=1):
+    for part in torch.from_numpy(actions).split(CHUNK, dim=1):
         made = rollout(model, state, part, temperature)
         own.append(made.frames)
         state = made.state
         phases.step("long rollouts")
-    head = np.stack(seen)[:, -BEFORE:]
-    return Walks(
-        np.stack(actions), np.concatenate([head, np.stack(real)], axis=1), np.concatenate([head, *own], axis=1)
-    )
+    head = seen[:, -BEFORE:]
+    return Walks(actions, np.concatenate([head, real], axis=1), np.concatenate([head, *own], axis=1))
 
 
 def reference_clips(world: BlockWorld, seed: int, like: Walks) -> np.ndarray:
