@@ -35,7 +35,8 @@ def test_all_groups_are_there_and_are_json(recipe_run):
     json.dumps(result, allow_nan=False)
     assert set(result["counterfactual_retrieval"]) == {"1", "4"}
     assert set(result["retrieval_by_key"]["4"]) == set(act.PROBES)
-    for name in ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio"):
+    measured = [f"{row}_{m}" for row in ("rollout", "copy_last", "tokenizer") for m in ("psnr", "ssim", "lpips_random")]
+    for name in (*measured, "edge_energy_ratio"):
         assert set(result[name]) == {"1", "4", "8", "16"}
     assert set(result["memory_psnr"]) == {"2", "6", "12"}
     assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1

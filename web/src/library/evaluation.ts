@@ -27,6 +27,9 @@ const ROLLOUT_ROWS: [key: string, text: string][] = [
   ["rollout_ssim", "world model, SSIM"],
   ["copy_last_ssim", "last picture held still, SSIM"],
   ["tokenizer_ssim", "best that its tokenizer allows, SSIM"],
+  ["rollout_lpips_random", "world model, LPIPS (random trunk)"],
+  ["copy_last_lpips_random", "last picture held still, LPIPS (random trunk)"],
+  ["tokenizer_lpips_random", "best that its tokenizer allows, LPIPS (random trunk)"],
   ["edge_energy_ratio", "sharpness, 1 is the simulator's"],
 ];
 
@@ -87,7 +90,7 @@ export function endurance(evaluation: Record<string, unknown> | null | undefined
   add("Change from frame to frame after 200 steps, ratio", e["churn_ratio"], 1, "simulator");
   add("Different codes a frame after 200 steps, ratio", e["codes_per_frame_ratio"], 1, "simulator");
   add("Sharpness after 200 steps, ratio", e["edge_energy_ratio_settled"], 1, "simulator");
-  add("Steps until pictures are unlike any real ones", e["steps_to_divergence"], side(evaluation, "steps_to_divergence_real", "median"), "real clips");
+  add("Steps until pictures are unlike any real ones", e["steps_to_divergence"], e["steps_to_divergence_real"], "real walks");
   add("Fréchet distance of steps 257 to 512", e["frechet_distance"], e["frechet_distance_real"], "real clips");
   return found;
 }

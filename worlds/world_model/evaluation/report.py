@@ -90,10 +90,13 @@ def _pictures(result: Mapping[str, Any]) -> str:
         "rollout_ssim": "model, SSIM",
         "copy_last_ssim": "last picture held still, SSIM",
         "tokenizer_ssim": "tokenizer alone, SSIM",
+        "rollout_lpips_random": "model, LPIPS with random trunk",
+        "copy_last_lpips_random": "last picture held still, LPIPS with random trunk",
+        "tokenizer_lpips_random": "tokenizer alone, LPIPS with random trunk",
         "edge_energy_ratio": "edge energy against the simulator's",
     }
     steps = list(result["rollout_psnr"])
-    rows = [[text, *(result[name][k] for k in steps)] for name, text in names.items() if name in result]
+    rows = [[text, *(result[name][k] for k in steps)] for name, text in names.items()]
     return table("Against the simulator's frame, after k steps", ["", *steps], rows)
 
 
@@ -146,7 +149,7 @@ def _summary(result: Mapping[str, Any]) -> str:
         [
             "steps to divergence | real clips",
             result["steps_to_divergence"],
-            result["steps_to_divergence_real"]["median"],
+            result["steps_to_divergence_real"],
         ],
         ["largest difference of a logit, live | batched", parity["largest_logit_difference"], ""],
     ]
