@@ -2,7 +2,7 @@
 
 Per key, F1 of the judge over windows of a rollout. Its ceiling is the judge on the simulator's frames of the same
 actions, its floor the same readings against shuffled actions. Keys held in fewer than `FEWEST` frames of a window have
-no figure there.
+no figure there, and no share of a ceiling of zero.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def judged(readings: list[Reading], seed: int) -> dict[str, Any]:
         score, ceiling = f1(own, held), f1(real, held)
         result["judge_f1"][name] = _by_key(score, positives)
         result["judge_ceiling_by_window"][name] = _by_key(ceiling, positives)
-        result["judge_share"][name] = _by_key(score / np.maximum(ceiling, 1e-9), positives)
+        result["judge_share"][name] = _by_key(score / np.maximum(ceiling, 1e-9), positives * (ceiling > 0))
         result["judge_positives"][name] = {k: int(n) for k, n in zip(KEYS, positives, strict=True)}
     held, real = (_flat([getattr(r, x) for r in readings]) for x in ("held", "real"))
     shuffled = held[np.random.default_rng(seed).permutation(len(held))]

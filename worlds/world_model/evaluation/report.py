@@ -18,7 +18,7 @@ th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #dcdc
 .low { background: #f6d9c8 } .curves { display: flex; flex-wrap: wrap; gap: 1.5rem }
 figure { margin: 0 } figcaption { color: #55605a }
 img { max-width: 100%; image-rendering: pixelated } svg text { font: 11px system-ui, sans-serif; fill: #55605a }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto; margin: 1rem 0 }
 """
 COLOURS = ("#1f7a4d", "#8a8f88", "#c2622d")
 WIDTH, HEIGHT, PAD = 340, 170, 36  # of a chart, in pixels
