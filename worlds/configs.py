@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import StringConstraints
 
 FORBID_EXTRA: Any = {"extra": "forbid"}
 Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
 Fraction = Annotated[float, Ge(0), Le(1)]
 InputId = Annotated[str, MinLen(1)]
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=100)]  # never a path: it comes over HTTP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,9 @@ class TokenizerConfig:
     codes: Annotated[int, Ge(8), Le(65_536)] = 512  # codebook size, ema_vq
     code_dim: Annotated[int, Ge(2), Le(64)] = 16  # ema_vq
     levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)  # fsq
+    perceptual: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of LPIPS (worlds/perceptual.py)
+    perceptual_trunk: Literal["random", "vgg", "alex", "squeeze"] = "random"
+    perceptual_weights: FileName | None = None  # in torch.hub's folder of checkpoints; none: the published file
     channels: Annotated[int, Ge(8), Le(512)] = 32
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     batch: Annotated[int, Ge(1), Le(4096)] = 32

@@ -13,6 +13,7 @@ from worlds import parallel
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import TokenizerConfig
 from worlds.metrics import psnr, save_strip
+from worlds.perceptual import LPIPS, hub_file
 from worlds.progress import Progress
 from worlds.train import Loop, Step, train
 from worlds.world_model.data import FrameStore, data_facts, resume_key
@@ -27,6 +28,7 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
         raise ValueError(f"frame size {height}x{width}: both must be multiples of {DOWN}")
     torch.manual_seed(config.seed)
     tokenizer = channels_last(Tokenizer(config))
+    lpips = _lpips(config)
     frames = FrameStore(dataset.split("train"))
     val = FrameStore(dataset.split("val"))
     held_out = val.sample(np.random.default_rng(config.seed), 64)
@@ -41,7 +43,12 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
         mse = ((y - x) ** 2).mean()
         loss = l1 + 2 * mse + 0.5 * _edge_loss(x, y) + commitment
         used = torch.tensor(float(codes.unique().numel()))
-        return loss, {"l1": l1.detach(), "psnr": -10 * mse.detach().log10(), "codes_in_batch": used}
+        metrics = {"l1": l1.detach(), "psnr": -10 * mse.detach().log10(), "codes_in_batch": used}
+        if lpips is not None:
+            distance = lpips(2 * y - 1, 2 * x - 1).mean()
+            loss = loss + config.perceptual * distance
+            metrics["lpips"] = distance.detach()
+        return loss, metrics
 
     def preview(model: torch.nn.Module, step: int) -> None:
         assert isinstance(model, Tokenizer)
@@ -58,14 +65,23 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset),
+        resume_key=resume_key(config, dataset, *([] if lpips is None else [str(lpips.facts)])),
     )
     best = train(tokenizer, sample, loss_fn, loop, out_dir, progress, preview)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
     manifest = {"tokenizer": asdict(config) | {"data": "-"}, "data": data_facts(dataset), "quality": quality}
+    if lpips is not None:
+        manifest["perceptual"] = lpips.facts | {"weight": config.perceptual}
     parallel.on_first(lambda: save_checkpoint(out_dir / "output", "tokenizer", best.state_dict(), manifest))
     return quality
+
+
+def _lpips(config: TokenizerConfig) -> LPIPS | None:
+    if config.perceptual == 0:
+        return None
+    name = config.perceptual_weights
+    return LPIPS(config.perceptual_trunk, hub_file(name) if name else None)
 
 
 def _edge_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
