@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from kernels.vq.fused import vector_quantize
 from worlds.configs import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
@@ -79,8 +80,8 @@ class EMAVQ(nn.Module):
         flat = z.movedim(1, -1).reshape(-1, self.dim)
         if self.training and not self.started:
             self._kmeans(flat.detach())
-        codes = (flat.detach() @ self.codebook.T).argmax(dim=1)
-        quantised = self.codebook[codes].view(*z.shape[:1], *z.shape[2:], self.dim).movedim(-1, 1)
+        codes, quantised = vector_quantize(flat.detach(), self.codebook)  # in fp32, under autocast too
+        quantised = quantised.view(*z.shape[:1], *z.shape[2:], self.dim).movedim(-1, 1)
         loss = self.beta * F.mse_loss(z, quantised) * self.dim
         if self.training:
             self._update(flat.detach(), codes)
