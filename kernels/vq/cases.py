@@ -38,10 +38,9 @@ def COMPILE() -> list[CompileCase]:
     from kernels.vq.triton_kernels import blocks, vq_fwd
 
     cases = []
-    for name, dtype, d in (
-        ("bf16", torch.bfloat16, 32), ("bf16", torch.bfloat16, 256), ("fp16", torch.float16, 64),
-        ("fp32", torch.float32, 32), ("fp32", torch.float32, 256),
-    ):  # fmt: skip
+    names = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+    for name, d in (("bf16", 32), ("fp16", 256), ("fp32", 32), ("fp32", 256)):
+        dtype = names[name]
         options = blocks(dtype, d)
         warps = options.pop("num_warps")
         vectors = {f"{of}_ptr": f"*{name}:16" for of in ("x", "codebook", "quantised")}
