@@ -29,6 +29,7 @@ from worlds.world_model.tokenizer import DOWN, Tokenizer
 EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
+ROUNDS = 2  # in which the codes of a frame are chosen
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
@@ -69,6 +70,7 @@ class Prediction:
     mask: torch.Tensor  # [B, T, 1, H, W] in [0, 1], how far to show `moved`; 0 where it was never seen
     known: torch.Tensor  # [B, T, 1, H, W] in [0, 1], where `moved` was seen
     flow: torch.Tensor  # [B, T, 2, H, W] in pixels, from each pixel back into the frame before
+    guess: torch.Tensor  # int64 [B, T, h, w], the codes of `moved`
     memory: Memory  # after frame T
 
 
@@ -101,6 +103,7 @@ class Dynamics(nn.Module):
         self.recent = RecentStates(c) if config.recent else None
         self.echo = nn.Linear(c, actions) if config.echo else None
         self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors, places)
+        self.refine = Refine(c, factors)
 
     @property
     def stack(self) -> list[ConvGRULayer]:
@@ -165,17 +168,24 @@ class Dynamics(nn.Module):
         x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         logits, mask = self.head(x, flat_act, odds, self.basis)
         parts = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
-        return Prediction(*parts, flow, Memory(states, action[:, -1], canvas, recent))
+        nearest = [part.argmax(dim=1) for part in odds.split(self.factors, dim=1)]
+        codes = join_factors(torch.stack(nearest, dim=-1), self.factors).unflatten(0, (b, t))
+        return Prediction(*parts, flow, codes, Memory(states, action[:, -1], canvas, recent))
 
-    def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
-        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
+    def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
+        """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""
         digits = split_factors(codes, self.factors)
         x = self.tokens[0](digits[..., 0])
         for f, embedding in enumerate(self.tokens[1:], start=1):
             x = x + embedding(digits[..., f])
+        return x
+
+    def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
+        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
+        x = self.embed_codes(codes)
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
-        place = self.basis.permute(1, 2, 0).expand(len(x), -1, -1, -1)
+        place = self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1)
         seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
         return torch.cat([x, seen, place], dim=-1).permute(0, 3, 1, 2)
 
@@ -231,9 +241,31 @@ class Dynamics(nn.Module):
             layer.compile()
         self.head.compile()
 
-    def log_probs(self, logits: torch.Tensor) -> list[torch.Tensor]:
-        """logits [..., K, h, w] -> log-probabilities a factor, each [..., n, h, w]."""
-        return [part.log_softmax(dim=-3) for part in logits.split(self.factors, dim=-3)]
+    @torch.no_grad()
+    def choose(self, prediction: Prediction, temperature: torch.Tensor | float) -> torch.Tensor:
+        """The codes [B, h, w] of a prediction with T = 1; temperature [B] or one number, 0 is greedy.
+
+        Those of the moved picture where it is shown. The others are drawn in ROUNDS rounds: of each the surest are
+        kept, and the rest are drawn again knowing them.
+        """
+        logits = prediction.logits[:, 0]
+        chosen = F.avg_pool2d(prediction.mask[:, 0], DOWN)[:, 0] > 0.5
+        codes, left = prediction.guess[:, 0], (~chosen).flatten(1).sum(dim=1, keepdim=True)
+        for done in range(ROUNDS):
+            refined = self.refine(logits, self.embed_codes(codes), chosen)
+            drawn = self.sample(refined, temperature)
+            codes = torch.where(chosen, codes, drawn)
+            surest = self.nats(refined, codes).masked_fill(chosen, -1.0).flatten(1)
+            keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
+            chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
+        return codes
+
+    def nats(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
+        digits = split_factors(codes, self.factors)
+        parts = [part.log_softmax(dim=-3) for part in logits.split(self.factors, dim=-3)]
+        losses = [-p.gather(-3, digits[..., f].unsqueeze(-3)).squeeze(-3) for f, p in enumerate(parts)]
+        return torch.stack(losses).sum(dim=0)
 
     @torch.no_grad()
     def sample(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
@@ -245,6 +277,30 @@ class Dynamics(nn.Module):
             gumbel = -torch.empty_like(part).exponential_().log()
             digits.append((part + heat * gumbel).argmax(dim=1))
         return join_factors(torch.stack(digits, dim=-1), self.factors)
+
+
+class Refine(nn.Module):
+    """Logits anew where some codes are chosen already, so that cells drawn in one frame agree with each other.
+
+    Trained on codes hidden at random, as in MaskGIT (Chang et al. 2022, arXiv:2202.04200).
+    """
+
+    def __init__(self, channels: int, factors: list[int]) -> None:
+        super().__init__()
+        self.factors = factors
+        self.near = nn.Conv2d(sum(factors) + TOKEN + 1, channels, 3, padding=1)
+        self.far = nn.Conv2d(channels, channels, 3, padding=2, dilation=2)
+        self.out = nn.Conv2d(channels, sum(factors), 1)
+        for p in self.out.parameters():
+            nn.init.zeros_(p)
+
+    def forward(self, logits: torch.Tensor, codes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """logits [N, K, h, w], embedded codes [N, h, w, TOKEN], chosen bool [N, h, w] -> logits [N, K, h, w]."""
+        sure = chosen.unsqueeze(-1).to(logits.dtype)
+        known = torch.cat([codes * sure, sure], dim=-1).permute(0, 3, 1, 2)
+        odds = [part.log_softmax(dim=1) for part in logits.split(self.factors, dim=1)]
+        x = F.silu(self.near(torch.cat([*odds, known], dim=1)))
+        return logits + self.out(F.silu(x + self.far(x)))
 
 
 class Head(nn.Module):
@@ -295,11 +351,3 @@ def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> tor
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:
     """T tensors [B, C, h, w] -> [BT, C, h, w], channels-last."""
     return torch.stack([s.permute(0, 2, 3, 1) for s in steps], dim=1).flatten(0, 1).permute(0, 3, 1, 2)
-
-
-def cross_entropy(model: Dynamics, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """logits [B, T, K, h, w], codes int64 [B, T, h, w] -> nats a code, [B, T, h, w]."""
-    digits = split_factors(codes, model.factors)
-    parts = model.log_probs(logits)
-    losses = [-p.gather(2, digits[..., f].unsqueeze(2)).squeeze(2) for f, p in enumerate(parts)]
-    return torch.stack(losses).sum(dim=0)

@@ -23,7 +23,7 @@ from worlds.metrics import psnr, save_strip
 from worlds.progress import Progress
 from worlds.train import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
-from worlds.world_model.dynamics import Dynamics, Prediction, cross_entropy
+from worlds.world_model.dynamics import Dynamics, Prediction
 from worlds.world_model.episodes import Dataset, open_dataset
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.rollout import burn_in, rollout
@@ -164,6 +164,10 @@ class Losses:
             state = predictions[-1].memory.layers[-1].mean(dim=(2, 3))
             losses["echo"] = F.mse_loss(self.model.echo(state), actions[:, -1])
         loss = sum(getattr(config, name) * value for name, value in losses.items())
+        if config.cross_entropy:
+            mask = torch.cat([p.mask for p in predictions], dim=1)
+            losses["refine"] = self._refine(logits, mask, codes[:, 1:])
+            loss = loss + config.cross_entropy * losses["refine"]
         parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
         return loss, metrics | parts
 
@@ -206,9 +210,21 @@ class Losses:
         codes = self.model.sample(p.logits.detach().flatten(0, 1), SAMPLE_AT).unflatten(0, p.logits.shape[:2])
         return codes, self.model.compose(p, codes)
 
+    def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that
+        the moved picture shows. The logits [B, T, K, h, w] are taken as they are."""
+        target = codes.flatten(0, 1)
+        draw = torch.rand(len(target), 2, 1, 1)
+        shown = F.avg_pool2d(mask.flatten(0, 1), DOWN)[:, 0] > 0.5
+        chosen = (torch.rand(target.shape) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
+        model = self.model
+        refined = model.refine(logits.detach().flatten(0, 1), model.embed_codes(target), chosen)
+        hidden = (~chosen).to(refined.dtype)
+        return (model.nats(refined, target) * hidden).sum() / hidden.sum().clamp(min=1)
+
     def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         target = codes[:, 1:]
-        nats = cross_entropy(self.model, logits, target)
+        nats = self.model.nats(logits, target)
         changed = target != codes[:, :-1]
         weight = 1 + (self.config.changed_weight - 1) * changed.to(nats.dtype)
         loss = (nats * weight).sum() / weight.sum()
@@ -260,7 +276,7 @@ def _look(
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
     frames = frames_u8.numpy()
     p = model(codes[:, :-1], to_pictures(frames)[:, :-1], actions, model.initial(len(codes)))
-    nats = cross_entropy(model, p.logits, codes[:, 1:]).mean().item()
+    nats = model.nats(p.logits, codes[:, 1:]).mean().item()
     real = model.config.burn_in
     state = burn_in(model, frames[:, :real], actions[:, : real - 1])
     own = rollout(model, state, actions[:, real - 1 :]).frames

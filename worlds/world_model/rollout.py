@@ -80,7 +80,7 @@ def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Ten
 def step(model: Dynamics, state: State, action: torch.Tensor, temperature: torch.Tensor | float) -> State:
     """One frame on: action [B, A], temperature [B] or one number, 0 is greedy."""
     prediction = model(state.codes.unsqueeze(1), state.picture.unsqueeze(1), action.unsqueeze(1), state.memory)
-    codes = model.sample(prediction.logits[:, 0], temperature)
+    codes = model.choose(prediction, temperature)
     return State(codes, model.compose(prediction, codes.unsqueeze(1))[:, 0], prediction.memory)
 
 

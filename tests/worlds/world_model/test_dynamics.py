@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.world_model.actions import A
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
-from worlds.world_model.dynamics import Dynamics, cross_entropy, move_picture, picture_flow
+from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 
@@ -204,7 +204,10 @@ def test_every_parameter_gets_a_gradient(model):
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
     p = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
     shown = (model.compose(p, codes[:, 1:]) - pictures[:, 1:]).abs().mean()
-    (cross_entropy(model, p.logits, codes[:, 1:]).mean() + shown).backward()
+    chosen = torch.rand(12, *GRID) < 0.5
+    refined = model.refine(p.logits.flatten(0, 1), model.embed_codes(codes[:, 1:].flatten(0, 1)), chosen)
+    nats = model.nats(p.logits, codes[:, 1:]).mean() + model.nats(refined, codes[:, 1:].flatten(0, 1)).mean()
+    (nats + shown).backward()
     moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     assert not any(n.startswith("tokenizer") for n, _ in moving)
     assert [n for n, p in moving if p.grad is None or not p.grad.abs().sum() > 0] == []
@@ -217,7 +220,43 @@ def test_cross_entropy_is_that_of_the_joint_code(model):
     a, b = (part.softmax(dim=2) for part in logits.split(FACTORS, dim=2))
     joint = torch.einsum("btihw,btjhw->btjihw", a, b).flatten(2, 3)  # code = i + 4 j
     expected = -joint.gather(2, codes[:, 1:].unsqueeze(2)).squeeze(2).log()
-    torch.testing.assert_close(cross_entropy(model, logits, codes[:, 1:]), expected)
+    torch.testing.assert_close(model.nats(logits, codes[:, 1:]), expected)
+
+
+def test_chosen_codes_are_the_moved_pictures_where_it_is_shown(model):
+    codes, pictures, actions = inputs(2, 1)
+    p = model(codes, pictures, actions, model.initial(2))
+    p.mask = torch.zeros_like(p.mask)
+    p.mask[..., :16] = 1.0
+    chosen = model.choose(p, 0.0)
+    assert torch.equal(chosen[..., :4], p.guess[:, 0, :, :4])
+    moved = model.tokenizer.quantiser(model.tokenizer.encoder(p.moved[:, 0]))[1]
+    assert torch.equal(p.guess[:, 0], moved)
+
+
+def test_cells_drawn_later_know_those_drawn_before(model):
+    """The logits of a cell depend on which neighbours are chosen, and on their codes."""
+    codes, pictures, actions = inputs(1, 1)
+    p = model(codes, pictures, actions, model.initial(1))
+    p.mask = torch.zeros_like(p.mask)
+    base = model.choose(p, 0.0)
+    assert torch.equal(base, model.choose(p, 0.0))
+    embedded = model.embed_codes(base)
+    nothing, all_but_one = torch.zeros(1, *GRID, dtype=torch.bool), torch.ones(1, *GRID, dtype=torch.bool)
+    all_but_one[0, 2, 3] = False
+    blind = model.refine(p.logits[:, 0], embedded, nothing)[0, :, 2, 3]
+    knowing = model.refine(p.logits[:, 0], embedded, all_but_one)[0, :, 2, 3]
+    other = base.clone()
+    other[0, 2, 4] = (base[0, 2, 4] + 1) % 12
+    changed = model.refine(p.logits[:, 0], model.embed_codes(other), all_but_one)[0, :, 2, 3]
+    assert not torch.allclose(blind, knowing) and not torch.allclose(knowing, changed)
+
+
+def test_hidden_codes_do_not_reach_the_refinement(model):
+    codes, other = torch.randint(12, (2, 1, *GRID)).unbind(0)
+    logits, hidden = torch.randn(1, sum(FACTORS), *GRID), torch.zeros(1, *GRID, dtype=torch.bool)
+    one, two = (model.refine(logits, model.embed_codes(x), hidden) for x in (codes, other))
+    assert torch.equal(one, two)
 
 
 def test_sampling_is_greedy_at_zero_and_follows_the_distribution_at_one(model):

@@ -23,7 +23,7 @@ import torch
 
 from worlds.metrics import edge_energy
 from worlds.world_model import actions as act
-from worlds.world_model.dynamics import Dynamics, cross_entropy
+from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.long import BEFORE, Walks
 from worlds.world_model.evaluation.states import Trial, encoded, rounded
 from worlds.world_model.rollout import Rollout, State, rollout
@@ -87,7 +87,7 @@ def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> 
     def nats(codes: torch.Tensor, frames: np.ndarray) -> float:
         before = torch.cat([state.codes.unsqueeze(1), codes[:, :-1]], dim=1)
         pictures = torch.cat([state.picture.unsqueeze(1), to_pictures(frames[:, :-1])], dim=1)
-        return cross_entropy(model, model(before, pictures, actions, state.memory).logits, true).mean().item()
+        return model.nats(model(before, pictures, actions, state.memory).logits, true).mean().item()
 
     forced, free = nats(true, real), nats(own.codes, own.frames)
     return {"ce_teacher_forced": rounded(forced), "ce_free_running": rounded(free), "ce_gap": rounded(free - forced)}
