@@ -168,9 +168,8 @@ class Dynamics(nn.Module):
         x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         logits, mask = self.head(x, flat_act, odds, self.basis)
         parts = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
-        nearest = [part.argmax(dim=1) for part in odds.split(self.factors, dim=1)]
-        codes = join_factors(torch.stack(nearest, dim=-1), self.factors).unflatten(0, (b, t))
-        return Prediction(*parts, flow, codes, Memory(states, action[:, -1], canvas, recent))
+        likeliest = self.likeliest(odds).unflatten(0, (b, t))
+        return Prediction(*parts, flow, likeliest, Memory(states, action[:, -1], canvas, recent))
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""
@@ -259,6 +258,11 @@ class Dynamics(nn.Module):
             keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
             chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
         return codes
+
+    def likeliest(self, logits: torch.Tensor) -> torch.Tensor:
+        """logits [N, K, h, w] -> codes int64 [N, h, w]."""
+        digits = [part.argmax(dim=1) for part in logits.split(self.factors, dim=1)]
+        return join_factors(torch.stack(digits, dim=-1), self.factors)
 
     def nats(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
