@@ -278,7 +278,8 @@ class Dynamics(nn.Module):
         heat = heat.view(-1, 1, 1, 1)
         digits = []
         for part in logits.split(self.factors, dim=1):
-            gumbel = -torch.empty_like(part).exponential_().log()
+            noise = torch.empty(part.shape, dtype=part.dtype, device=part.device)  # the same in every memory format
+            gumbel = -noise.exponential_().log()
             digits.append((part + heat * gumbel).argmax(dim=1))
         return join_factors(torch.stack(digits, dim=-1), self.factors)
 
