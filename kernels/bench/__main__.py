@@ -7,7 +7,9 @@
     python -m kernels.bench --show FILE           the table of a kept run
 
 GB/s are the bytes that must cross the memory bus, divided by the median time; the ceiling is a plain copy, measured in
-the same run. On a CPU the fused function takes the naive path, so eager and compile are all the rows there.
+the same run. On a GPU the L2 cache is written over before each call; on a CPU a small case lies in the caches, where it
+may pass the ceiling, and so may any case on a machine that others keep busy. On a CPU the fused function takes the
+naive path, so eager and compile are all the rows there.
 """
 
 from __future__ import annotations
