@@ -117,9 +117,9 @@ def wait_frames(page: Page, count: int, of: str = "frames") -> None:
     page.wait_for_function(f"window.__terrarium?.{of} >= {count}")
 
 
-def pixels(page: Page, canvas: str) -> list[int]:
+def pixels(page: Page, canvas: str, size: int = 64) -> list[int]:
     return page.evaluate(
-        "id => [...document.getElementById(id).getContext('2d').getImageData(0, 0, 64, 64).data]", canvas
+        "([id, n]) => [...document.getElementById(id).getContext('2d').getImageData(0, 0, n, n).data]", [canvas, size]
     )
 
 
@@ -251,6 +251,47 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     page.get_by_role("link", name="Datasets").click()
     page.get_by_role("link", name="Train on this").first.click()
     expect(page.get_by_label("Data", exact=True)).not_to_have_value("")
+
+
+def done_by_form(page: Page, kind: str, button: str, **inputs: str) -> str:
+    """The id of a job that the form submitted with its debug preset, once it has succeeded."""
+    page.goto("/jobs?" + "&".join(f"{k}={v}" for k, v in {"kind": kind, **inputs}.items()))
+    page.get_by_label("Preset").select_option("debug")
+    with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
+        page.get_by_role("button", name=button).click()
+    id = submitted.value.json()["id"]
+    expect(page.locator(f".job[data-id='{id}']")).to_have_attribute("data-state", "succeeded", timeout=240_000)
+    return id
+
+
+@pytest.mark.timeout(900)  # three runners, niced: on a busy machine they wait
+def test_your_own_game_from_recording_to_play(new_page: NewPage) -> None:
+    page = new_page("/jobs?kind=dataset.record-gym")
+    expect(page.get_by_label("Environment", exact=True)).to_have_value("crafter:Env")
+    shoot(page, "jobs-own-game")
+    data = done_by_form(page, "dataset.record-gym", "Record a game")
+    tokenizer = done_by_form(page, "tokenizer.train", "Train a tokenizer", data=data)
+    model = done_by_form(page, "world-model.train", "Train a world model", data=data, tokenizer=tokenizer)
+
+    page.goto(f"/?checkpoint={model}&seed=5")
+    wait_frames(page, 3)
+    assert probe(page)["checkpoint"] == model and probe(page)["seed"] == 5
+    expect(page.locator(".cap-Digit2")).to_contain_text("place stone")
+    expect(page.locator(".cap-ArrowUp")).to_have_count(0)  # no camera: arrows are keys like W, A, S, D
+    expect(page.get_by_role("switch", name="Simulator beside")).to_have_count(0)
+    before = pixels(page, "model", 32)
+    page.keyboard.down("ArrowLeft")
+    page.wait_for_function("window.__terrarium.latency.samples > 0")  # a frame has answered the key
+    expect(page.locator(".cap-KeyA")).to_have_attribute("data-lit", "true")
+    wait_frames(page, probe(page)["frames"] + 5)
+    assert changed(before, pixels(page, "model", 32)) > 0
+    shoot(page, "play-own-game")
+    page.keyboard.up("ArrowLeft")
+    page.locator("#model").click()
+    assert page.evaluate("document.pointerLockElement === null")
+    page.get_by_role("radio", name=re.compile("^shipped")).check()
+    expect(page.locator(".cap-ArrowUp")).to_be_visible()  # with the other checkpoint came its keys and its simulator
+    expect(page.get_by_role("switch", name="Simulator beside")).to_be_visible()
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

@@ -39,6 +39,7 @@ export function figures(x: unknown): string {
 const WORDS: Record<string, string> = {
   ce: "cross-entropy",
   ema: "EMA",
+  env: "environment",
   fps: "FPS",
   id: "ID",
   l1: "L1",
