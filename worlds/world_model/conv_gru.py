@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.conv_gru import conv_gru_gates
-from kernels.conv_gru.naive import reset_gates, update_gate
+from kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
 
 MAX_FLOW = 3.0  # cells a step; a full turn of the camera moves the picture by about two
 
@@ -98,7 +97,7 @@ class ResetAfter(nn.Module):
 
     def forward(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
         """gx [B, 3C, H, W], h [B, C, H, W] -> h' [B, C, H, W]."""
-        return conv_gru_gates(gx, self.norm(self.conv(h)), h)
+        return conv_gru_gates(gx, self.conv(h), h, h_norm=self.norm.weight, h_bias=self.norm.bias)
 
 
 class ResetBefore(nn.Module):

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.soft_embed.fused import soft_embed
+from kernels.soft_embed import soft_embed
 from worlds.configs import WorldModelConfig
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, RecentStates, place_basis, zero_linear
 from worlds.world_model.quantise import join_factors, split_factors
@@ -274,7 +274,7 @@ class Dynamics(nn.Module):
     @torch.no_grad()
     def sample(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
         """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
-        heat = torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(len(logits))
+        heat = torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
         heat = heat.view(-1, 1, 1, 1)
         digits = []
         for part in logits.split(self.factors, dim=1):
