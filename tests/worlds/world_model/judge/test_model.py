@@ -53,7 +53,7 @@ def test_softened_clips_stay_pictures_of_the_same_scene():
     assert not torch.equal(soft[:, 0], soft[:, 1])  # each frame for itself
 
 
-def test_shipped_judge_reads_every_key_off_the_simulator():
+def test_shipped_judge_reads_other_worlds_as_its_manifest_says():
     judge, manifest = load_judge(shipped_judge())
     world = BlockWorld(terrain="mixed")
     frames, actions = [], []
@@ -65,4 +65,4 @@ def test_shipped_judge_reads_every_key_off_the_simulator():
     said = judge.read(np.stack(frames))[0] > np.array([manifest["thresholds"][k] for k in KEYS])
     held = labels(np.stack(actions))[:, 2:]
     scores = dict(zip(KEYS, f1(said.reshape(-1, 9), held.reshape(-1, 9)), strict=True))
-    assert min(scores.values()) > 0.5, scores
+    assert all(scores[k] > manifest["held_out_f1"][k] - 0.2 for k in KEYS), scores
