@@ -157,11 +157,10 @@ class Trainer:
                 self.backward(loss / loop.accumulate)
             parts.append(metrics | {"loss": loss.detach()})
         mean = {k: torch.stack([p[k].float() for p in parts]).mean() for k in parts[0]}
-        norm = nn.utils.clip_grad_norm_(self.parameters, loop.clip)
+        norm = self.update()
         if not torch.isfinite(norm):
             found = f"loss {mean['loss'].item()}, gradient norm {norm.item()}"
             raise RecipeError("nan_loss", f"step {index + 1}: {found}; lower lr")
-        self.optimizer.step()
         self.average(index)
         return mean | {"grad_norm": norm, "lr": torch.tensor(group["lr"])}
 
@@ -183,6 +182,12 @@ class Trainer:
 
     def backward(self, loss: torch.Tensor) -> None:
         loss.backward()
+
+    def update(self) -> torch.Tensor:
+        """-> the gradient's norm before it was clipped."""
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.loop.clip)
+        self.optimizer.step()
+        return norm
 
     @torch.no_grad()
     def average(self, index: int) -> None:

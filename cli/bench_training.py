@@ -1,0 +1,55 @@
+"""`terrarium bench training`: steps a second and the share of time in each part, against eager dynamics.
+
+terrarium bench training --preset cpu --steps 20 --threads 2 --json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.console import configure
+
+
+def training(
+    preset: Annotated[str, typer.Option(help="Of world-model.train.")] = "cpu",
+    steps: Annotated[int, typer.Option(min=1, help="Measured steps of either.")] = 20,
+    data: Annotated[Path | None, typer.Option(help="Folder of a dataset; none: a small one is recorded.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; none: its own choice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field of the config: key=value.")] = None,
+) -> None:
+    """Training's speed against a straightforward eager implementation of the same model, in turns."""
+    import torch
+
+    from cli.bench import machine
+    from worlds.world_model.bench_training import bench_training
+
+    config = configure("world-model.train", preset, {"data": str(data or "-")}, set_ or [])
+    if threads is not None:
+        torch.set_num_threads(threads)
+    load = os.getloadavg()[0]
+    found = bench_training(config, steps=steps)
+    gpu = {"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    place = {"preset": preset, "compile": config.compile, "threads": torch.get_num_threads()}
+    result = found | place | machine() | gpu | {"load_1min": round(load, 2)}
+    if as_json:
+        print(json.dumps(result))
+    else:
+        show(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    table = Table("", "fast", "eager")
+    table.add_row("steps/s", f"{result['steps_per_s']:.3f}", f"{result['eager_steps_per_s']:.3f}")
+    for part, share in result["shares"].items():
+        table.add_row(part, f"{share:.1%}", f"{result['eager_shares'][part]:.1%}")
+    Console().print(table)
+    rest = {k: v for k, v in result.items() if k not in ("shares", "eager_shares", "steps_per_s", "eager_steps_per_s")}
+    print("\n".join(f"{k:<12}  {v}" for k, v in rest.items()))

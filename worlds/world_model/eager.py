@@ -1,0 +1,102 @@
+"""The dynamics as one would first write them: what `terrarium bench training` measures the fast path against.
+
+Same parameters, same prediction, same loss. One frame after the other through all layers, tokenizer and head; memory
+in PyTorch's default order; the state is moved by `grid_sample`; nothing is hoisted or compiled.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from worlds.configs import WorldModelConfig
+from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
+from worlds.world_model.dynamics import DOWN, Dynamics, Memory, Prediction, move_picture, picture_flow
+from worlds.world_model.tokenizer import Tokenizer
+
+
+class EagerDynamics(Dynamics):
+    """ValueError for the variants, which it does not have."""
+
+    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int], actions: int) -> None:
+        found = {"reset": config.reset, "moving": config.moving, "recent": config.recent}
+        expected = {"reset": "after", "moving": True, "recent": 0}
+        if found != expected:
+            raise ValueError(f"eager dynamics of {found}: expected {expected}")
+        super().__init__(config, tokenizer, grid, actions)
+
+    def forward(
+        self,
+        codes: torch.Tensor,
+        pictures: torch.Tensor,
+        action: torch.Tensor,
+        memory: Memory,
+        noise: torch.Tensor | None = None,
+        drop: torch.Tensor | None = None,
+    ) -> Prediction:
+        """As `Dynamics.forward`."""
+        steps = []
+        for t in range(codes.shape[1]):
+            left_out = None if drop is None else drop[:, t]
+            steps.append(self._step(codes[:, t], pictures[:, t], action[:, t], memory, noise, left_out))
+            memory = steps[-1].memory
+        names = ("logits", "moved", "mask", "known", "flow", "guess")
+        parts = {name: torch.stack([getattr(p, name) for p in steps], dim=1) for name in names}
+        return Prediction(**parts, memory=memory)
+
+    def _step(
+        self,
+        codes: torch.Tensor,
+        picture: torch.Tensor,
+        action: torch.Tensor,
+        memory: Memory,
+        noise: torch.Tensor | None,
+        drop: torch.Tensor | None,
+    ) -> Prediction:
+        """One frame: codes [B, h, w], picture [B, 3, H, W], action [B, A] -> a prediction without its time axis."""
+        act = self.embed_action(torch.cat([action, memory.action], dim=-1), drop)
+        x = self._embed(codes, picture, noise, 1).contiguous()
+        states, field = [], x
+        for layer, h in zip(self.stack, memory.layers, strict=True):
+            x, h, field = layer_step(layer, x, h, act, self.basis)
+            states.append(h)
+        flow = picture_flow(field)
+        margin, width = self.config.margin, picture.shape[-1]
+        shown = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
+        canvas = torch.cat([memory.canvas[..., :margin], shown, memory.canvas[..., margin + width :]], dim=-1)
+        moved, known = move_picture(canvas, flow, margin).split([3, 1], dim=1)
+        with torch.no_grad():
+            canvas = move_picture(canvas, F.pad(flow, (margin, margin, 0, 0), mode="replicate"))
+        guess = self.tokenizer.encoder(moved)
+        seen = torch.cat([*states, guess, F.avg_pool2d(known, DOWN)], dim=1)
+        odds = self._odds(guess)
+        logits, mask = self.head(seen, act, odds, self.basis)
+        after = Memory(states, action, canvas, memory.recent)
+        return Prediction(logits, moved, mask * known, known, flow, self.likeliest(odds), after)
+
+
+def layer_step(
+    layer: ConvGRULayer, x: torch.Tensor, h: torch.Tensor, act: torch.Tensor, basis: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """x [B, Cx, h, w] -> the new state, the same moved by its flow, the flow: the equations of conv_gru.py."""
+    assert isinstance(layer.recurrent, ResetAfter)
+    gx_r, gx_z, gx_n = layer.input(x, act, basis).chunk(3, dim=1)
+    gh_r, gh_z, gh_n = layer.recurrent.norm(layer.recurrent.conv(h)).chunk(3, dim=1)
+    r = torch.sigmoid(gx_r + gh_r)
+    z = torch.sigmoid(gx_z + gh_z)
+    n = torch.tanh(gx_n + r * gh_n)
+    h = ((1 - z) * n + z * h).contiguous()
+    if layer.flow is None:
+        return h, h, h.new_zeros(h.shape[0], 2 * Flow.GROUPS + 8, *h.shape[2:])
+    field = layer.flow(h, act, basis)
+    groups = zip(h.chunk(Flow.GROUPS, 1), field[:, : 2 * Flow.GROUPS].chunk(Flow.GROUPS, 1), strict=True)
+    return h, torch.cat([sample_at(part, flow) for part, flow in groups], dim=1), field
+
+
+def sample_at(h: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """h [B, C, h, w] at each cell plus flow [B, 2, h, w] (x, y, in cells), bilinear, edges repeated."""
+    height, width = h.shape[2:]
+    y = torch.arange(height, dtype=h.dtype, device=h.device).unsqueeze(1) + flow[:, 1]
+    x = torch.arange(width, dtype=h.dtype, device=h.device) + flow[:, 0]
+    at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
+    return F.grid_sample(h, at, padding_mode="border", align_corners=True)
