@@ -9,6 +9,7 @@ import torch
 
 from worlds.blocks.world import BlockWorld, world_of
 from worlds.world_model import actions as act
+from worlds.world_model.frozen import MOST, FrozenStep
 from worlds.world_model.rollout import State, burn_in, load_world_model, shipped_folder, step
 from worlds.world_model.starts import load_starts
 from worlds.world_model.tokenizer import to_frames
@@ -17,11 +18,13 @@ from worlds.world_model.tokenizer import to_frames
 class LiveModel:
     """`step` is meant to be called from one thread."""
 
-    temperature = 0.3  # where a player asks for none: greedy codes blur and stick, sampling at 1 flickers
+    temperature = 1.0  # where a player asks for none: less, and what comes into view is flat
 
     def __init__(self, folder: Path) -> None:
         self.dynamics, self.manifest = load_world_model(folder)
         self.tokenizer = self.dynamics.tokenizer
+        self.folder = folder
+        self.frozen: FrozenStep | None = None  # takes over from the eager step when somebody has compiled it
         self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
         self.fps: float = self.manifest["data"]["fps"]
         self.layout = act.layout_of(self.manifest["data"])
@@ -43,7 +46,11 @@ class LiveModel:
     def step(self, states: list[State], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """B states (updated in place), actions [B, A], temperature [B] -> the next frames uint8 [B, H, W, 3]."""
         action, heat = (torch.from_numpy(np.asarray(x, np.float32)) for x in (actions, temperature))
-        after = step(self.dynamics, State.stack(states), action, heat)
+        frozen, state = self.frozen, State.stack(states)
+        if frozen and len(states) <= MOST:
+            after = frozen(state, action, heat)
+        else:
+            after = step(self.dynamics, state, action, heat)
         for i, state in enumerate(states):
             row = after.select(slice(i, i + 1))
             state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
