@@ -108,7 +108,7 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     losses, times = Losses(model, config), []
     for i in range(PROBES + 1):  # the first warms up
         torch.manual_seed(i)
-        step = Step(max(i - 1, 0), PROBES, np.random.default_rng(i))
+        step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))
         started = time.perf_counter()
         losses(step, *clips.sample(step.rng, config.batch))[0].backward()
         times.append(time.perf_counter() - started)
