@@ -14,12 +14,14 @@ import numpy as np
 
 from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
+from workers.freezer import Freezer
 from workers.sessions import Seat, Session
 from workers.threads import Threads
 from workers.ticker import Ticker, encode
 
 log = logging.getLogger("terrarium.player")
 UNLOAD_AFTER_S = 60.0
+FREEZE_AFTER_S = 3.0  # the first frames come first
 
 
 class BadCheckpoint(Exception):
@@ -73,7 +75,9 @@ class Models:
         on_failed: Callable[[list[Seat], str], None],
         unload_after_s: float = UNLOAD_AFTER_S,
         make_threads: Callable[[], Threads] = Threads,
+        freezer: Freezer | None = None,
     ) -> None:
+        self.freezer = freezer
         self.load_model, self.on_failed, self.unload_after_s = load_model, on_failed, unload_after_s
         self.make_threads = make_threads
         self.kept: set[str] = set()  # stay loaded with nobody playing
@@ -103,9 +107,14 @@ class Models:
 
     async def seat(self, session: Session, ticker: Ticker, seed: int) -> Seat:
         world, state, picture = await self._loop.run_in_executor(self._threads, prepare, ticker.model, seed)
+        if self.freezer and not ticker.freezing:
+            ticker.freezing = True
+            self._loop.call_later(FREEZE_AFTER_S, self.freezer.add, ticker)
         return Seat(session, ticker, seed, world, state, picture)
 
     def close(self) -> None:
+        if self.freezer:
+            self.freezer.close()
         for ticker in self.loaded.values():
             ticker.close()
             ticker.wait_closed(5.0)

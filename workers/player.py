@@ -28,6 +28,7 @@ from store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
 from store.settings import settings
 from store.shipped import SHIPPED
 from store.sockets import player_url
+from workers.freezer import Freezer
 from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.play_log import Plays
 from workers.sessions import Seat, Session
@@ -61,10 +62,11 @@ class Player:
         unload_after_s: float = 60.0,
         make_threads: Callable[[], Threads] = Threads,
         plays: Plays | None = None,
+        freezer: Freezer | None = None,
     ) -> None:
         self.max_players = settings().max_players if max_players is None else max_players
         self.idle_s = idle_s
-        self.models = Models(load_model, self._model_failed, unload_after_s, make_threads)
+        self.models = Models(load_model, self._model_failed, unload_after_s, make_threads, freezer)
         self.plays = plays or Plays(settings().plays_dir, settings().max_plays_gb * 1e9)
         self.sessions: set[Session] = set()
 
@@ -341,7 +343,7 @@ async def play_until_stopped(url: str) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    player = Player(make_threads=threads_of_a_ticker)
+    player = Player(make_threads=threads_of_a_ticker, freezer=Freezer(settings().data_dir / "compiled"))
     await _first(player.preload(), stop)
     if not stop.is_set():
         server = await listen(player, url)

@@ -40,6 +40,7 @@ class Ticker:
         self.seats: list[Seat] = []
         self.closed = False
         self.users, self.idle_since = 0, 0.0  # kept by workers/models.py: sessions here or about to be
+        self.freezing = False  # likewise: its compiled step was asked for
         self._changed = threading.Condition()
         self._next_tick = 0.0
         self._thread = threading.Thread(target=self._run, name=f"ticker-{checkpoint[:8]}", daemon=True)

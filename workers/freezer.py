@@ -1,0 +1,84 @@
+"""Compiles the step of the models in play, one after the other, in a process that gives way to everybody else.
+
+Play starts eager and goes over when the compiled step is there: at once where an earlier run left it in the cache.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from workers.ticker import Ticker
+
+log = logging.getLogger("terrarium.player")
+KEPT = 8  # packages in the cache, some megabytes each
+TIMEOUT_S = 1800.0
+
+
+class Freezer:
+    """`cache` is the folder of compiled steps. Whoever may write there decides what the player runs."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache.absolute()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="freezer")
+        self._lock = threading.Lock()
+        self._compiler: subprocess.Popen[str] | None = None
+        self._closed = False
+
+    def add(self, ticker: Ticker) -> None:
+        """Give this ticker's model its compiled step when it is ready; from the event loop."""
+        if not self._closed:
+            self._thread.submit(self._freeze, ticker)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._compiler:
+                self._compiler.kill()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _freeze(self, ticker: Ticker) -> None:
+        from worlds.world_model.frozen import FrozenStep, package_name
+
+        if ticker.closed or self._closed:
+            return
+        try:
+            package, began = self.cache / package_name(ticker.model.manifest), time.monotonic()
+            if not package.exists():
+                self._compile(ticker.model.folder, package)
+            ticker.model.frozen = FrozenStep(package)
+            log.info("model %s: compiled step in use after %.0f s", ticker.checkpoint, time.monotonic() - began)
+        except Exception as e:
+            if not self._closed:
+                log.warning("model %s plays uncompiled: %s", ticker.checkpoint, e)
+
+    def _compile(self, folder: Path, package: Path) -> None:
+        self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.cache, ignore_cleanup_errors=True) as scratch:
+            made = Path(scratch) / "step.pt2"
+            self._run([sys.executable, "-m", "worlds.world_model.frozen", str(folder.absolute()), str(made)])
+            made.replace(package)
+        for old in sorted(self.cache.glob("*.pt2"), key=os.path.getmtime)[:-KEPT]:
+            old.unlink()
+
+    def _run(self, command: list[str]) -> None:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the player is closing")
+            self._compiler = subprocess.Popen(
+                command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True
+            )
+        try:
+            _, errors = self._compiler.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._compiler.kill()
+            raise
+        if self._compiler.returncode:
+            raise RuntimeError((errors.strip().splitlines() or ["the compiler ended without a word"])[-1])
