@@ -134,6 +134,7 @@ class WorldModelConfig:
     frames: Annotated[int, Ge(4), Le(128)] = 12  # frames a training clip
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     cross_entropy: Annotated[float, Ge(0), Le(100)] = 1.0  # weight of the main loss
+    refine: Annotated[float, Ge(0), Le(100)] = 1.0  # weight of hidden codes given the others
     soft: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of soft codes' embedding and decoded picture (Gumbel softmax)
     echo: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of an inverse-dynamics head on the states
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
@@ -271,6 +272,7 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str = "-") -> WorldModelCon
         film="uniform",
         recent=4,
         cross_entropy=0.0,
+        refine=0.0,
         soft=1.0,
         echo=0.2,
         photometric=0.0,

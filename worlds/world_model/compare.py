@@ -52,6 +52,7 @@ RECIPES = {
     "recent_states": Recipe("attention over the last 4 states", lambda c: replace(c, recent=4)),
     "no_rollouts": Recipe("teacher forcing alone", lambda c: replace(c, rollout_fraction=0.0)),
     "no_blur": Recipe("sharp pictures alone, no contrast loss", lambda c: replace(c, blur=0.0, contrast=0.0)),
+    "one_round": Recipe("codes of a frame do not know each other", lambda c: replace(c, refine=0.0)),
     "no_rare": Recipe("clips as they come", lambda c: replace(c, rare_share=0.0)),
     "ochre_v6": Recipe("the prior art's recipe", _ochre_v6),
 }

@@ -14,7 +14,7 @@ of codes, H x W the frame's pixels, M the margin.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -92,7 +92,7 @@ class Dynamics(nn.Module):
         basis = place_basis(*grid)
         self.register_buffer("basis", basis, persistent=False)
         places = 1 if config.film == "uniform" else len(basis)
-        kind = {"flow": config.flow, "reset": config.reset, "places": places}
+        kind: dict[str, Any] = {"flow": config.flow, "reset": config.reset, "places": places}
         last = config.layers - 1
         self.layers = nn.ModuleList(
             [
@@ -167,9 +167,10 @@ class Dynamics(nn.Module):
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
         x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         logits, mask = self.head(x, flat_act, odds, self.basis)
-        parts = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
+        logits, moved, mask, known = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
         likeliest = self.likeliest(odds).unflatten(0, (b, t))
-        return Prediction(*parts, flow, likeliest, Memory(states, action[:, -1], canvas, recent))
+        kept = Memory(states, action[:, -1], canvas, recent)
+        return Prediction(logits, moved, mask, known, flow, likeliest, kept)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""
@@ -231,7 +232,8 @@ class Dynamics(nn.Module):
         """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen."""
         with torch.no_grad():
             drawn = self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        return torch.lerp(drawn, prediction.moved, prediction.mask.expand_as(drawn)).clamp(-0.5, 0.5)
+        mask = prediction.mask.expand_as(drawn).to(prediction.moved.dtype)  # autocast leaves three types here
+        return torch.lerp(drawn.to(prediction.moved.dtype), prediction.moved, mask).clamp(-0.5, 0.5)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""

@@ -163,11 +163,10 @@ class Losses:
         if self.model.echo is not None:
             state = predictions[-1].memory.layers[-1].mean(dim=(2, 3))
             losses["echo"] = F.mse_loss(self.model.echo(state), actions[:, -1])
-        loss = sum(getattr(config, name) * value for name, value in losses.items())
-        if config.cross_entropy:
+        if config.refine:
             mask = torch.cat([p.mask for p in predictions], dim=1)
             losses["refine"] = self._refine(logits, mask, codes[:, 1:])
-            loss = loss + config.cross_entropy * losses["refine"]
+        loss = sum(getattr(config, name) * value for name, value in losses.items())
         parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
         return loss, metrics | parts
 
