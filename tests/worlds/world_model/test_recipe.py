@@ -80,11 +80,12 @@ def kill_at(step, config, out):
 
 
 def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path):
-    """The dynamics without what is drawn anew for each part: corruption, blur, own and hidden codes, dropped actions."""
+    """The dynamics without what is drawn anew for each part: corruption, blur, codes, left-out actions."""
     tokenizer = tokenizer_debug(str(debug_data))
     dynamics = replace(
         world_model_debug(str(debug_data), str(debug_tokenizer)),
-        corruption=0.0, rollout_fraction=0.0, action_dropout=0.0, changed_weight=1.0, composed=0.0, contrast=0.0, blur=0.0, refine=0.0,
+        corruption=0.0, rollout_fraction=0.0, action_dropout=0.0, changed_weight=1.0, composed=0.0,
+        contrast=0.0, blur=0.0, refine=0.0,
     )  # fmt: skip
     for recipe, config in ((train_tokenizer, tokenizer), (train_world_model, dynamics)):
         whole, parts = Log(), Log()
