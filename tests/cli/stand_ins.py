@@ -1,6 +1,6 @@
 """`terrarium up` with real PostgreSQL and Redis, and stand-ins for the services that load torch and FastAPI.
 
-python -m tests.cli.stand_ins DATA_DIR PORT
+python tests/cli/stand_ins.py DATA_DIR PORT
 """
 
 from __future__ import annotations

@@ -35,8 +35,9 @@ class Up:
 
     def __init__(self, data_dir: Path, *command: str) -> None:
         self.data_dir, self.output = data_dir, data_dir.with_suffix(".out")
-        stand_ins = ["tests.cli.stand_ins", str(data_dir), "0"]
-        argv = [sys.executable, "-m", *(["cli.main", *command, "--port", "0"] if command else stand_ins)]
+        # By its path: packages in an environment bring a `tests` of their own.
+        stand_ins = [str(Path(__file__).with_name("stand_ins.py")), str(data_dir), "0"]
+        argv = [sys.executable, *(["-m", "cli.main", *command, "--port", "0"] if command else stand_ins)]
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         env["TERRARIUM_DATA_DIR"] = str(data_dir)
         with self.output.open("w") as output:
