@@ -60,12 +60,16 @@ class RunnerProcess:
 
     def ended(self) -> bool:
         """True once it is dead. It stays a zombie until `reap`, so that its group cannot become another's."""
-        return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # somebody has collected it meanwhile
+            return True
 
     def kill(self) -> None:
         """SIGKILL to its whole group, which frees what it holds of a GPU. Only before `reap`."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        if self.popen.returncode is None:  # else the number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
 
     def reap(self, patience_s: float) -> None:
         """Gives it time to end by itself, kills what is left of its group, and collects its exit code."""

@@ -98,7 +98,7 @@ def compile_step(dynamics: Dynamics, package: Path) -> None:
     # Its decomposition gathers sixteen pixels one by one, far slower than ATen's operator.
     sampler = torch.ops.aten.grid_sampler_2d.default
     decomposition.decompositions.pop(sampler)
-    lowering.make_fallback(sampler)
+    lowering.make_fallback(sampler, warn=False)  # where CI is set, the warning is an error
     inputs = as_inputs(*example(dynamics.requires_grad_(False), 3))
     rows = {0: torch.export.Dim("batch", min=1, max=MOST)}
     shapes = [rows] * (len(inputs) - len(dynamics.layers))
