@@ -10,6 +10,8 @@ import numpy as np
 
 from worlds.world_model.actions import BLOCKS, MAX_YAW_DEG, YAW, Layout
 
+DISCRETE = Layout(("left", "right", "fire"), {"KeyA": "left", "KeyD": "right", "Space": "fire"})
+
 
 class FakeWorld:
     """Its picture is one grey level: the seed's, then one step brighter each frame."""
