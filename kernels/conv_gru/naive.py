@@ -43,9 +43,10 @@ def conv_gru_gates(
     c = h.shape[1]
     x = film(affine(gx, x_norm, x_bias), scale, shift)
     y = affine(gh, h_norm, h_bias)
-    rz = torch.sigmoid(x[:, : 2 * c] + y[:, : 2 * c])
-    r, z = rz.chunk(2, dim=1)
-    n = torch.tanh(x[:, 2 * c :] + r * y[:, 2 * c :])
+    x_rz, x_n = x.split([2 * c, c], dim=1)  # split, not slices: its backward writes one gradient, not two to be added
+    y_rz, y_n = y.split([2 * c, c], dim=1)
+    r, z = torch.sigmoid(x_rz + y_rz).chunk(2, dim=1)
+    n = torch.tanh(x_n + r * y_n)
     return n + z * (h - n)
 
 

@@ -203,8 +203,13 @@ class Dynamics(nn.Module):
                 middle = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
                 canvas = torch.cat([canvas[..., :margin], middle, canvas[..., margin + width :]], dim=-1)
                 seen.append(canvas)
-                canvas = move_picture(canvas, F.pad(flow_t, (margin, margin, 0, 0), mode="replicate"))
-                moved.append(canvas[..., margin : margin + width])
+                if flow.requires_grad:  # the picture itself is moved below, all T at once
+                    left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, margin))
+                    right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, margin), margin + width)
+                    canvas = torch.cat([left, middle, right], dim=-1)
+                else:
+                    canvas = move_picture(canvas, F.pad(flow_t, (margin, margin, 0, 0), mode="replicate"))
+                    moved.append(canvas[..., margin : margin + width])
         if flow.requires_grad:
             return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), margin), canvas
         return torch.stack(moved, dim=1).flatten(0, 1), canvas
@@ -263,7 +268,7 @@ class Dynamics(nn.Module):
 
     def likeliest(self, logits: torch.Tensor) -> torch.Tensor:
         """logits [N, K, h, w] -> codes int64 [N, h, w]."""
-        digits = [part.argmax(dim=1) for part in logits.split(self.factors, dim=1)]
+        digits = [largest(part) for part in logits.split(self.factors, dim=1)]
         return join_factors(torch.stack(digits, dim=-1), self.factors)
 
     def nats(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -282,7 +287,7 @@ class Dynamics(nn.Module):
         for part in logits.split(self.factors, dim=1):
             noise = torch.empty(part.shape, dtype=part.dtype, device=part.device)  # the same in every memory format
             gumbel = -noise.exponential_().log()
-            digits.append((part + heat * gumbel).argmax(dim=1))
+            digits.append(largest(part + heat * gumbel))
         return join_factors(torch.stack(digits, dim=-1), self.factors)
 
 
@@ -332,6 +337,11 @@ class Head(nn.Module):
         logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))
+
+
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast where they are last."""
+    return x.contiguous(memory_format=torch.channels_last).argmax(dim=1)
 
 
 def picture_flow(field: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,6 @@ from worlds.train import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
 from worlds.world_model.dynamics import Dynamics, Prediction
 from worlds.world_model.episodes import Dataset, open_dataset
-from worlds.world_model.quantise import split_factors
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
 from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer, to_pictures
@@ -228,9 +227,7 @@ class Losses:
         weight = 1 + (self.config.changed_weight - 1) * changed.to(nats.dtype)
         loss = (nats * weight).sum() / weight.sum()
         with torch.no_grad():
-            digits = split_factors(target, self.model.factors).unbind(-1)
-            parts = logits.split(self.model.factors, dim=2)
-            hit = torch.stack([p.argmax(dim=2) == d for p, d in zip(parts, digits, strict=True)]).all(dim=0)
+            hit = self.model.likeliest(logits.flatten(0, 1)) == target.flatten(0, 1)
             metrics = {"ce": nats.mean(), "ce_changed": nats[changed].mean(), "accuracy": hit.float().mean()}
         return loss, metrics
 
@@ -240,11 +237,13 @@ def blur(pictures: torch.Tensor, share: float) -> torch.Tensor:
 
     What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
     """
-    soft = pictures.flatten(0, 1)
+    amount = torch.rand(len(pictures)) * (torch.rand(len(pictures)) < share)
+    hit = amount.nonzero().squeeze(1)
+    sharp = pictures[hit]
+    soft = sharp.flatten(0, 1)
     for _ in range(2):
         soft = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-    amount = torch.rand(len(pictures)) * (torch.rand(len(pictures)) < share)
-    return torch.lerp(pictures, soft.view_as(pictures), amount.view(-1, 1, 1, 1, 1))
+    return pictures.index_copy(0, hit, torch.lerp(sharp, soft.view_as(sharp), amount[hit].view(-1, 1, 1, 1, 1)))
 
 
 def contrast(pictures: torch.Tensor) -> torch.Tensor:
