@@ -23,6 +23,7 @@ def recipes(
         str, typer.Option("--recipes", help="Names with commas between; all: every one.")
     ] = "cpu,ochre_v6",
     minutes: Annotated[float, typer.Option(min=0.01, help="Training time of each.")] = 10.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="The same number for each, instead of minutes.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Folder of a tokenizer; none: one is trained first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the evaluation.")] = 7,
     episodes: Annotated[int, typer.Option(min=1, help="Of the evaluation.")] = 20,
@@ -42,6 +43,7 @@ def recipes(
         tokenizer=tokenizer,
         out=out,
         minutes=minutes,
+        steps=steps,
         seed=seed,
         episodes=episodes,
         progress=ConsoleProgress,

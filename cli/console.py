@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from store.shipped import shipped_folder
 from worlds.configs import PRESETS
 from worlds.progress import RecipeError, Stopped
 from worlds.recipes import load_recipe
@@ -40,6 +41,11 @@ def configure(kind: str, preset: str, given: Mapping[str, Any], assignments: lis
     except ValidationError as e:
         first = e.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
+
+
+def checkpoint_folder(name: str) -> Path:
+    """`shipped`, or the path of a folder."""
+    return shipped_folder() if name == "shipped" else Path(name)
 
 
 def run_recipe(config: Any, out: Path) -> dict[str, Any]:

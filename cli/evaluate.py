@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import ConsoleProgress
+from cli.console import ConsoleProgress, checkpoint_folder
 
 SINGLE = (
     *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
@@ -35,13 +35,12 @@ def world_model(
     """Control, pictures, motion, memory and stability on seeds that training never saw."""
     from worlds.progress import Stopped
     from worlds.world_model.evaluate import evaluate
-    from worlds.world_model.rollout import shipped_folder
 
     if episodes < 1:
         raise ValueError(f"--episodes {episodes}: expected at least 1")
     if seed < 0:
         raise ValueError(f"--seed {seed}: expected 0 or more")
-    folder = shipped_folder() if checkpoint == "shipped" else Path(checkpoint)
+    folder = checkpoint_folder(checkpoint)
     with ConsoleProgress("evaluate") as progress:
         try:
             result = evaluate(folder, seed=seed, episodes=episodes, progress=progress, out=out)

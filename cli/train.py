@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import configure, run_recipe
+from cli.console import checkpoint_folder, configure, run_recipe
 
 app = typer.Typer(no_args_is_help=True, help="Train a tokenizer or a world model, here and now.")
 
@@ -36,12 +36,20 @@ def world_model(
     data: Data,
     out: Out = Path("out"),
     preset: Preset = "cpu",
-    tokenizer: Annotated[Path | None, typer.Option(help="Folder of a tokenizer checkpoint.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a tokenizer, or of a world model, whose tokenizer is meant.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="World model to go on from: a folder, or shipped. Brings its tokenizer.")
+    ] = None,
     steps: Steps = None,
     set_: Set = None,
 ) -> None:
     """Train a world model on a dataset, and first a tokenizer where none is given."""
+    start = str(checkpoint_folder(start)) if start else None
+    tokenizer = tokenizer or (Path(start) if start else None)
     given = {"data": str(data), "tokenizer": str(tokenizer or out / "tokenizer" / "output"), "steps": steps}
+    given |= {"start": start} if start else {}
     config = configure("world-model.train", preset, given, set_ or [])
     if tokenizer is None and not (out / "tokenizer" / "output" / "manifest.json").is_file():
         run_recipe(configure("tokenizer.train", preset, {"data": str(data)}, []), out / "tokenizer")

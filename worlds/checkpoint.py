@@ -37,8 +37,8 @@ def save_checkpoint(folder: Path, kind: str, tensors: dict[str, torch.Tensor], m
     _fsync(folder.parent)
 
 
-def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest of a checkpoint folder of that kind; ValueError says what else was found."""
+def read_manifest(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The manifest of a checkpoint folder of one of the kinds; ValueError says what else was found."""
     file = folder / "manifest.json"
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
@@ -49,15 +49,16 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         manifest = json.loads(file.read_text())
     except json.JSONDecodeError as e:
         raise ValueError(f"{file} is not JSON: {e}") from None
-    if manifest.get("format_version") != FORMAT_VERSION or manifest.get("kind") != kind:
+    if manifest.get("format_version") != FORMAT_VERSION or manifest.get("kind") not in kinds:
         found = f"{manifest.get('kind')!r} of format {manifest.get('format_version')!r}"
-        raise ValueError(f"{folder} holds {found}, expected {kind!r} of format {FORMAT_VERSION}")
+        expected = " or ".join(repr(kind) for kind in kinds)
+        raise ValueError(f"{folder} holds {found}, expected {expected} of format {FORMAT_VERSION}")
     return manifest
 
 
-def load_checkpoint(folder: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_checkpoint(folder: Path, *kinds: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """-> tensors, manifest. ValueError for a missing, foreign, changed or non-safetensors file."""
-    manifest = read_manifest(folder, kind)
+    manifest = read_manifest(folder, *kinds)
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise ValueError(f"{folder}: model.safetensors is missing")

@@ -119,13 +119,14 @@ class WorldModelConfig:
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["world-model.train"] = "world-model.train"
     data: InputId
-    tokenizer: InputId
+    tokenizer: InputId  # or a world model, whose tokenizer is meant
+    start: InputId | None = None  # a world model of this shape and tokenizer to go on from; none: from random weights
     channels: Annotated[int, Ge(8), Le(1024)] = 64
     layers: Annotated[int, Ge(1), Le(16)] = 2
     flow: bool = True  # move h and the picture by a bounded, learned, zero-initialised flow in each step
     moving: bool = True  # show the moved picture where it serves; else codes alone make every picture
     reset: Literal["after", "before"] = "after"  # before: the original ConvGRU, with two recurrent convolutions
-    film: Literal["place", "uniform"] = "place"  # whether an action means the same everywhere
+    film: Literal["place", "uniform", "paths"] = "place"  # uniform: means the same everywhere; paths: camera apart
     recent: Annotated[int, Ge(0), Le(16)] = 0  # last states that each cell attends over
     margin: Annotated[int, Ge(0), Le(256)] = 32  # pixels remembered to the left and to the right of the picture
     burn_in: Annotated[int, Ge(1), Le(64)] = 4  # real frames before a self-rollout
@@ -135,6 +136,7 @@ class WorldModelConfig:
     corruption: Fraction = 0.3  # token corruption p ~ U(0, corruption)
     cross_entropy: Annotated[float, Ge(0), Le(100)] = 1.0  # weight of the main loss
     refine: Annotated[float, Ge(0), Le(100)] = 1.0  # weight of hidden codes given the others
+    action_contrast: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of telling the action from three others
     soft: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of soft codes' embedding and decoded picture (Gumbel softmax)
     echo: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of an inverse-dynamics head on the states
     changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0  # loss weight of tokens that change
@@ -191,7 +193,13 @@ CONFIGS: dict[str, type] = {
     "world-model.evaluate": EvaluateConfig,
 }
 # Which config fields name an input, and what kind of thing each names.
-INPUTS = {"plays": "plays", "data": "dataset", "tokenizer": "tokenizer", "checkpoint": "world-model"}
+INPUTS = {
+    "plays": "plays",
+    "data": "dataset",
+    "tokenizer": "tokenizer",
+    "start": "world-model",
+    "checkpoint": "world-model",
+}
 
 
 def record_debug() -> RecordConfig:

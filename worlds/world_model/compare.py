@@ -1,4 +1,4 @@
-"""Recipes side by side: the same data, tokenizer and wall time for each, then the same evaluation.
+"""Recipes side by side: the same data, tokenizer and time (or steps) for each, then the same evaluation.
 
 `RECIPES` names them; each says in one phrase how it differs from `cpu`. The steps that a recipe can afford are measured
 before it is trained, over its whole curriculum, so the learning rate still falls to zero at the end.
@@ -48,9 +48,11 @@ RECIPES = {
     "codes_alone": Recipe("no moved picture: codes make every pixel", lambda c: replace(c, moving=False)),
     "no_margin": Recipe("nothing is remembered beside the picture", lambda c: replace(c, margin=0)),
     "uniform_film": Recipe("an action means the same everywhere", lambda c: replace(c, film="uniform")),
+    "film_paths": Recipe("camera and movement embedded apart", lambda c: replace(c, film="paths")),
     "reset_before": Recipe("the original ConvGRU", lambda c: replace(c, reset="before")),
     "recent_states": Recipe("attention over the last 4 states", lambda c: replace(c, recent=4)),
     "no_rollouts": Recipe("teacher forcing alone", lambda c: replace(c, rollout_fraction=0.0)),
+    "action_contrast": Recipe("InfoNCE over four actions, weight .2", lambda c: replace(c, action_contrast=0.2)),
     "no_blur": Recipe("sharp pictures alone, no contrast loss", lambda c: replace(c, blur=0.0, contrast=0.0)),
     "one_round": Recipe("codes of a frame do not know each other", lambda c: replace(c, refine=0.0)),
     "no_rare": Recipe("clips as they come", lambda c: replace(c, rare_share=0.0)),
@@ -65,11 +67,15 @@ def compare(
     tokenizer: Path,
     out: Path,
     minutes: float,
+    steps: int | None,
     seed: int,
     episodes: int,
     progress: Callable[[str], AbstractContextManager[Progress]],
 ) -> list[dict[str, Any]]:
-    """Trains and evaluates each recipe into `out`/<name>; a finished one is not trained again. -> rows of the table."""
+    """Trains and evaluates each recipe into `out`/<name>; a finished one is not trained again. -> rows of the table.
+
+    For `steps` each, or where it is None for as many as fit in the minutes.
+    """
     unknown = [n for n in names if n not in RECIPES]
     if unknown:
         raise ValueError(f"unknown recipe {unknown[0]!r}: expected some of {', '.join(RECIPES)}")
@@ -81,7 +87,8 @@ def compare(
         _share_codes(config, out, folder)
         steps_file = folder / "steps"
         if not steps_file.is_file():
-            steps_file.write_text(str(max(1, round(60 * minutes / seconds_a_step(config, folder)))))
+            fitting = steps or max(1, round(60 * minutes / seconds_a_step(config, folder)))
+            steps_file.write_text(str(fitting))
         config = replace(config, steps=int(steps_file.read_text()))
         with progress(name) as shown:
             result = train_world_model(config, folder, shown)

@@ -166,7 +166,8 @@ class RecentStates(nn.Module):
         query = self.query(states.flatten(0, 1)).unflatten(0, states.shape[:2])
         everything = torch.cat([recent, states], dim=1)
         key, value = self.key_value(everything.flatten(0, 1)).unflatten(0, everything.shape[:2]).chunk(2, dim=2)
-        before = torch.arange(t).unsqueeze(1) + torch.arange(n)  # [T, N]: where the N states before step t stand
+        at = torch.arange(t + n, device=states.device)
+        before = at[:t].unsqueeze(1) + at[:n]  # [T, N]: where the N states before step t stand
         scores = torch.einsum("btchw,btnchw->btnhw", query, key[:, before]) / query.shape[2] ** 0.5
         read = torch.einsum("btnhw,btnchw->bthwc", scores.softmax(dim=2), value[:, before])
         return states + self.out(read).permute(0, 1, 4, 2, 3)

@@ -116,7 +116,7 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
     """A hash of the config (less what may change on resume), of the data's hashes and of other inputs' hashes."""
     fixed = asdict(config)
-    for name in ("data", "tokenizer", "checkpoint_every_s", "log_every", "steps", "compile", "accumulate"):
+    for name in ("data", "tokenizer", "start", "checkpoint_every_s", "log_every", "steps", "compile", "accumulate"):
         fixed.pop(name, None)
     shas = [e["sha256"] for e in dataset.manifest["episodes"]]
     return hashlib.sha256(json.dumps([fixed, shas, inputs], sort_keys=True).encode()).hexdigest()

@@ -39,15 +39,15 @@ class Memory:
 
     layers: list[torch.Tensor]  # [B, C, h, w] each
     action: torch.Tensor  # [B, A], the newest
-    canvas: torch.Tensor  # [B, 4, H, W + 2M]: colours in [-.5, .5], and 1 where they were seen, 0 where made up
+    margins: torch.Tensor  # [B, 4, H, 2M]: left, right; colours in [-.5, .5], 1 where they were seen, 0 where made up
     recent: torch.Tensor  # [B, N, C, h, w], the last layer's states of the last N frames
 
     def select(self, index: slice | torch.Tensor | list[int]) -> Memory:
-        return Memory([x[index] for x in self.layers], self.action[index], self.canvas[index], self.recent[index])
+        return Memory([x[index] for x in self.layers], self.action[index], self.margins[index], self.recent[index])
 
     def repeat(self, times: int) -> Memory:
         """Each row `times` times in a row."""
-        first, *rest = (x.repeat_interleave(times, 0) for x in (self.action, self.canvas, self.recent))
+        first, *rest = (x.repeat_interleave(times, 0) for x in (self.action, self.margins, self.recent))
         return Memory([x.repeat_interleave(times, 0) for x in self.layers], first, *rest)
 
     @staticmethod
@@ -56,7 +56,7 @@ class Memory:
         return Memory(
             [torch.cat([x.permute(0, 2, 3, 1) for x in parts]).permute(0, 3, 1, 2) for parts in layers],
             torch.cat([m.action for m in memories]),
-            torch.cat([m.canvas for m in memories]),
+            torch.cat([m.margins for m in memories]),
             torch.cat([m.recent for m in memories]),
         )
 
@@ -87,7 +87,7 @@ class Dynamics(nn.Module):
         self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
         self.eye = nn.Conv2d(3, EYE, DOWN, stride=DOWN)
         self.corruption = nn.Parameter(torch.zeros(TOKEN))
-        self.action = nn.Sequential(nn.Linear(2 * actions, EMBED), nn.SiLU(), nn.Linear(EMBED, EMBED))
+        self.action = ActionPaths(actions) if config.film == "paths" else perceptron(2 * actions, EMBED)
         self.no_action = nn.Parameter(torch.zeros(EMBED))
         basis = place_basis(*grid)
         self.register_buffer("basis", basis, persistent=False)
@@ -113,8 +113,8 @@ class Dynamics(nn.Module):
         (h, w), new = self.grid, self.no_action.new_zeros
         c, recent, margin = self.config.channels, self.config.recent, self.config.margin
         layers = [new(batch, h, w, c).permute(0, 3, 1, 2) for _ in self.layers]
-        canvas = new(batch, 4, h * DOWN, w * DOWN + 2 * margin)
-        return Memory(layers, new(batch, self.actions), canvas, new(batch, recent, c, h, w))
+        margins = new(batch, 4, h * DOWN, 2 * margin)
+        return Memory(layers, new(batch, self.actions), margins, new(batch, recent, c, h, w))
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
         """action and the one before it [..., 2A] -> [..., EMBED]; `drop` [...] bool: the learned no-action instead."""
@@ -159,7 +159,7 @@ class Dynamics(nn.Module):
             moved_states[-1] = self.recent(newest, recent).flatten(0, 1)
             recent = torch.cat([recent, newest], dim=1)[:, t:]
         flow = picture_flow(field).unflatten(0, (b, t))
-        moved, canvas = self._move(pictures, flow, memory.canvas)
+        moved, margins = self._move(pictures, flow, memory.margins)
         moved, known = moved.split([3, 1], dim=1)
         guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
         odds = self._odds(guess)
@@ -169,7 +169,7 @@ class Dynamics(nn.Module):
         logits, mask = self.head(x, flat_act, odds, self.basis)
         logits, moved, mask, known = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
         likeliest = self.likeliest(odds).unflatten(0, (b, t))
-        kept = Memory(states, action[:, -1], canvas, recent)
+        kept = Memory(states, action[:, -1], margins, recent)
         return Prediction(logits, moved, mask, known, flow, likeliest, kept)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
@@ -190,29 +190,34 @@ class Dynamics(nn.Module):
         return torch.cat([x, seen, place], dim=-1).permute(0, 3, 1, 2)
 
     def _move(
-        self, pictures: torch.Tensor, flow: torch.Tensor, canvas: torch.Tensor
+        self, pictures: torch.Tensor, flow: torch.Tensor, margins: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> pictures and `known` moved by the flow [BT, 4, H, W], canvas after the last frame [B, 4, H, W + 2M].
+        """-> pictures and `known` moved by the flow [BT, 4, H, W], margins after the last frame.
 
         The margins move by the flow at the picture's edge; only the picture itself passes a gradient to the flow.
         """
-        margin, width = self.config.margin, pictures.shape[-1]
+        m, width = self.config.margin, pictures.shape[-1]
         seen, moved = [], []
         with torch.no_grad():
             for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
-                middle = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
-                canvas = torch.cat([canvas[..., :margin], middle, canvas[..., margin + width :]], dim=-1)
+                canvas = self._canvas(picture, margins)
                 seen.append(canvas)
                 if flow.requires_grad:  # the picture itself is moved below, all T at once
-                    left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, margin))
-                    right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, margin), margin + width)
-                    canvas = torch.cat([left, middle, right], dim=-1)
+                    left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, m))
+                    right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, m), m + width)
                 else:
-                    canvas = move_picture(canvas, F.pad(flow_t, (margin, margin, 0, 0), mode="replicate"))
-                    moved.append(canvas[..., margin : margin + width])
+                    whole = move_picture(canvas, F.pad(flow_t, (m, m, 0, 0), mode="replicate"))
+                    left, middle, right = whole.split([m, width, m], dim=-1)
+                    moved.append(middle)
+                margins = torch.cat([left, right], dim=-1)
         if flow.requires_grad:
-            return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), margin), canvas
-        return torch.stack(moved, dim=1).flatten(0, 1), canvas
+            return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), m), margins
+        return torch.stack(moved, dim=1).flatten(0, 1), margins
+
+    def _canvas(self, picture: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
+        """[B, 3, H, W] between its margins [B, 4, H, 2M] -> [B, 4, H, W + 2M]."""
+        left, right = margins.chunk(2, dim=-1)
+        return torch.cat([left, torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1), right], dim=-1)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
@@ -291,6 +296,29 @@ class Dynamics(nn.Module):
         return join_factors(torch.stack(digits, dim=-1), self.factors)
 
 
+def perceptron(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, EMBED), nn.SiLU(), nn.Linear(EMBED, outputs))
+
+
+class ActionPaths(nn.Module):
+    """Camera and movement embedded apart, half of EMBED each: in the linear maps of an embedding the two only add up.
+
+    The first two columns of an action are the camera's.
+    """
+
+    def __init__(self, actions: int) -> None:
+        super().__init__()
+        self.actions = actions
+        self.camera = perceptron(2 * 2, EMBED // 2)
+        self.movement = perceptron(2 * (actions - 2), EMBED // 2)
+
+    def forward(self, pair: torch.Tensor) -> torch.Tensor:
+        """An action and the one before it [..., 2A] -> [..., EMBED]."""
+        both = pair.unflatten(-1, (2, self.actions))
+        camera, movement = both[..., :2].flatten(-2), both[..., 2:].flatten(-2)
+        return torch.cat([self.camera(camera), self.movement(movement)], dim=-1)
+
+
 class Refine(nn.Module):
     """Logits anew where some codes are chosen already, so that cells drawn in one frame agree with each other.
 
@@ -340,7 +368,7 @@ class Head(nn.Module):
 
 
 def largest(x: torch.Tensor) -> torch.Tensor:
-    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast where they are last."""
+    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast with them last."""
     return x.contiguous(memory_format=torch.channels_last).argmax(dim=1)
 
 

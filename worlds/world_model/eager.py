@@ -62,16 +62,16 @@ class EagerDynamics(Dynamics):
             states.append(h)
         flow = picture_flow(field)
         margin, width = self.config.margin, picture.shape[-1]
-        shown = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
-        canvas = torch.cat([memory.canvas[..., :margin], shown, memory.canvas[..., margin + width :]], dim=-1)
+        canvas = self._canvas(picture, memory.margins)
         moved, known = move_picture(canvas, flow, margin).split([3, 1], dim=1)
         with torch.no_grad():
-            canvas = move_picture(canvas, F.pad(flow, (margin, margin, 0, 0), mode="replicate"))
+            whole = move_picture(canvas, F.pad(flow, (margin, margin, 0, 0), mode="replicate"))
+            margins = torch.cat([whole[..., :margin], whole[..., margin + width :]], dim=-1)
         guess = self.tokenizer.encoder(moved)
         seen = torch.cat([*states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         odds = self._odds(guess)
         logits, mask = self.head(seen, act, odds, self.basis)
-        after = Memory(states, action, canvas, memory.recent)
+        after = Memory(states, action, margins, memory.recent)
         return Prediction(logits, moved, mask * known, known, flow, self.likeliest(odds), after)
 
 

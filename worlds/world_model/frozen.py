@@ -28,7 +28,7 @@ AGREES = 1e-3  # how far states may be apart from eager ones
 
 
 class LiveStep(nn.Module):
-    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, canvas, recent, layers."""
+    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, margins, recent, layers."""
 
     def __init__(self, dynamics: Dynamics) -> None:
         super().__init__()
@@ -41,20 +41,20 @@ class LiveStep(nn.Module):
         action: torch.Tensor,
         temperature: torch.Tensor,
         last: torch.Tensor,
-        canvas: torch.Tensor,
+        margins: torch.Tensor,
         recent: torch.Tensor,
         *layers: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """-> codes, picture, canvas, recent, layers of the next frame."""
-        memory = Memory(list(layers), last, canvas, recent)
+        """-> codes, picture, margins, recent, layers of the next frame."""
+        memory = Memory(list(layers), last, margins, recent)
         after = step(self.dynamics, State(codes, picture, memory), action, temperature)
-        return (after.codes, after.picture, after.memory.canvas, after.memory.recent, *after.memory.layers)
+        return (after.codes, after.picture, after.memory.margins, after.memory.recent, *after.memory.layers)
 
 
 def as_inputs(state: State, action: torch.Tensor, temperature: torch.Tensor) -> list[torch.Tensor]:
     """What `LiveStep` takes, in the memory formats that it was compiled for: nothing checks them afterwards."""
     m = state.memory
-    plain = [state.codes, state.picture, action, temperature, m.action, m.canvas, m.recent]
+    plain = [state.codes, state.picture, action, temperature, m.action, m.margins, m.recent]
     layers = [x.contiguous(memory_format=torch.channels_last) for x in m.layers]
     return [x.contiguous() for x in plain] + layers
 
@@ -68,8 +68,8 @@ class FrozenStep:
 
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
         """At most MOST rows."""
-        codes, picture, canvas, recent, *layers = self.run(as_inputs(state, action, temperature))
-        return State(codes, picture, Memory(layers, action, canvas, recent))
+        codes, picture, margins, recent, *layers = self.run(as_inputs(state, action, temperature))
+        return State(codes, picture, Memory(layers, action, margins, recent))
 
 
 def package_name(manifest: dict[str, Any]) -> str:
@@ -116,7 +116,7 @@ def check(dynamics: Dynamics, frozen: FrozenStep) -> None:
         given = example(dynamics, batch)
         eager, after = step(dynamics, *given), frozen(*given)
         pairs = zip(
-            [eager.memory.canvas, *eager.memory.layers], [after.memory.canvas, *after.memory.layers], strict=True
+            [eager.memory.margins, *eager.memory.layers], [after.memory.margins, *after.memory.layers], strict=True
         )
         assert all(torch.allclose(a, b, atol=AGREES) for a, b in pairs), "compiled states differ from eager ones"
         assert (eager.codes == after.codes).float().mean() > 1 - AGREES, "compiled codes differ from eager ones"

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from worlds import parallel
-from worlds.checkpoint import save_checkpoint
+from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint
 from worlds.configs import WorldModelConfig
 from worlds.metrics import psnr, save_strip
 from worlds.progress import Progress
@@ -29,6 +29,8 @@ from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
 from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer, to_pictures
 
+OTHERS = 3  # actions that the true one is told from
+WITNESSES = 16  # independent cells in a frame, more or less: neighbours say the same
 SAMPLE_AT = 0.5  # temperature of the codes that training shows itself
 
 
@@ -40,6 +42,9 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     progress.step(0, config.steps, "tokenise")
     train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     model = new_model(config, dataset, tokenizer)
+    inputs = [tokenizer_manifest["sha256"]]
+    if config.start:
+        inputs.append(go_on_from(Path(config.start), model))
     losses = Losses(model, config)
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
@@ -58,7 +63,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset, tokenizer_manifest["sha256"]),
+        resume_key=resume_key(config, dataset, *inputs),
     )
     ema = train(
         model,
@@ -89,6 +94,8 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) -> Dynamics:
     """An untrained model for the dataset's frames and actions, the same for the same seed."""
     torch.manual_seed(config.seed)
+    if config.film == "paths" and not dataset.layout.has_camera:
+        raise ValueError(f"film 'paths': {config.data} has no camera, expected yaw and pitch as its first columns")
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
     model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
@@ -97,10 +104,21 @@ def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) 
     return model
 
 
+def go_on_from(folder: Path, model: Dynamics) -> str:
+    """Loads the weights of a trained world model -> their sha256. ValueError where shape or tokenizer is another."""
+    tensors, manifest = load_checkpoint(folder, "world-model")
+    for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
+        if name not in tensors or not torch.equal(tensors[name], mine):
+            raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
+    load_into(model, tensors, folder)
+    return manifest["sha256"]
+
+
 def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
     """A playable checkpoint: dynamics with its tokenizer, and what they were trained on."""
     manifest = {
-        "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-"},  # no paths: a checkpoint travels
+        # No paths: a checkpoint travels.
+        "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-", "start": None},
         "tokenizer": asdict(model.tokenizer.config),
         "grid": list(model.grid),
         "data": data,
@@ -140,10 +158,10 @@ class Losses:
         """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics."""
         config = self.config
         pictures = to_pictures(frames)
-        drop = torch.rand(actions.shape[:2]) < config.action_dropout
+        drop = torch.rand(actions.shape[:2], device=actions.device) < config.action_dropout
         free = 0
         if step.rng.random() < config.rollout_fraction:
-            free = max(0, min(horizon(step.done, config.horizon), actions.shape[1] - config.burn_in))
+            free = max(0, min(self._horizon(step), actions.shape[1] - config.burn_in))
         seen = blur(pictures, config.blur) if config.moving else pictures
         predictions, shown = self._predict(codes, seen, actions, drop, free)
         logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
@@ -162,12 +180,18 @@ class Losses:
         if self.model.echo is not None:
             state = predictions[-1].memory.layers[-1].mean(dim=(2, 3))
             losses["echo"] = F.mse_loss(self.model.echo(state), actions[:, -1])
+        if config.action_contrast:
+            losses["action_contrast"] = self._action_contrast(codes, seen, actions, actions.shape[1] - free)
         if config.refine:
             mask = torch.cat([p.mask for p in predictions], dim=1)
             losses["refine"] = self._refine(logits, mask, codes[:, 1:])
         loss = sum(getattr(config, name) * value for name, value in losses.items())
         parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
         return loss, metrics | parts
+
+    def _horizon(self, step: Step) -> int:
+        """A model that is trained on has been through the shorter ones."""
+        return self.config.horizon if self.config.start else horizon(step.done, self.config.horizon)
 
     def _soft(self, logits: torch.Tensor, codes: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """Softly drawn codes against the true ones, as latents and as pictures."""
@@ -177,11 +201,35 @@ class Losses:
         drawn = self.model.tokenizer.decoder(latents).unflatten(0, after.shape[:2])
         return F.mse_loss(latents, true) + difference(drawn - after)
 
+    def _action_contrast(
+        self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, real: int
+    ) -> torch.Tensor:
+        """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748): which of four actions led to the last real frame?
+
+        The true one, or those of the next three clips of the batch; a score is the log-likelihood of a frame's codes,
+        its mean over the cells taken for that of `WITNESSES` independent ones.
+        """
+        model, last = self.model, real - 1
+        with torch.no_grad():
+            before = model(codes[:, :last], pictures[:, :last], actions[:, :last], model.initial(len(codes))).memory
+        true = actions[:, last]
+        which = torch.arange(len(true), device=true.device).unsqueeze(1) + torch.arange(OTHERS + 1, device=true.device)
+        choice = true[which % len(true)]  # [B, 1 + OTHERS, A], the true one first
+        start, picture = (x[:, last].repeat_interleave(OTHERS + 1, 0).unsqueeze(1) for x in (codes, pictures))
+        p = model(start, picture, choice.flatten(0, 1).unsqueeze(1), before.repeat(OTHERS + 1))
+        target = codes[:, real].repeat_interleave(OTHERS + 1, 0)
+        score = -WITNESSES * model.nats(p.logits[:, 0], target).mean(dim=(1, 2)).view(-1, OTHERS + 1)
+        same = (choice == true.unsqueeze(1)).all(dim=-1)
+        same[:, 0] = False
+        odds = score.masked_fill(same, -torch.inf)
+        return F.cross_entropy(odds, torch.zeros(len(true), dtype=torch.int64, device=true.device))
+
     def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
-        noise = torch.rand(len(codes)) * self.config.corruption
-        hit = torch.rand(codes.shape) < noise.view(-1, 1, 1, 1)
-        other = codes.flatten()[torch.randint(codes.numel(), codes.shape)]
+        device = codes.device
+        noise = torch.rand(len(codes), device=device) * self.config.corruption
+        hit = torch.rand(codes.shape, device=device) < noise.view(-1, 1, 1, 1)
+        other = codes.flatten()[torch.randint(codes.numel(), codes.shape, device=device)]
         return torch.where(hit, other, codes), noise
 
     def _predict(
@@ -212,9 +260,9 @@ class Losses:
         """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that
         the moved picture shows. The logits [B, T, K, h, w] are taken as they are."""
         target = codes.flatten(0, 1)
-        draw = torch.rand(len(target), 2, 1, 1)
+        draw = torch.rand(len(target), 2, 1, 1, device=target.device)
         shown = F.avg_pool2d(mask.flatten(0, 1), DOWN)[:, 0] > 0.5
-        chosen = (torch.rand(target.shape) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
+        chosen = (torch.rand(target.shape, device=target.device) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
         model = self.model
         refined = model.refine(logits.detach().flatten(0, 1), model.embed_codes(target), chosen)
         hidden = (~chosen).to(refined.dtype)
@@ -237,7 +285,8 @@ def blur(pictures: torch.Tensor, share: float) -> torch.Tensor:
 
     What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
     """
-    amount = torch.rand(len(pictures)) * (torch.rand(len(pictures)) < share)
+    draw = torch.rand(2, len(pictures), device=pictures.device)
+    amount = draw[0] * (draw[1] < share)
     hit = amount.nonzero().squeeze(1)
     sharp = pictures[hit]
     soft = sharp.flatten(0, 1)
@@ -263,7 +312,7 @@ def difference(d: torch.Tensor) -> torch.Tensor:
 
 def horizon(done: float, longest: int) -> int:
     """1, 2, 4, ... up to `longest`, in equal shares of the first 60 % of the run."""
-    stages = max(1, longest.bit_length())
+    stages = 1 + (longest - 1).bit_length()
     return min(longest, 1 << int(min(done / 0.6, 0.999) * stages))
 
 

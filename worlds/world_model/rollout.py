@@ -77,9 +77,23 @@ def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Ten
 
 
 @torch.inference_mode()
-def step(model: Dynamics, state: State, action: torch.Tensor, temperature: torch.Tensor | float) -> State:
-    """One frame on: action [B, A], temperature [B] or one number, 0 is greedy."""
-    prediction = model(state.codes.unsqueeze(1), state.picture.unsqueeze(1), action.unsqueeze(1), state.memory)
+def step(
+    model: Dynamics,
+    state: State,
+    action: torch.Tensor,
+    temperature: torch.Tensor | float,
+    guidance: torch.Tensor | None = None,
+) -> State:
+    """One frame on: action [B, A], temperature [B] or one number, 0 is greedy; guidance [B], None is 1.
+
+    Guidance g moves the logits from those without an action to g times as far as the action does (Ho and Salimans
+    2022, arXiv:2207.12598), for the price of a second prediction. The moved picture stays as it is.
+    """
+    given = state.codes.unsqueeze(1), state.picture.unsqueeze(1), action.unsqueeze(1), state.memory
+    prediction = model(*given)
+    if guidance is not None:
+        without = model(*given, drop=torch.ones(action.shape[:1] + (1,), dtype=torch.bool)).logits
+        prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
     codes = model.choose(prediction, temperature)
     return State(codes, model.compose(prediction, codes.unsqueeze(1))[:, 0], prediction.memory)
 

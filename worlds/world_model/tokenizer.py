@@ -115,7 +115,10 @@ def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    tensors, manifest = load_checkpoint(folder, "tokenizer")
+    """-> tokenizer in eval mode, manifest; of a world model's folder: the tokenizer in it, and the world model's."""
+    tensors, manifest = load_checkpoint(folder, "tokenizer", "world-model")
+    if manifest["kind"] == "world-model":
+        tensors = {k.removeprefix("tokenizer."): v for k, v in tensors.items() if k.startswith("tokenizer.")}
     tokenizer = tokenizer_from(manifest)
     load_into(tokenizer, tensors, folder)
     return tokenizer.eval(), manifest

@@ -73,7 +73,10 @@ def test_flow_is_bounded_and_starts_at_zero():
     assert 1 < layer.flow(h, action, basis).abs().max() <= MAX_FLOW
 
 
-VARIANTS = [{}, {"reset": "before"}, {"film": "uniform"}, {"recent": 2}, {"flow": False}, {"moving": False}]
+VARIANTS = [
+    *({}, {"reset": "before"}, {"film": "uniform"}, {"film": "paths"}),
+    *({"recent": 2}, {"flow": False}, {"moving": False}),
+]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
@@ -92,7 +95,7 @@ def test_live_steps_equal_the_batched_forward(changes):
         torch.testing.assert_close(together, getattr(batched, name), atol=1e-4, rtol=1e-4)
     after = batched.memory
     for a, b in zip(
-        [*memory.layers, memory.canvas, memory.recent], [*after.layers, after.canvas, after.recent], strict=True
+        [*memory.layers, memory.margins, memory.recent], [*after.layers, after.margins, after.recent], strict=True
     ):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
@@ -117,13 +120,13 @@ def test_soft_latents_are_those_of_a_code_where_the_logits_are_sure(model):
 
 
 def test_moving_for_training_is_moving_for_play(model):
-    """With a gradient only the middle of the canvas is sampled, all frames at once: the same pictures."""
+    """With a gradient the pictures are moved all at once, apart from their margins: the same pictures."""
     seen = inputs(2)
     with torch.no_grad():
         without = model(*seen, model.initial(2))
     with_gradient = model(*seen, model.initial(2))
     torch.testing.assert_close(with_gradient.moved, without.moved, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(with_gradient.memory.canvas, without.memory.canvas)
+    torch.testing.assert_close(with_gradient.memory.margins, without.memory.margins)
 
 
 def test_what_left_the_picture_comes_back(model):
@@ -131,9 +134,9 @@ def test_what_left_the_picture_comes_back(model):
     picture = torch.rand(1, 3, 24, 32) - 0.5
     right = torch.zeros(1, 2, 24, 32)
     right[:, 0] = 4.0
-    _, canvas = model._move(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).canvas)
-    assert (canvas[:, 3, :, 6 + 28 : 6 + 32] == 0).all(), "the new columns were never seen"
-    back, _ = model._move(canvas[:, None, :3, :, 6 : 6 + 32], -right.unsqueeze(1), canvas)
+    moved, margins = model._move(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).margins)
+    assert (moved[:, 3, :, 28:] == 0).all(), "the new columns were never seen"
+    back, _ = model._move(moved[:, None, :3], -right.unsqueeze(1), margins)
     torch.testing.assert_close(back[:, :3, :, :28], picture[..., :28])
     assert (back[:, 3] > 0.999).all()
 

@@ -1,6 +1,7 @@
 """The recipes as a whole: a run is a function of its config, killed or not."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,12 +10,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from worlds.configs import record_debug, tokenizer_debug, world_model_debug
 from worlds.progress import Silent, Stopped
-from worlds.world_model.recipe import horizon, train_world_model
+from worlds.world_model.episodes import open_dataset
+from worlds.world_model.recipe import Losses, horizon, new_model, train_world_model
 from worlds.world_model.record import record_dataset
+from worlds.world_model.tokenizer import load_tokenizer
 from worlds.world_model.tokenizer_recipe import train_tokenizer
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -130,6 +134,36 @@ def test_wrong_dataset_for_a_tokenizer_shows_both_sizes(debug_tokenizer, tmp_pat
         train_world_model(config, tmp_path / "out", Silent())
 
 
+def test_a_trained_model_is_gone_on_from(debug_data, debug_tokenizer, tmp_path):
+    """Without learning its weights stay; its own tokenizer is read from its folder, and any other is refused."""
+    config = world_model_debug(str(debug_data), str(debug_tokenizer))
+    train_world_model(config, tmp_path / "first", Silent())
+    first = tmp_path / "first" / "output"
+    still = replace(config, start=str(first), tokenizer=str(first), lr=0.0)
+    train_world_model(still, tmp_path / "second", Silent())
+    a, b = (load_file(folder / "model.safetensors") for folder in (first, tmp_path / "second" / "output"))
+    assert all(a[k].equal(b[k]) for k in a)
+    train_tokenizer(replace(tokenizer_debug(str(debug_data)), seed=1), tmp_path / "other", Silent())
+    with pytest.raises(ValueError, match="was trained with another tokenizer"):
+        train_world_model(replace(still, tokenizer=str(tmp_path / "other" / "output")), tmp_path / "third", Silent())
+    with pytest.raises(ValueError, match="this model wants"):
+        train_world_model(replace(still, channels=8), tmp_path / "fourth", Silent())
+
+
+def test_action_contrast_is_a_guess_until_actions_differ(debug_data, debug_tokenizer):
+    """All four actions the same: nothing to tell apart, no loss. Four others: a quarter each, and a gradient."""
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), action_contrast=1.0)
+    dataset = open_dataset(debug_data)
+    model = new_model(config, dataset, load_tokenizer(debug_tokenizer)[0])
+    codes, pictures = torch.randint(64, (4, 5, *model.grid)), torch.rand(4, 5, 3, 32, 32) - 0.5
+    contrast = Losses(model, config)._action_contrast
+    assert contrast(codes, pictures, torch.zeros(4, 4, model.actions), 4) == 0
+    loss = contrast(codes, pictures, torch.randn(4, 4, model.actions), 4)
+    assert loss.item() == pytest.approx(math.log(4), abs=0.2)
+    loss.backward()
+    assert model.stack[0].input.shift.linear.weight.grad.abs().max() > 0
+
+
 def test_learning_lowers_the_loss(debug_data, debug_tokenizer, tmp_path):
     config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), steps=60, rollout_fraction=0.0)
     log = Log()
@@ -142,6 +176,10 @@ def test_checkpoint_tells_what_it_was_made_from(debug_model):
     manifest = json.loads((debug_model / "manifest.json").read_text())
     assert manifest["kind"] == "world-model" and manifest["data"]["frame_size"] == [32, 32]
     assert manifest["dynamics"]["data"] == "-" and "/" not in manifest["tokenizer"]["data"]
+
+
+def test_horizon_ends_at_the_longest():
+    assert [horizon(done, 6) for done in (0.0, 0.2, 0.4, 0.5, 1.0)] == [1, 2, 4, 6, 6]
 
 
 def test_horizon_grows_by_doubling():
