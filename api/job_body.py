@@ -38,10 +38,14 @@ async def job_config(request: Request) -> JobConfig:
     return config
 
 
+HOLDER = {"tokenizer": "world-model"}  # a kind of checkpoint that another holds
+
+
 def check_inputs(session: Session, config: JobConfig) -> None:
     """Raises a 422 that names each input which does not exist, is of another kind, or may not be used from here."""
     names = [f.name for f in fields(config) if f.name in INPUTS]
-    found = [_check_input(session, name, getattr(config, name)) for name in names]
+    given = {name: getattr(config, name) for name in names}
+    found = [_check_input(session, name, id) for name, id in given.items() if id is not None]
     if isinstance(config, RecordGymConfig):
         found.append(_check_environment(config.env))
     errors = [error for error in found if error is not None]
@@ -61,7 +65,7 @@ def _check_input(session: Session, field: str, id: str) -> FieldError | None:
         msg = "no such plays: expected 'all', which are those recorded here"
     else:
         checkpoint = session.get(Checkpoint, id) if "\x00" not in id else None
-        if checkpoint is not None and checkpoint.kind == kind:
+        if checkpoint is not None and checkpoint.kind in (kind, HOLDER.get(kind)):
             return None
         found = "no such checkpoint" if checkpoint is None else f"this checkpoint is a {checkpoint.kind}"
         msg = f"{found}: expected the id of a {kind} in GET /v1/checkpoints"

@@ -34,12 +34,17 @@ MAKES = {
 def input_folders(config: dict[str, Any]) -> dict[str, str]:
     """{field: folder} of the ids in a job's config. ValueError for one whose folder is gone."""
     folders = {}
-    for field in INPUTS.keys() & config.keys():
+    for field in _given(config):
         folder = _folder(INPUTS[field], config[field])
         if not folder.is_dir():
             raise ValueError(f"{field}: the files of {INPUTS[field]} {config[field]} are gone ({folder})")
         folders[field] = str(folder)
     return folders
+
+
+def _given(config: dict[str, Any]) -> list[str]:
+    """The fields that name an input; one that may be left out can be None."""
+    return [field for field in INPUTS if config.get(field) is not None]
 
 
 def _folder(kind: str, id: str) -> Path:
@@ -100,7 +105,7 @@ def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any])
 def _manifest(output: Path, job: Job) -> dict[str, Any]:
     """The output's own manifest, and the ids that it was made from."""
     manifest = clean(json.loads((output / "manifest.json").read_text()))
-    inputs = {field: job.config[field] for field in INPUTS.keys() & job.config.keys()}
+    inputs = {field: job.config[field] for field in _given(job.config)}
     return manifest | {"inputs": inputs}
 
 

@@ -39,7 +39,7 @@ def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
     kinds = http.get("/v1/job-kinds").json()
     assert set(kinds) == set(CONFIGS)
     train = kinds["world-model.train"]
-    assert train["inputs"] == {"data": "dataset", "tokenizer": "tokenizer"}
+    assert train["inputs"] == {"data": "dataset", "tokenizer": "tokenizer", "start": "world-model"}
     assert train["schema"]["properties"]["burn_in"]["maximum"] == 64
     assert train["schema"]["additionalProperties"] is False
     for kind, entry in kinds.items():

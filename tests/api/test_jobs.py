@@ -137,11 +137,14 @@ def test_inputs_must_exist_and_be_of_their_kind(http: TestClient, db: Session) -
     db.commit()
     train = {"kind": "world-model.train", "data": str(dataset), "tokenizer": "eye"}
     assert http.post("/v1/jobs", json=train).status_code == 201
-    wrong = train | {"data": "../../etc", "tokenizer": "model"}
+    goes_on = train | {"tokenizer": "model", "start": "model"}  # with the tokenizer that it holds
+    assert http.post("/v1/jobs", json=goes_on).status_code == 201
+    wrong = train | {"data": "../../etc", "tokenizer": "ear", "start": "eye"}
     errors = problem(http.post("/v1/jobs", json=wrong), 422, "invalid_input")["errors"]
-    assert [e["loc"][-1] for e in errors] == ["data", "tokenizer"]
+    assert [e["loc"][-1] for e in errors] == ["data", "tokenizer", "start"]
     assert errors[0]["value"] == "../../etc" and "no such dataset" in errors[0]["msg"]
-    assert "this checkpoint is a world-model: expected the id of a tokenizer" in errors[1]["msg"]
+    assert "no such checkpoint: expected the id of a tokenizer" in errors[1]["msg"]
+    assert "this checkpoint is a tokenizer: expected the id of a world-model" in errors[2]["msg"]
     evaluate = {"kind": "world-model.evaluate", "checkpoint": "nul\x00"}
     problem(http.post("/v1/jobs", json=evaluate), 422, "invalid_input")
     missing = {"kind": "tokenizer.train"}

@@ -117,6 +117,10 @@ def test_from_recording_to_an_evaluated_world_model(house: House, dataset: str, 
     files = {a["name"] for a in house.get(f"/v1/jobs/{evaluation}/artifacts")["items"]}
     assert {"evaluation.json", "report.html", "rollouts", "long"} <= files
     assert not (house.data_dir / "runs" / model / "output").exists()
+    more = house.submit("world-model.train", data=dataset, tokenizer=model, start=model)
+    house.finished(more)
+    (checkpoint,) = [c for c in house.get("/v1/checkpoints?kind=world-model")["items"] if c["id"] == more]
+    assert checkpoint["manifest"]["inputs"] == {"data": dataset, "tokenizer": model, "start": model}
 
 
 def test_a_runner_killed_with_9_resumes_and_repeats_the_same_curve(house: House, dataset: str) -> None:

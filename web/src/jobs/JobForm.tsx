@@ -59,7 +59,7 @@ export function JobForm({ submitted }: { submitted: () => void }) {
   const optionsOf = (field: Field): Option[] => inputs[field.input ?? ""] ?? [];
   const valueOf = (field: Field): Value => {
     const value = values[field.name] ?? "";
-    return field.type === "input" && value === "" ? (optionsOf(field)[0]?.id ?? "") : value;
+    return field.type === "input" && field.required && value === "" ? (optionsOf(field)[0]?.id ?? "") : value;
   };
 
   const submit = async (e: Event): Promise<void> => {
@@ -142,6 +142,8 @@ function useInputs(): Record<string, Option[]> {
     plays: [{ id: "all", text: "all that was recorded here" }],
   };
   for (const c of checkpoints) (out[c.kind] ??= []).push(option(c));
+  const within = (out["world-model"] ?? []).map((o) => ({ id: o.id, text: `that of ${o.text}` }));
+  out.tokenizer = [...(out.tokenizer ?? []), ...within];
   return out;
 }
 
@@ -165,8 +167,9 @@ function FieldRow({ field, value, options, error, set }: FieldRowProps) {
     <div class={`field of-${field.type}`}>
       <label for={id}>{label(field.name)}</label>
       {field.type === "input" ? (
-        <select {...common} required onChange={(e) => set(e.currentTarget.value)}>
-          {!options.length && <option value="">no {field.input?.replace("-", " ")} yet</option>}
+        <select {...common} required={field.required} onChange={(e) => set(e.currentTarget.value)}>
+          {!field.required && <option value="">none</option>}
+          {field.required && !options.length && <option value="">no {field.input?.replace("-", " ")} yet</option>}
           {options.map((o) => (
             <option key={o.id} value={o.id} selected={o.id === value}>
               {o.text}

@@ -32,7 +32,10 @@ export function fieldsOf(kind: JobKind): Field[] {
       };
       if (schema.minimum !== undefined) field.min = schema.minimum;
       if (schema.maximum !== undefined) field.max = schema.maximum;
-      if (kind.inputs[name]) return { ...field, type: "input", input: kind.inputs[name], initial: "" };
+      if (kind.inputs[name]) {
+        const required = !whole.anyOf?.some((s) => s.type === "null"); // the first choice stands for what has a default
+        return { ...field, type: "input", input: kind.inputs[name], initial: "", required };
+      }
       if (schema.enum) return { ...field, type: "choice", choices: schema.enum.map(String) };
       if (schema.type === "boolean") return { ...field, type: "boolean", initial: field.initial === true };
       if (schema.type === "integer" || schema.type === "number") return { ...field, type: schema.type };

@@ -9,6 +9,7 @@ const KIND: JobKind = {
     properties: {
       kind: { const: "tokenizer.train", default: "tokenizer.train", type: "string" },
       data: { type: "string" },
+      start: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
       quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
       steps: { type: "integer", minimum: 1, maximum: 100, default: 50 },
@@ -17,7 +18,7 @@ const KIND: JobKind = {
     },
   },
   presets: { debug: { kind: "tokenizer.train", data: "-", steps: 20, flow: false } },
-  inputs: { data: "dataset" },
+  inputs: { data: "dataset", start: "world-model" },
 };
 
 describe("a form out of a schema", () => {
@@ -26,18 +27,20 @@ describe("a form out of a schema", () => {
   it("has a field a property, each of its type, without the kind", () => {
     expect(fields.map((f) => [f.name, f.type])).toEqual([
       ["data", "input"],
+      ["start", "input"],
       ["quantiser", "choice"],
       ["levels", "list"],
       ["steps", "integer"],
       ["lr", "number"],
       ["flow", "boolean"],
     ]);
+    expect(fields.slice(0, 2).map((f) => f.required)).toEqual([true, false]);
     expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, initial: "50" });
   });
 
   it("starts from the preset over the defaults and keeps the chosen inputs", () => {
     const values = startValues(fields, KIND.presets["debug"], { data: "d1", steps: "99" });
-    expect(values).toEqual({ data: "d1", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
+    expect(values).toEqual({ data: "d1", start: "", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
   });
 
   it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
