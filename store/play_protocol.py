@@ -18,10 +18,11 @@ Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
     bit 1 = the world was just reset (the first frame too); bit 2 = paused: the last frame until something
     changes.
 Both directions also carry JSON texts, `{"type": ...}`:
-    client: reset {seed?}, settings {temperature?, simulator?, fps?, paused?, record?, checkpoint?}
+    client: reset {seed?}, settings {temperature?, guidance?, simulator?, fps?, paused?, record?,
+            checkpoint?}
     server: hello {session, checkpoint, width, height, fps, has_simulator, action_names, keys {keyboard code:
             name of its action}, has_camera, max_yaw_deg, max_pitch_deg, seed, temperature}; reset {seed};
-            settings {temperature, simulator, fps, paused, record, checkpoint}: the values now in force; error {code,
+            settings {temperature, guidance, simulator, fps, paused, record, checkpoint}: now in force; error {code,
             message}. fps in hello is the model's own, in settings the pace. A simulator that is asked for is
             shown where the checkpoint has one.
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
@@ -166,6 +167,7 @@ class Settings(_Message):
 
     type: Literal["settings"] = "settings"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    guidance: Annotated[float, Field(ge=1, le=4)] | None = None  # how far the keys push; above 1 costs a prediction
     simulator: bool | None = None
     fps: Annotated[float, Field(ge=5, le=30)] | None = None
     paused: bool | None = None

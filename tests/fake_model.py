@@ -57,6 +57,7 @@ class FakeModel:
     states: list[FakeState] = field(default_factory=list)
     worlds: list[FakeWorld] = field(default_factory=list)
     temperatures: list[float] = field(default_factory=list)
+    guidances: list[float] = field(default_factory=list)
     fails: bool = False
 
     def simulator(self) -> FakeWorld | None:
@@ -73,13 +74,15 @@ class FakeModel:
         self.states.append(FakeState(int(frames[-1, 0, 0, 0])))
         return self.states[-1]
 
-    def step(self, states: list[FakeState], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    def step(
+        self, states: list[FakeState], actions: np.ndarray, temperature: np.ndarray, guidance: np.ndarray | None = None
+    ) -> np.ndarray:
         if self.fails:
             raise RuntimeError("the fake was told to fail")
         assert actions.shape == (len(states), len(self.layout.names)) and temperature.shape == (len(states),)
         time.sleep(self.step_s)
         self.batches.append(len(states))
-        self.temperatures = temperature.tolist()
+        self.temperatures, self.guidances = temperature.tolist(), [] if guidance is None else guidance.tolist()
         for state, action in zip(states, actions, strict=True):
             state.taken.append(action.copy())
         return np.stack([np.full((16, 16, 3), s.seed_level, np.uint8) for s in states])

@@ -194,6 +194,8 @@ class Connection:
         with session.lock:
             if asked.temperature is not None:
                 session.temperature = asked.temperature
+            if asked.guidance is not None:
+                session.guidance = asked.guidance
             if asked.fps is not None:
                 session.pace = asked.fps
             if asked.paused is not None and asked.paused != session.paused:
@@ -213,6 +215,7 @@ class Connection:
         assert s.seat
         return {
             "temperature": s.seat.temperature,
+            "guidance": s.guidance,
             "simulator": s.simulator,
             "fps": s.seat.fps,
             "paused": s.paused,

@@ -131,6 +131,7 @@ class Session:
     frames: int = 0
     # Settings in force.
     temperature: float | None = None  # None: the model's own
+    guidance: float = 1.0
     simulator: bool = False  # shown where the model has one
     paused: bool = False
     pace: float | None = None  # fps asked for; None: the model's own

@@ -126,7 +126,8 @@ class Ticker:
         shown = [seat.shows_simulator for seat in seats]
         actions = np.stack([t.action for t in taken])
         temperature = np.array([seat.temperature for seat in seats], np.float32)
-        pictures = self.model.step([seat.state for seat in seats], actions, temperature)
+        guidance = np.array([seat.session.guidance for seat in seats], np.float32)
+        pictures = self.model.step([seat.state for seat in seats], actions, temperature, guidance)
         done = time.monotonic()
         self.threads.after(done - now, len(seats), 1.0 / max(seat.fps for seat in seats), done)
         for seat, t, picture, show in zip(seats, taken, pictures, shown, strict=True):

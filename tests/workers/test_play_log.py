@@ -44,8 +44,10 @@ class CountingModel(FakeModel):
     def simulator(self) -> Any:
         return BlockWorld(16, 16, terrain="plains") if self.has_simulator else None
 
-    def step(self, states: list[Any], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
-        super().step(states, actions, temperature)
+    def step(
+        self, states: list[Any], actions: np.ndarray, temperature: np.ndarray, guidance: np.ndarray | None = None
+    ) -> np.ndarray:
+        super().step(states, actions, temperature, guidance)
         return np.stack([np.full((16, 16, 3), len(s.taken), np.uint8) for s in states])
 
 

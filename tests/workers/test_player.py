@@ -227,13 +227,12 @@ def test_settings_in_force(table: Any) -> None:
         model = FakeModel()
         async with table({"shipped": model}) as t:
             client = await t.join()
-            await client.say("settings", temperature=1.25)
+            await client.say("settings", temperature=1.25, guidance=2)
             assert await client.text("settings") == {
                 "type": "settings", "temperature": 1.25, "simulator": False, "fps": 15.0, "paused": False,
-                "record": False,
-                "checkpoint": "shipped",
+                "record": False, "guidance": 2.0, "checkpoint": "shipped",
             }  # fmt: skip
-            await until(lambda: model.temperatures == [1.25])
+            await until(lambda: model.temperatures == [1.25] and model.guidances == [2.0])
             await client.close()
 
     asyncio.run(go())

@@ -43,14 +43,22 @@ class LiveModel:
         return burn_in(self.dynamics, frames[None], actions[None])
 
     @torch.inference_mode()
-    def step(self, states: list[State], actions: np.ndarray, temperature: np.ndarray) -> np.ndarray:
-        """B states (updated in place), actions [B, A], temperature [B] -> the next frames uint8 [B, H, W, 3]."""
+    def step(
+        self,
+        states: list[State],
+        actions: np.ndarray,
+        temperature: np.ndarray,
+        guidance: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """B states (updated in place), actions [B, A], temperature [B], guidance [B] (see `rollout.step`; None is 1)
+        -> the next frames uint8 [B, H, W, 3]."""
         action, heat = (torch.from_numpy(np.asarray(x, np.float32)) for x in (actions, temperature))
+        guide = None if guidance is None or (guidance == 1).all() else torch.from_numpy(guidance)
         frozen, state = self.frozen, State.stack(states)
-        if frozen and len(states) <= MOST:
+        if frozen and len(states) <= MOST and guide is None:
             after = frozen(state, action, heat)
         else:
-            after = step(self.dynamics, state, action, heat)
+            after = step(self.dynamics, state, action, heat, guide)
         for i, state in enumerate(states):
             row = after.select(slice(i, i + 1))
             state.codes, state.picture, state.memory = row.codes, row.picture, row.memory

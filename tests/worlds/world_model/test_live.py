@@ -62,3 +62,30 @@ def test_each_player_has_its_own_temperature(debug_model):
     for _ in range(3):
         model.step([cold, hot], np.stack([act.action()] * 2), np.array([0.0, 5.0]))
     assert not torch.equal(cold.codes, hot.codes)
+
+
+def test_guidance_goes_from_no_action_through_the_action_and_beyond(model):
+    """Of one player: 1 changes nothing, 0 leaves the action out, and what another player asked for stays theirs."""
+    from worlds.world_model.rollout import step
+
+    forward = torch.from_numpy(act.action("w")[None])
+    state = started(model, 1)[0]
+    plain, without, beyond = (logits(model, state, forward, g) for g in (None, 0.0, 3.0))
+    torch.testing.assert_close(logits(model, state, forward, 1.0), plain)
+    torch.testing.assert_close(beyond - without, 3 * (plain - without), atol=1e-3, rtol=1e-3)
+    assert (plain - without).abs().max() > 0.01
+    three = step(model.dynamics, state.repeat(3), forward.repeat(3, 1), 0.0, torch.tensor([1.0, 4.0, 1.0]))
+    alone = step(model.dynamics, state, forward, 0.0)
+    assert torch.equal(three.codes[0], alone.codes[0]) and torch.equal(three.codes[2], alone.codes[0])
+
+
+def logits(model, state, action, guidance):
+    """Those that `rollout.step` chooses from."""
+    from worlds.world_model.rollout import step
+
+    seen = []
+    choose = model.dynamics.choose
+    model.dynamics.choose = lambda p, t: seen.append(p.logits) or choose(p, t)
+    step(model.dynamics, state, action, 0.0, None if guidance is None else torch.tensor([guidance]))
+    del model.dynamics.choose
+    return seen[0]

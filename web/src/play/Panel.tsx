@@ -20,7 +20,8 @@ interface PanelProps {
 }
 
 export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps) {
-  const { temperature = 1, fps = 30, paused = false, simulator = false, record = false } = session.settings.value;
+  const settings = session.settings.value;
+  const { temperature = 1, guidance = 1, fps = 30, paused = false, simulator = false, record = false } = settings;
   const pointed = useRef(0);
   const off = session.status.value !== "live";
 
@@ -57,20 +58,8 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
 
       <section>
         <h2>Feel</h2>
-        <label class="slider">
-          <span>
-            Temperature <output>{off ? "–" : temperature.toFixed(2)}</output>
-          </span>
-          <input
-            type="range"
-            min={0}
-            max={2}
-            step={0.05}
-            disabled={off}
-            value={temperature}
-            onInput={(e) => session.set({ temperature: e.currentTarget.valueAsNumber })}
-          />
-        </label>
+        <Slider name="Temperature" range={[0, 2, 0.05]} value={temperature} off={off} set={(temperature) => session.set({ temperature })} />
+        <Slider name="Guidance by keys" range={[1, 4, 0.25]} value={guidance} off={off} set={(guidance) => session.set({ guidance })} />
         <fieldset class="segments" disabled={off}>
           <legend>Frames a second</legend>
           {PACES.map((pace) => (
@@ -84,6 +73,25 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
 
       <Checkpoints session={session} />
     </aside>
+  );
+}
+
+interface SliderProps {
+  name: string;
+  range: [number, number, number]; // least, most, step
+  value: number;
+  off: boolean;
+  set: (value: number) => void;
+}
+
+function Slider({ name, range: [min, max, step], value, off, set }: SliderProps) {
+  return (
+    <label class="slider">
+      <span>
+        {name} <output>{off ? "–" : value.toFixed(2)}</output>
+      </span>
+      <input {...{ min, max, step, value }} type="range" disabled={off} onInput={(e) => set(e.currentTarget.valueAsNumber)} />
+    </label>
   );
 }
 

@@ -34,6 +34,7 @@ export interface Frame {
 
 export interface Settings {
   temperature?: number;
+  guidance?: number;
   simulator?: boolean;
   record?: boolean;
   fps?: number;

@@ -43,7 +43,7 @@ export class Session {
   readonly status = signal<Status>("connecting");
   readonly trouble = signal<Trouble | null>(null);
   readonly hello = signal<wire.Hello | null>(null);
-  readonly settings = signal<wire.Settings>({ temperature: 1, fps: 30, paused: false, simulator: false });
+  readonly settings = signal<wire.Settings>({ temperature: 1, guidance: 1, fps: 30, paused: false, simulator: false });
   readonly seed = signal<number | null>(null);
   readonly hud = signal<Hud | null>(null);
   readonly held = signal<ReadonlySet<string>>(new Set()); // codes, for the legend
