@@ -30,11 +30,13 @@ from websockets.exceptions import WebSocketException
 
 from cli.bench_player import BenchFailed, Player, play_all
 from cli.bench_recipes import recipes
+from cli.bench_step import step
 from cli.bench_training import training
 from store.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(recipes)
+app.command()(step)
 app.command()(training)
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 180.0  # an empty data directory: a new database cluster, compiled ray-caster, torch
@@ -43,7 +45,7 @@ WARM_UP_S = 2.0
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, training, and training recipes."""
+    """Measure live play, its step alone, training, and training recipes."""
 
 
 @app.command()

@@ -20,7 +20,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "train": ("cli.train", "Train a tokenizer or a world model, here and now."),
     "eval": ("cli.evaluate", "Measure a world model against its simulator."),
     "jobs": ("cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
-    "bench": ("cli.bench", "Measure live play."),
+    "bench": ("cli.bench", "Measure live play, its step alone, training, and training recipes."),
 }
 
 

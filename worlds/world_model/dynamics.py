@@ -30,6 +30,7 @@ EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
 ROUNDS = 2  # in which the codes of a frame are chosen
+CHANCE = 2.0  # in which of them come first: the surest alone are the dullest, and whole frames go flat
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
@@ -238,12 +239,19 @@ class Dynamics(nn.Module):
             latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
         return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
 
-    def compose(self, prediction: Prediction, codes: torch.Tensor) -> torch.Tensor:
-        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen."""
+    def compose(self, prediction: Prediction, codes: torch.Tensor, *, soft: bool = False) -> torch.Tensor:
+        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen.
+
+        Each pixel is moved or drawn. `soft` mixes the two by the mask, for training's gradient: a mixture of two
+        pictures that do not agree is blurred, and in play again in every frame.
+        """
         with torch.no_grad():
             drawn = self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        mask = prediction.mask.expand_as(drawn).to(prediction.moved.dtype)  # autocast leaves three types here
-        return torch.lerp(drawn.to(prediction.moved.dtype), prediction.moved, mask).clamp(-0.5, 0.5)
+        drawn = drawn.to(prediction.moved.dtype)  # autocast leaves three types here
+        if not soft:
+            return torch.where(prediction.mask > 0.5, prediction.moved, drawn).clamp(-0.5, 0.5)
+        mask = prediction.mask.expand_as(drawn).to(drawn.dtype)
+        return torch.lerp(drawn, prediction.moved, mask).clamp(-0.5, 0.5)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
@@ -257,16 +265,18 @@ class Dynamics(nn.Module):
         """The codes [B, h, w] of a prediction with T = 1; temperature [B] or one number, 0 is greedy.
 
         Those of the moved picture where it is shown. The others are drawn in ROUNDS rounds: of each the surest are
-        kept, and the rest are drawn again knowing them.
+        kept, give or take a chance that grows with the temperature, and the rest are drawn again knowing them.
         """
         logits = prediction.logits[:, 0]
+        chance = CHANCE * self._heat(logits, temperature).view(-1, 1)
         chosen = F.avg_pool2d(prediction.mask[:, 0], DOWN)[:, 0] > 0.5
         codes, left = prediction.guess[:, 0], (~chosen).flatten(1).sum(dim=1, keepdim=True)
         for done in range(ROUNDS):
             refined = self.refine(logits, self.embed_codes(codes), chosen)
             drawn = self.sample(refined, temperature)
             codes = torch.where(chosen, codes, drawn)
-            surest = self.nats(refined, codes).masked_fill(chosen, -1.0).flatten(1)
+            doubt = self.nats(refined, codes).flatten(1)
+            surest = (doubt + chance * gumbel(doubt)).masked_fill(chosen.flatten(1), -torch.inf)
             keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
             chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
         return codes
@@ -286,14 +296,13 @@ class Dynamics(nn.Module):
     @torch.no_grad()
     def sample(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
         """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
-        heat = torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
-        heat = heat.view(-1, 1, 1, 1)
-        digits = []
-        for part in logits.split(self.factors, dim=1):
-            noise = torch.empty(part.shape, dtype=part.dtype, device=part.device)  # the same in every memory format
-            gumbel = -noise.exponential_().log()
-            digits.append(largest(part + heat * gumbel))
+        heat = self._heat(logits, temperature).view(-1, 1, 1, 1)
+        digits = [largest(part + heat * gumbel(part)) for part in logits.split(self.factors, dim=1)]
         return join_factors(torch.stack(digits, dim=-1), self.factors)
+
+    def _heat(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
+        """[B], one a row of the logits."""
+        return torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
 
 
 def perceptron(inputs: int, outputs: int) -> nn.Sequential:
@@ -365,6 +374,11 @@ class Head(nn.Module):
         logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))
+
+
+def gumbel(like: torch.Tensor) -> torch.Tensor:
+    """Standard Gumbel noise of a tensor's shape; the same in every memory format."""
+    return -torch.empty(like.shape, dtype=like.dtype, device=like.device).exponential_().log()
 
 
 def largest(x: torch.Tensor) -> torch.Tensor:

@@ -254,7 +254,7 @@ class Losses:
     def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
         """Sampled codes [B, T, h, w], and the pictures composed of them and of what was moved."""
         codes = self.model.sample(p.logits.detach().flatten(0, 1), SAMPLE_AT).unflatten(0, p.logits.shape[:2])
-        return codes, self.model.compose(p, codes)
+        return codes, self.model.compose(p, codes, soft=True)
 
     def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from worlds.configs import tokenizer_debug, world_model_debug
+from worlds.world_model import dynamics
 from worlds.world_model.actions import A
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
@@ -169,6 +170,17 @@ def test_composed_pictures_show_the_moved_one_where_the_mask_says(model):
     torch.testing.assert_close(shown[:, 0, ..., 16:], model.decode(codes[:, 0]).clamp(-0.5, 0.5)[..., 16:])
 
 
+def test_play_shows_no_mixtures_and_training_does(model):
+    codes, pictures, actions = inputs(1, 1)
+    p = model(codes, pictures, actions, model.initial(1))
+    drawn = model.decode(codes[:, 0]).unsqueeze(1)
+    for share, shown in ((0.75, p.moved), (0.25, drawn)):
+        p.mask = torch.full_like(p.mask, share)
+        torch.testing.assert_close(model.compose(p, codes), shown.clamp(-0.5, 0.5))
+        mixed = share * p.moved + (1 - share) * drawn
+        torch.testing.assert_close(model.compose(p, codes, soft=True), mixed.clamp(-0.5, 0.5))
+
+
 def test_players_in_a_batch_do_not_see_each_other(model):
     codes, pictures, actions = inputs()
     together = model(codes, pictures, actions, model.initial(3))
@@ -206,7 +218,7 @@ def test_every_parameter_gets_a_gradient(model):
     codes, pictures, actions = inputs()
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
     p = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
-    shown = (model.compose(p, codes[:, 1:]) - pictures[:, 1:]).abs().mean()
+    shown = (model.compose(p, codes[:, 1:], soft=True) - pictures[:, 1:]).abs().mean()
     chosen = torch.rand(12, *GRID) < 0.5
     refined = model.refine(p.logits.flatten(0, 1), model.embed_codes(codes[:, 1:].flatten(0, 1)), chosen)
     nats = model.nats(p.logits, codes[:, 1:]).mean() + model.nats(refined, codes[:, 1:].flatten(0, 1)).mean()
@@ -253,6 +265,27 @@ def test_cells_drawn_later_know_those_drawn_before(model):
     other[0, 2, 4] = (base[0, 2, 4] + 1) % 12
     changed = model.refine(p.logits[:, 0], model.embed_codes(other), all_but_one)[0, :, 2, 3]
     assert not torch.allclose(blind, knowing) and not torch.allclose(knowing, changed)
+
+
+def test_which_cells_come_first_is_a_matter_of_chance_and_temperature(model, monkeypatch):
+    """Without it the surest half is in the second round what it was in the first; by chance other cells are."""
+    codes, pictures, actions = inputs(1, 1)
+    p = model(codes, pictures, actions, model.initial(1))
+    p.mask = torch.zeros_like(p.mask)
+    refine, kept = model.refine.forward, []
+    monkeypatch.setattr(model.refine, "forward", lambda *x: kept.append(x[2]) or refine(*x))
+
+    def second_rounds(temperature):
+        kept.clear()
+        for _ in range(20):
+            model.choose(p, temperature)
+        return torch.cat(kept[1::2]).float()
+
+    assert second_rounds(0.0).unique(dim=0).shape[0] == 1
+    halves = second_rounds(2.0)
+    assert (halves.sum(dim=(1, 2)) == halves[0].sum()).all() and halves[0].sum() == codes[0].numel() / 2
+    monkeypatch.setattr(dynamics, "CHANCE", 1e6)
+    assert second_rounds(2.0).mean(dim=0).min() > 0.1, "any cell may come first"
 
 
 def test_hidden_codes_do_not_reach_the_refinement(model):
