@@ -30,7 +30,7 @@ EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
 ROUNDS = 2  # in which the codes of a frame are chosen
-CHANCE = 2.0  # in which of them come first: the surest alone are the dullest, and whole frames go flat
+CHANCE = 1.0  # in which of them come first: the surest alone are the dullest, and whole frames go flat
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
@@ -239,19 +239,21 @@ class Dynamics(nn.Module):
             latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
         return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
 
-    def compose(self, prediction: Prediction, codes: torch.Tensor, *, soft: bool = False) -> torch.Tensor:
-        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction whose codes [B, T, h, w] were chosen.
+    @torch.no_grad()
+    def draw(self, codes: torch.Tensor) -> torch.Tensor:
+        """Chosen codes [B, T, h, w] -> pictures [B, T, 3, H, W] in [-.5, .5]."""
+        return self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
-        Each pixel is moved or drawn. `soft` mixes the two by the mask, for training's gradient: a mixture of two
-        pictures that do not agree is blurred, and in play again in every frame.
+    def compose(self, prediction: Prediction, drawn: torch.Tensor, *, soft: bool = False) -> torch.Tensor:
+        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction and of what was drawn for it.
+
+        Each pixel is moved or drawn. `soft` mixes the two by the mask, for the gradient of a loss: a mixture of two
+        pictures that do not agree is blurred, and shown again and again ever more so.
         """
-        with torch.no_grad():
-            drawn = self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        drawn = drawn.to(prediction.moved.dtype)  # autocast leaves three types here
+        moved, drawn = prediction.moved, drawn.to(prediction.moved.dtype)  # autocast leaves three types here
         if not soft:
-            return torch.where(prediction.mask > 0.5, prediction.moved, drawn).clamp(-0.5, 0.5)
-        mask = prediction.mask.expand_as(drawn).to(drawn.dtype)
-        return torch.lerp(drawn, prediction.moved, mask).clamp(-0.5, 0.5)
+            return torch.where(prediction.mask > 0.5, moved, drawn).clamp(-0.5, 0.5)
+        return torch.lerp(drawn, moved, prediction.mask.expand_as(drawn).to(drawn.dtype)).clamp(-0.5, 0.5)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""

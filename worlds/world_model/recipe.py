@@ -235,26 +235,27 @@ class Losses:
     def _predict(
         self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
     ) -> tuple[list[Prediction], torch.Tensor]:
-        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures shown."""
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures for losses."""
         model, real = self.model, actions.shape[1] - free
         seen, noise = self._corrupt(codes[:, :real])
         p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
         if not free and not self.config.moving:
             return [p], p.moved  # nothing needs what would be shown
-        own, picture = self._show(p)
-        predictions, shown = [p], [picture]
+        own, mixed, picture = self._show(p)
+        predictions, shown = [p], [mixed]
         for t in range(real, actions.shape[1]):
             # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
-            p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
-            own, picture = self._show(p)
+            p = model(own[:, -1:], picture[:, -1:], actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
+            own, mixed, picture = self._show(p)
             predictions.append(p)
-            shown.append(picture)
+            shown.append(mixed)
         return predictions, torch.cat(shown, dim=1)
 
-    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sampled codes [B, T, h, w], and the pictures composed of them and of what was moved."""
+    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sampled codes [B, T, h, w], pictures for the loss, mixed by the mask, and pictures as play shows them."""
         codes = self.model.sample(p.logits.detach().flatten(0, 1), SAMPLE_AT).unflatten(0, p.logits.shape[:2])
-        return codes, self.model.compose(p, codes, soft=True)
+        drawn = self.model.draw(codes)
+        return codes, self.model.compose(p, drawn, soft=True), self.model.compose(p, drawn).detach()
 
     def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that

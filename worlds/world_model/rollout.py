@@ -95,7 +95,7 @@ def step(
         without = model(*given, drop=torch.ones(action.shape[:1] + (1,), dtype=torch.bool)).logits
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
     codes = model.choose(prediction, temperature)
-    return State(codes, model.compose(prediction, codes.unsqueeze(1))[:, 0], prediction.memory)
+    return State(codes, model.compose(prediction, model.draw(codes.unsqueeze(1)))[:, 0], prediction.memory)
 
 
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = 0.0) -> Rollout:

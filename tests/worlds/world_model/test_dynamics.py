@@ -165,7 +165,7 @@ def test_composed_pictures_show_the_moved_one_where_the_mask_says(model):
     p = model(codes, pictures, actions, model.initial(2))
     p.mask = torch.zeros_like(p.mask)
     p.mask[..., :16] = 1.0
-    shown = model.compose(p, codes)
+    shown = model.compose(p, model.draw(codes))
     torch.testing.assert_close(shown[..., :16], p.moved[..., :16])
     torch.testing.assert_close(shown[:, 0, ..., 16:], model.decode(codes[:, 0]).clamp(-0.5, 0.5)[..., 16:])
 
@@ -176,9 +176,9 @@ def test_play_shows_no_mixtures_and_training_does(model):
     drawn = model.decode(codes[:, 0]).unsqueeze(1)
     for share, shown in ((0.75, p.moved), (0.25, drawn)):
         p.mask = torch.full_like(p.mask, share)
-        torch.testing.assert_close(model.compose(p, codes), shown.clamp(-0.5, 0.5))
+        torch.testing.assert_close(model.compose(p, drawn), shown.clamp(-0.5, 0.5))
         mixed = share * p.moved + (1 - share) * drawn
-        torch.testing.assert_close(model.compose(p, codes, soft=True), mixed.clamp(-0.5, 0.5))
+        torch.testing.assert_close(model.compose(p, drawn, soft=True), mixed.clamp(-0.5, 0.5))
 
 
 def test_players_in_a_batch_do_not_see_each_other(model):
@@ -218,7 +218,7 @@ def test_every_parameter_gets_a_gradient(model):
     codes, pictures, actions = inputs()
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
     p = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
-    shown = (model.compose(p, codes[:, 1:], soft=True) - pictures[:, 1:]).abs().mean()
+    shown = (model.compose(p, model.draw(codes[:, 1:]), soft=True) - pictures[:, 1:]).abs().mean()
     chosen = torch.rand(12, *GRID) < 0.5
     refined = model.refine(p.logits.flatten(0, 1), model.embed_codes(codes[:, 1:].flatten(0, 1)), chosen)
     nats = model.nats(p.logits, codes[:, 1:]).mean() + model.nats(refined, codes[:, 1:].flatten(0, 1)).mean()

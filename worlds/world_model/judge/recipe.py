@@ -32,7 +32,7 @@ def train_judge(config: JudgeConfig, out_dir: Path, progress: Progress) -> dict[
     clips, held_out = Clips(dataset.split("train")), Clips(dataset.split("val"))
 
     def loss_fn(_: Step, frames: torch.Tensor, held: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        x, target = mirror(soften(to_clips(frames)), held, torch.rand(len(held)) < 0.5)
+        x, target = mirror(soften(to_clips(frames)), held, torch.rand(len(held), device=held.device) < 0.5)
         logits, _features = judge(x)
         loss = F.binary_cross_entropy_with_logits(logits, target)
         return loss, {"accuracy": ((logits > 0) == (target > 0.5)).float().mean()}
