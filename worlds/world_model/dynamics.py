@@ -30,7 +30,7 @@ EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
 ROUNDS = 2  # in which the codes of a frame are chosen
-CHANCE = 1.0  # in which of them come first: the surest alone are the dullest, and whole frames go flat
+CHANCE = 0.75  # in which of them come first: the surest alone are the dullest, and whole frames go flat
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 

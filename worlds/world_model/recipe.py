@@ -235,27 +235,26 @@ class Losses:
     def _predict(
         self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
     ) -> tuple[list[Prediction], torch.Tensor]:
-        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures for losses."""
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures shown."""
         model, real = self.model, actions.shape[1] - free
         seen, noise = self._corrupt(codes[:, :real])
         p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
         if not free and not self.config.moving:
             return [p], p.moved  # nothing needs what would be shown
-        own, mixed, picture = self._show(p)
-        predictions, shown = [p], [mixed]
+        own, picture = self._show(p)
+        predictions, shown = [p], [picture]
         for t in range(real, actions.shape[1]):
             # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
-            p = model(own[:, -1:], picture[:, -1:], actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
-            own, mixed, picture = self._show(p)
+            p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
+            own, picture = self._show(p)
             predictions.append(p)
-            shown.append(mixed)
+            shown.append(picture)
         return predictions, torch.cat(shown, dim=1)
 
-    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sampled codes [B, T, h, w], pictures for the loss, mixed by the mask, and pictures as play shows them."""
+    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sampled codes [B, T, h, w], and the pictures mixed of them and of what was moved."""
         codes = self.model.sample(p.logits.detach().flatten(0, 1), SAMPLE_AT).unflatten(0, p.logits.shape[:2])
-        drawn = self.model.draw(codes)
-        return codes, self.model.compose(p, drawn, soft=True), self.model.compose(p, drawn).detach()
+        return codes, self.model.compose(p, self.model.draw(codes), soft=True)
 
     def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that
