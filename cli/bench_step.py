@@ -1,4 +1,4 @@
-"""`terrarium bench step`: one step of live play, eager, compiled and frozen.
+"""`terrarium bench step`: one step of live play, eager and frozen.
 
 terrarium bench step --players 1,4 --threads 1 --json
 """
@@ -22,7 +22,7 @@ def step(
     threads: Annotated[int | None, typer.Option(min=1, help="Of torch; none: its own choice.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a row on stdout.")] = False,
 ) -> None:
-    """One step of live play: eager, torch.compile, and frozen ahead of time. Compiles for some minutes first."""
+    """One step of live play: eager, and compiled ahead of time with frozen weights, which takes a minute first."""
     import torch
 
     from cli.bench import machine
