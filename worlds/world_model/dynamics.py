@@ -31,6 +31,7 @@ TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
 ROUNDS = 2  # in which the codes of a frame are chosen
 CHANCE = 0.75  # in which of them come first: the surest alone are the dullest, and whole frames go flat
+STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is, or the filter would sharpen it for ever
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
@@ -207,6 +208,7 @@ class Dynamics(nn.Module):
                     left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, m))
                     right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, m), m + width)
                 else:
+                    flow_t = flow_t * (flow_t.abs().amax(dim=(1, 2, 3), keepdim=True) > STILL)
                     whole = move_picture(canvas, F.pad(flow_t, (m, m, 0, 0), mode="replicate"))
                     left, middle, right = whole.split([m, width, m], dim=-1)
                     moved.append(middle)

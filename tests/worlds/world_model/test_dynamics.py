@@ -142,6 +142,16 @@ def test_what_left_the_picture_comes_back(model):
     assert (back[:, 3] > 0.999).all()
 
 
+def test_a_picture_in_which_nothing_moves_is_kept(model):
+    """Of two rows one moves by a tenth of a pixel everywhere, and stays; the other by half a pixel at one place."""
+    pictures, flow = torch.rand(2, 1, 3, 24, 32) - 0.5, torch.full((2, 1, 2, 24, 32), 0.1)
+    flow[1, 0, 0, 3, 4] = 0.5
+    with torch.no_grad():
+        moved, _ = model._move(pictures, flow, model.initial(2).margins)
+    torch.testing.assert_close(moved[0, :3], pictures[0, 0])
+    assert (moved[1, :3] - pictures[1, 0]).abs().mean() > 0.01
+
+
 def test_move_picture_samples_at_the_flow_and_knows_its_border():
     canvas = torch.cat([torch.rand(1, 3, 8, 20) - 0.5, torch.ones(1, 1, 8, 20)], dim=1)
     flow = torch.zeros(1, 2, 8, 12)
