@@ -5,6 +5,7 @@ torchrun --nproc-per-node 2 training_process.py CONFIG.json OUT STOP_AT     (STO
 KILL_AT in the environment: dies by SIGKILL after that step, before its state is saved.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from pydantic import TypeAdapter
 
 from worlds.configs import CONFIGS
@@ -48,12 +50,19 @@ class Log(Silent):
 def main(config_file, out, stop_at):
     torch.set_num_threads(1)
     values = json.loads(Path(config_file).read_text())
-    log, ended = Log(int(stop_at)), "done"
+    log = Log(int(stop_at))
+    atexit.register(tell, log.told, out)  # first registered, so run last: training has cleaned up by then
+    log.told["ended"] = "failed"
     try:
         load_recipe(values["kind"])(TypeAdapter(CONFIGS[values["kind"]]).validate_python(values), Path(out), log)
+        log.told["ended"] = "done"
     except Stopped:
-        ended = "stopped"
-    Path(f"{out}-{ended}-{os.environ['RANK']}.json").write_text(json.dumps(log.told | {"ended": ended}))
+        log.told["ended"] = "stopped"
+
+
+def tell(told, out):
+    file = Path(f"{out}-{told['ended']}-{os.environ['RANK']}.json")
+    file.write_text(json.dumps(told | {"in_a_group": dist.is_initialized()}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ A process that torchrun did not start is alone, and all of this does nothing.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +21,10 @@ PATIENCE = timedelta(hours=2)  # the others wait while the first one tokenises a
 
 
 def join() -> None:
-    """Joins the processes that torchrun started; once is enough. gloo for CPU tensors, NCCL for CUDA's."""
+    """Joins the processes that torchrun started; once is enough. gloo for CPU tensors, NCCL for CUDA's.
+
+    At its end each process leaves: gloo's threads, if they outlive the interpreter, abort it (PyTorch issue 190489).
+    """
     if not dist.is_torchelastic_launched() or dist.is_initialized():
         return
     if torch.cuda.is_available():
@@ -28,6 +32,7 @@ def join() -> None:
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     else:
         dist.init_process_group("gloo", timeout=PATIENCE)
+    atexit.register(dist.destroy_process_group)
 
 
 def rank() -> int:
