@@ -3,8 +3,8 @@
     terrarium eval world-model shipped --seed 7 --episodes 20 --json
 
 Each group of figures has a file of its own in worlds/world_model/evaluation, which defines them: retrieval, rollouts,
-motion, memory, judged, frechet, stability, parity. Short rollouts take the likeliest codes, so that their figures do
-not depend on chance; long ones sample at live play's temperature, from a fixed seed.
+motion, memory, judged, frechet, stability, parity. All rollouts draw their codes as live play does, at its temperature,
+from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth in pixels.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from worlds.world_model.evaluation.retrieval import hold_probes, retrieval
 from worlds.world_model.evaluation.rollouts import rollout_quality
 from worlds.world_model.evaluation.states import Phases, Trial, find_trials, simulator
 from worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
-from worlds.world_model.live import LiveModel
-from worlds.world_model.rollout import State, burn_in, load_world_model, rollout
+from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
 
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 
 
+@torch.random.fork_rng(devices=[])
 def evaluate(
     folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
     rollouts.png and long.png. ValueError for a checkpoint that no simulator goes with."""
+    torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
     phases = Phases(progress or Silent(), total=episodes + chunks() + 5)
     trials = find_trials(world, seed, episodes, phases)
     state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
-    head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes}
+    head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
 
     probes = hold_probes(model, state)
     values = retrieval(model, trials, probes)
@@ -57,7 +58,7 @@ def evaluate(
     phases.step("rollouts")
     values |= motion(model, world, trials, state, probes) | memory(model, trials, state)
     phases.step("motion and memory")
-    walks = long_walks(model, world, seed, episodes, LiveModel.temperature, phases)
+    walks = long_walks(model, world, seed, episodes, phases)
     clips = reference_clips(world, seed, walks[0])
     phases.step("reference clips")
     values |= _long(model, walks, clips, seed) | parity(model, trials)
@@ -81,7 +82,7 @@ def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -
 
 
 def _short(model: Dynamics, trials: list[Trial], state: State) -> tuple[np.ndarray, dict[str, Any]]:
-    """Frames of the greedy rollouts along the trials' walks, and the figures on them."""
+    """Frames of the rollouts along the trials' walks, and the figures on them."""
     own = rollout(model, state, torch.from_numpy(np.stack([t.walk_actions for t in trials])))
     values = rollout_quality(model, trials, own.frames) | stability.ce_gap(model, trials, state, own)
     return own.frames, values | {"noop_churn": stability.noop_churn(model, state)}
@@ -90,10 +91,7 @@ def _short(model: Dynamics, trials: list[Trial], state: State) -> tuple[np.ndarr
 def _long(model: Dynamics, walks: list[Walks], clips: np.ndarray, seed: int) -> dict[str, Any]:
     far = walks[0]
     values: dict[str, Any] = {
-        "long_rollouts": {
-            "temperature": LiveModel.temperature,
-            "walks": [{"rollouts": len(w.actions), "steps": w.steps} for w in walks],
-        }
+        "long_rollouts": [{"rollouts": len(w.actions), "steps": w.steps} for w in walks],
     }
     judge, why_not, thresholds = fitting_judge(far.real.shape[2:4])
     features = None

@@ -10,7 +10,7 @@ import torch
 from worlds.blocks.world import BlockWorld, world_of
 from worlds.world_model import actions as act
 from worlds.world_model.frozen import MOST, FrozenStep
-from worlds.world_model.rollout import State, burn_in, load_world_model, shipped_folder, step
+from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
 from worlds.world_model.starts import load_starts
 from worlds.world_model.tokenizer import to_frames
 
@@ -18,7 +18,7 @@ from worlds.world_model.tokenizer import to_frames
 class LiveModel:
     """`step` is meant to be called from one thread."""
 
-    temperature = 1.0  # where a player asks for none: less, and what comes into view is flat
+    temperature = TEMPERATURE  # where a player asks for none
 
     def __init__(self, folder: Path) -> None:
         self.dynamics, self.manifest = load_world_model(folder)

@@ -326,7 +326,7 @@ def _look(
     nats = model.nats(p.logits, codes[:, 1:]).mean().item()
     real = model.config.burn_in
     state = burn_in(model, frames[:, :real], actions[:, : real - 1])
-    own = rollout(model, state, actions[:, real - 1 :]).frames
+    own = rollout(model, state, actions[:, real - 1 :], temperature=0.0).frames
     values = {"val_ce": round(nats, 4), "val_psnr": round(float(psnr(own, frames[:, real:]).mean()), 3)}
     free = np.concatenate([frames[:, :real], own], axis=1)
     return values, [x for pair in zip(frames[:4], free[:4], strict=True) for x in pair]

@@ -17,6 +17,7 @@ from worlds.world_model.dynamics import Dynamics, Memory
 from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
+TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for another: less, and what is new is flat
 
 
 def shipped_folder() -> Path:
@@ -98,8 +99,8 @@ def step(
     return State(codes, model.compose(prediction, model.draw(codes.unsqueeze(1)))[:, 0], prediction.memory)
 
 
-def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = 0.0) -> Rollout:
-    """Along actions [B, N, A]."""
+def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
+    """Along actions [B, N, A]; codes are drawn by torch's global generator, and are the likeliest at 0."""
     codes, frames = [], []
     for action in actions.unbind(1):
         state = step(model, state, action, temperature)

@@ -47,7 +47,7 @@ def test_live_play_is_the_evaluations_rollout(model):
     world = model.simulator()
     frames, context = model.context(world, 3)
     first = burn_in(model.dynamics, frames[None], context[None])
-    batched = rollout(model.dynamics, first, torch.from_numpy(act.action("w")).expand(1, 5, -1))
+    batched = rollout(model.dynamics, first, torch.from_numpy(act.action("w")).expand(1, 5, -1), temperature=0.0)
     state = model.start(frames, context)
     for t in range(5):
         shown = model.step([state], act.action("w")[None], np.zeros(1))

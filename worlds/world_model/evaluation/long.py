@@ -32,17 +32,13 @@ class Walks:
         return self.actions.shape[1]
 
 
-def long_walks(
-    model: Dynamics, world: BlockWorld, seed: int, episodes: int, temperature: float, phases: Phases
-) -> list[Walks]:
-    """Few walks that go far, and then some that stay near. Their codes are sampled, by a generator of `seed`."""
+def long_walks(model: Dynamics, world: BlockWorld, seed: int, episodes: int, phases: Phases) -> list[Walks]:
+    """Few walks that go far, and then some that stay near."""
     far, near = min(8, episodes), min(16, 2 * episodes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return [
-            _walks(model, world, [held_out_seed(seed, FIRST_WALK + i) for i in rows], steps, temperature, phases)
-            for rows, steps in ((range(far), FAR), (range(far, far + near), NEAR))
-        ]
+    return [
+        _walks(model, world, [held_out_seed(seed, FIRST_WALK + i) for i in rows], steps, phases)
+        for rows, steps in ((range(far), FAR), (range(far, far + near), NEAR))
+    ]
 
 
 def chunks() -> int:
@@ -50,9 +46,7 @@ def chunks() -> int:
     return (FAR + NEAR) // CHUNK
 
 
-def _walks(
-    model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, temperature: float, phases: Phases
-) -> Walks:
+def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, phases: Phases) -> Walks:
     starts, walked = [], []
     for seed in seeds:
         walker = Walker(np.random.default_rng([seed, 0xFA2]))
@@ -63,7 +57,7 @@ def _walks(
     state = burn_in(model, seen, before)
     own = []
     for part in torch.from_numpy(actions).split(CHUNK, dim=1):
-        made = rollout(model, state, part, temperature)
+        made = rollout(model, state, part)
         own.append(made.frames)
         state = made.state
         phases.step("long rollouts")

@@ -33,11 +33,10 @@ def write_report(result: Mapping[str, Any], out: Path) -> None:
 
 def page(result: Mapping[str, Any], strips: Mapping[str, bytes]) -> str:
     """`strips`: PNGs named rollouts and long."""
-    temperature = result["long_rollouts"]["temperature"]
     parts = [
         f"<h1>World model {escape(result['checkpoint_sha256'][:12])}</h1>",
-        f"<p>{result['episodes']} held-out states, seed {result['seed']}. Short rollouts take the likeliest codes; "
-        f"long ones sample at temperature {temperature}.</p>",
+        f"<p>{result['episodes']} held-out states, seed {result['seed']}; "
+        f"codes are drawn at temperature {result['temperature']}, as in live play.</p>",
         "<h2>Control</h2>",
         _retrieval(result),
         _judge(result),

@@ -4,8 +4,8 @@ Codes are those of the pictures shown, encoded again, on both sides.
 - churn: share of the codes that differ from one frame to the next. `churn_ratio`: the model's over the simulator's.
   `noop_churn`: the same with no key held, right after the burn-in, where the simulator's is zero.
 - `codes_per_frame_ratio`: how many different codes a frame holds.
-- `ce_gap`: nats a code by which predictions of the true codes are worse along the model's own (greedy) pictures than
-  along the real ones, over the same 16 steps.
+- `ce_gap`: nats a code by which predictions of the true codes are worse along the model's own pictures than along the
+  real ones, over the same 16 steps.
 - `steps_to_divergence`: a rollout has diverged at the first window of `WINDOW` steps that is unlike every real window:
   its mean edge energy, or the distance of its mean judge's features to those of all real windows (in standard
   deviations of real windows), is outside what windows of real walks span: those of the same actions, and clips from
