@@ -124,6 +124,7 @@ class WorldModelConfig:
     channels: Annotated[int, Ge(8), Le(1024)] = 64
     layers: Annotated[int, Ge(1), Le(16)] = 2
     flow: bool = True  # move h and the picture by a bounded, learned, zero-initialised flow in each step
+    flow_context: bool = True  # the picture's flow sees what lies up to six cells around
     moving: bool = True  # show the moved picture where it serves; else codes alone make every picture
     reset: Literal["after", "before"] = "after"  # before: the original ConvGRU, with two recurrent convolutions
     film: Literal["place", "uniform", "paths"] = "place"  # uniform: means the same everywhere; paths: camera apart

@@ -21,7 +21,7 @@ from torch import nn
 
 from kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
 
-MAX_FLOW = 3.0  # cells a step; a full turn of the camera moves the picture by about two
+MAX_FLOW = 6.0  # cells a step; a full turn of the camera moves the picture by two, a step along a wall by four
 
 
 def place_basis(height: int, width: int) -> torch.Tensor:
@@ -128,13 +128,14 @@ class ConvGRULayer(nn.Module):
         *,
         flow: bool,
         fine: bool = False,
+        context: bool = False,
         reset: Literal["after", "before"] = "after",
         places: int = PLACES,
     ) -> None:
         super().__init__()
         self.input = InputPart(x_channels, channels, embed, places)
         self.recurrent = ResetAfter(channels) if reset == "after" else ResetBefore(channels)
-        self.flow = Flow(channels, embed, fine=fine, places=places) if flow else None
+        self.flow = Flow(channels, embed, fine=fine, context=context, places=places) if flow else None
 
     def forward(
         self, gx: torch.Tensor, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
@@ -173,17 +174,39 @@ class RecentStates(nn.Module):
         return states + self.out(read).permute(0, 1, 4, 2, 3)
 
 
+class Context(nn.Module):
+    """What lies around: how near a wall is shows where it meets the ground, and that may be cells away.
+
+    Starts as the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in (2, 4)])
+        norms = [ChannelNorm(channels) for _ in self.convs]
+        for norm in norms:
+            nn.init.zeros_(norm.weight)
+        self.norms = nn.ModuleList(norms)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """[B, C, h, w] -> the same shape, each cell with what it saw up to six cells away."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            h = h + F.silu(norm(conv(h)))
+        return h
+
+
 class Flow(nn.Module):
     """A flow of at most MAX_FLOW cells from the state, the action and the place; one for each channel group.
 
     `fine` adds a residual flow at twice the resolution, for the picture: the edge of a tree moves by other pixels
-    than the hill behind it, and both may lie in one cell.
+    than the hill behind it, and both may lie in one cell. `context` lets each cell see what lies around it.
     """
 
     GROUPS = 2
 
-    def __init__(self, channels: int, embed: int, hidden: int = 32, *, fine: bool, places: int) -> None:
+    def __init__(self, channels: int, embed: int, hidden: int = 32, *, fine: bool, context: bool, places: int) -> None:
         super().__init__()
+        self.context = Context(channels) if context else nn.Identity()
         out = 2 * self.GROUPS + (8 if fine else 0)
         self.look = nn.Conv2d(channels, hidden, 3, padding=1)
         self.act = ActionMap(embed, hidden, places)
@@ -193,7 +216,7 @@ class Flow(nn.Module):
 
     def forward(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
         """The flow in cells, [B, 2 * GROUPS (+ 8), H, W]: where in h each cell of the next frame comes from."""
-        mixed = self.look(h) * self.act(action, basis)  # what is there, times what is done
+        mixed = self.look(self.context(h)) * self.act(action, basis)  # what is there, times what is done
         out = self.out(mixed.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) + self.direct(action, basis)
         return MAX_FLOW * torch.tanh(out / MAX_FLOW)
 

@@ -98,7 +98,14 @@ class Dynamics(nn.Module):
         last = config.layers - 1
         self.layers = nn.ModuleList(
             [
-                ConvGRULayer(c if i else TOKEN + EYE + len(basis), c, EMBED, fine=i == last, **kind)
+                ConvGRULayer(
+                    c if i else TOKEN + EYE + len(basis),
+                    c,
+                    EMBED,
+                    fine=i == last,
+                    context=i == last and config.flow_context,
+                    **kind,
+                )
                 for i in range(config.layers)
             ]
         )

@@ -1,7 +1,7 @@
 """Recipe `world-model.train`: ConvGRU dynamics on the codes of a tokenizer.
 
 Teacher forcing with corrupted codes; in a share of the batches the clip ends in a self-rollout on sampled, detached
-codes with gradient through the state, as long as it will be in play: horizon 1, 2, 4, ... over the run.
+codes with gradient through the state, of 1 to `horizon` frames; the horizon is 1, 2, 4, ... over the run.
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ class Losses:
         drop = torch.rand(actions.shape[:2], device=actions.device) < config.action_dropout
         free = 0
         if step.rng.random() < config.rollout_fraction:
-            free = max(0, min(self._horizon(step), actions.shape[1] - config.burn_in))
+            longest = min(self._horizon(step), actions.shape[1] - config.burn_in)
+            free = int(step.rng.integers(1, longest + 1)) if longest > 0 else 0
         seen = blur(pictures, config.blur) if config.moving else pictures
         predictions, shown = self._predict(codes, seen, actions, drop, free)
         logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
