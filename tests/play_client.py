@@ -11,7 +11,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
-from store.play_protocol import Frame, Input, pack_input, unpack_frame
+from store.play_protocol import Frame, Input, Open, pack_input, unpack_frame
+from workers.player import Player
 from worlds.world_model.actions import KEYS
 
 
@@ -92,3 +93,18 @@ async def until(condition: Callable[[], Any], timeout_s: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.005)
+
+
+class Table:
+    """A player to sit down at."""
+
+    def __init__(self, player: Player, url: str) -> None:
+        self.player, self.url = player, url
+
+    async def join(self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, **pace: Any) -> PlayClient:
+        client = await PlayClient.open(self.url, acks)
+        await client.ws.send(Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed).model_dump_json())
+        if pace:
+            await client.say("settings", **pace)
+            await client.text("settings")
+        return client

@@ -45,7 +45,7 @@ def _ochre_v6(base: WorldModelConfig) -> WorldModelConfig:
 RECIPES = {
     "cpu": Recipe("the default", lambda c: c),
     "no_flow": Recipe("state and picture stay where they are", lambda c: replace(c, flow=False)),
-    "no_context": Recipe("the flow sees three cells", lambda c: replace(c, flow_context=False)),
+    "no_context": Recipe("the flow looks one cell around", lambda c: replace(c, flow_context=False)),
     "codes_alone": Recipe("no moved picture: codes make every pixel", lambda c: replace(c, moving=False)),
     "no_margin": Recipe("nothing is remembered beside the picture", lambda c: replace(c, margin=0)),
     "uniform_film": Recipe("an action means the same everywhere", lambda c: replace(c, film="uniform")),
