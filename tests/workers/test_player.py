@@ -84,7 +84,7 @@ def test_measured_fps_and_no_burst_after_a_late_tick(table: Any) -> None:
         async with table({"shipped": model}) as t:
             client = await t.join(fps=20)
             await client.more_frames(12)
-            assert 17 < client.frames[-1].fps < 23
+            await until(lambda: 17 < client.frames[-1].fps < 23)  # a busy machine may hold up the first frames
             model.step_s = 0.4
             await client.more_frames(1)
             model.step_s = 0.0
