@@ -30,7 +30,7 @@ def recipes(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a recipe on stdout.")] = False,
 ) -> None:
     """Train each recipe on the same data for the same time, evaluate it, and print one table."""
-    from worlds.world_model.compare import RECIPES, compare
+    from worlds.world_model.bench.recipes import RECIPES, compare
 
     if tokenizer is None:
         tokenizer = out / "tokenizer" / "output"

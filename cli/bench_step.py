@@ -26,7 +26,7 @@ def step(
     import torch
 
     from cli.bench import machine
-    from worlds.world_model.bench_step import bench_step
+    from worlds.world_model.bench.step import bench_step
 
     if threads is not None:
         torch.set_num_threads(threads)

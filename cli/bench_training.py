@@ -29,7 +29,7 @@ def training(
     import torch
 
     from cli.bench import machine
-    from worlds.world_model.bench_training import bench_training
+    from worlds.world_model.bench.training import bench_training
 
     config = configure("world-model.train", preset, {"data": str(data or "-")}, set_ or [])
     if threads is not None:

@@ -109,7 +109,7 @@ def info(
 
 
 def _dataset_facts(path: Path, verify: bool) -> dict[str, Any]:
-    from worlds.world_model.episodes import open_dataset
+    from worlds.episodes.format import open_dataset
 
     found = open_dataset(path, verify=verify)
     facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "report")}

@@ -34,7 +34,7 @@ def world_model(
 ) -> None:
     """Control, pictures, motion, memory and stability on seeds that training never saw."""
     from worlds.progress import Stopped
-    from worlds.world_model.evaluate import evaluate
+    from worlds.world_model.evaluation.recipe import evaluate
 
     if episodes < 1:
         raise ValueError(f"--episodes {episodes}: expected at least 1")

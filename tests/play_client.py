@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from store.play_protocol import Frame, Input, Open, pack_input, unpack_frame
 from workers.player import Player
-from worlds.world_model.actions import KEYS
+from worlds.blocks.actions import KEYS
 
 
 class PlayClient:

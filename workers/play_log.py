@@ -1,4 +1,4 @@
-"""Recorded play: what a session saw and pressed, as worlds/world_model/sources/played.py reads it.
+"""Recorded play: what a session saw and pressed, as worlds/episodes/sources/played.py reads it.
 
 A recording is cut into parts of a minute or so. A part is complete when it gets its name, so a crash costs at most one.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from worlds.world_model.episodes import MIN_FRAMES
+from worlds.episodes.format import MIN_FRAMES
 
 if TYPE_CHECKING:
     from workers.sessions import Seat

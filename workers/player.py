@@ -33,7 +33,7 @@ from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.play_log import Plays
 from workers.sessions import Seat, Session
 from workers.threads import Threads, spin_briefly
-from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG
+from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
 
 log = logging.getLogger("terrarium.player")
 IDLE_S = 300.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
-from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
+from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
 
 if TYPE_CHECKING:
     from workers.play_log import PlayLog, Plays

@@ -99,7 +99,7 @@ class TokenizerConfig:
     codes: Annotated[int, Ge(8), Le(65_536)] = 512  # codebook size, ema_vq
     code_dim: Annotated[int, Ge(2), Le(64)] = 16  # ema_vq
     levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)  # fsq
-    perceptual: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of LPIPS (worlds/perceptual.py)
+    perceptual: Annotated[float, Ge(0), Le(100)] = 0.0  # weight of LPIPS (worlds/pictures/perceptual.py)
     perceptual_trunk: Literal["random", "vgg", "alex", "squeeze"] = "random"
     perceptual_weights: FileName | None = None  # in torch.hub's folder of checkpoints; none: the published file
     channels: Annotated[int, Ge(8), Le(512)] = 32
@@ -175,7 +175,7 @@ class JudgeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluate.py)."""
+    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluation/recipe.py)."""
 
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["world-model.evaluate"] = "world-model.evaluate"

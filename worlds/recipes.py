@@ -12,14 +12,14 @@ from worlds.progress import Progress
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 
 RECIPES = {
-    "dataset.record": "worlds.world_model.record:record_dataset",
-    "dataset.record-gym": "worlds.world_model.sources.gym_recipe:record_gym",
-    "dataset.import": "worlds.world_model.sources.recipe:import_dataset",
-    "dataset.import-play": "worlds.world_model.sources.recipe:import_dataset",
-    "tokenizer.train": "worlds.world_model.tokenizer_recipe:train_tokenizer",
-    "world-model.train": "worlds.world_model.recipe:train_world_model",
+    "dataset.record": "worlds.episodes.record:record_dataset",
+    "dataset.record-gym": "worlds.episodes.sources.gym_recipe:record_gym",
+    "dataset.import": "worlds.episodes.sources.recipe:import_dataset",
+    "dataset.import-play": "worlds.episodes.sources.recipe:import_dataset",
+    "tokenizer.train": "worlds.world_model.train_tokenizer:train_tokenizer",
+    "world-model.train": "worlds.world_model.train:train_world_model",
     "judge.train": "worlds.world_model.judge.recipe:train_judge",
-    "world-model.evaluate": "worlds.world_model.evaluate:evaluate_recipe",
+    "world-model.evaluate": "worlds.world_model.evaluation.recipe:evaluate_recipe",
 }
 
 

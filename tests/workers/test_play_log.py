@@ -24,12 +24,12 @@ from workers import outputs, play_log, runner
 from workers.outputs import input_folders
 from workers.play_log import Plays
 from workers.player import Player, listen
+from worlds.blocks.actions import ACTION_NAMES, Layout
 from worlds.blocks.world import BlockWorld
 from worlds.configs import ImportPlayConfig, import_play_debug
+from worlds.episodes.format import Episode, open_dataset
+from worlds.episodes.sources.recipe import import_dataset
 from worlds.progress import Silent
-from worlds.world_model.actions import ACTION_NAMES, Layout
-from worlds.world_model.episodes import Episode, open_dataset
-from worlds.world_model.sources.recipe import import_dataset
 
 W = ACTION_NAMES.index("w")
 

@@ -20,7 +20,7 @@ from play_client import Table, until
 from store.play_protocol import PAUSED, RESET, SIMULATOR
 from store.shipped import shipped_folder
 from workers.player import Player, listen
-from worlds.world_model.actions import ACTION_NAMES, BLOCKS
+from worlds.blocks.actions import ACTION_NAMES, BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
 W = 1

@@ -8,7 +8,7 @@ from fake_model import DISCRETE
 
 from store.play_protocol import Input
 from workers.sessions import Controls
-from worlds.world_model.actions import ACTION_NAMES, BLOCKS
+from worlds.blocks.actions import ACTION_NAMES, BLOCKS
 
 W = 1
 

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from worlds.blocks.actions import A
 from worlds.blocks.world import BlockWorld
-from worlds.world_model.actions import A
 
 SIZES = ((64, 64), (128, 72))
 WORLDS = 8

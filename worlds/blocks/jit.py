@@ -11,19 +11,16 @@ from pathlib import Path
 
 from numba import njit
 
-from worlds.world_model import actions
-
 jit = njit(cache=True, nogil=True)
 
 
-def forget_stale(folder: Path, *others: str | None) -> None:
-    """Remove the folder's compiled files that are older than its sources or `others`."""
-    sources = [*folder.glob("*.py"), *(Path(path) for path in others if path)]
-    newest = max(source.stat().st_mtime_ns for source in sources)
+def forget_stale(folder: Path) -> None:
+    """Remove the folder's compiled files that are older than its sources."""
+    newest = max(source.stat().st_mtime_ns for source in folder.glob("*.py"))
     for index in folder.glob("__pycache__/*.nbi"):
         with suppress(OSError):  # another process may be first; a read-only install has nothing to remove
             if index.stat().st_mtime_ns < newest:
                 index.unlink()
 
 
-forget_stale(Path(__file__).parent, actions.__file__)
+forget_stale(Path(__file__).parent)

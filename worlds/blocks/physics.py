@@ -12,8 +12,7 @@ from math import cos, floor, pi, sin, sqrt
 
 import numpy as np
 
-from worlds.blocks.jit import jit
-from worlds.world_model.actions import (
+from worlds.blocks.actions import (
     JUMP,
     LEFT,
     MAX_PITCH_DEG,
@@ -26,6 +25,7 @@ from worlds.world_model.actions import (
     S,
     W,
 )
+from worlds.blocks.jit import jit
 
 WALK = 0.4
 SPRINT_FACTOR = 1.5
@@ -118,7 +118,7 @@ def _fall(blocks, body, was_on_ground, jump):
 
 @jit
 def step(blocks, body, action):
-    """One frame: turn, walk, fall. `action` is float32 [9] of worlds/world_model/actions.py."""
+    """One frame: turn, walk, fall. `action` is float32 [9] of worlds/blocks/actions.py."""
     body[YAW_DEG] = (body[YAW_DEG] + action[YAW] * MAX_YAW_DEG) % 360.0
     if body[YAW_DEG] >= 360.0:  # a tiny negative angle rounds up
         body[YAW_DEG] = 0.0

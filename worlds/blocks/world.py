@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from worlds.blocks import physics, raycast, spawn, terrain
+from worlds.blocks.actions import A
 from worlds.blocks.map_json import unpack
-from worlds.world_model.actions import A
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class BlockWorld:
         return self.render()
 
     def step(self, action: np.ndarray) -> np.ndarray:
-        """Apply float32 [9] (worlds/world_model/actions.py) for one frame; returns uint8 [H, W, 3]."""
+        """Apply float32 [9] (worlds/blocks/actions.py) for one frame; returns uint8 [H, W, 3]."""
         self.advance(action)
         return self.render()
 

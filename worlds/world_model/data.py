@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds import parallel
-from worlds.world_model.episodes import Dataset, Episode
+from worlds.episodes.format import Dataset, Episode
+from worlds.training import parallel
 from worlds.world_model.tokenizer import Tokenizer
 
 

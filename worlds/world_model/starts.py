@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worlds.world_model.episodes import Dataset
+from worlds.episodes.format import Dataset
 from worlds.world_model.rollout import BURN_IN
 
 MOST = 32  # about 1 MB at 64 x 64

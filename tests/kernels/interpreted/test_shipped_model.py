@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernels.conv_gru import fused
-from worlds.world_model.actions import A
+from worlds.blocks.actions import A
 from worlds.world_model.live import LiveModel
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from worlds.blocks import physics
+from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, action
 from worlds.blocks.palette import ID
-from worlds.world_model.actions import MAX_PITCH_DEG, MAX_YAW_DEG, action
 
 FLOOR = 4  # the feet stand at this height
 

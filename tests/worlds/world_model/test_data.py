@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.world_model.actions import JUMP, A
+from worlds.blocks.actions import JUMP, A
+from worlds.episodes.format import Episode
 from worlds.world_model.data import ClipStore, FrameStore
-from worlds.world_model.episodes import Episode
 
 
 def clips(lengths, jump_at=(), **options):

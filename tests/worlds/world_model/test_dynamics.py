@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from worlds.blocks.actions import A
 from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.world_model import dynamics
-from worlds.world_model.actions import A
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
 from worlds.world_model.quantise import split_factors

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from worlds.world_model import actions as act
-from worlds.world_model.bench_step import row
+from worlds.blocks import actions as act
+from worlds.world_model.bench.step import row
 from worlds.world_model.frozen import MOST, FrozenStep, package_name
 from worlds.world_model.live import LiveModel
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.world_model import actions as act
+from worlds.blocks import actions as act
 from worlds.world_model.live import LiveModel
 
 

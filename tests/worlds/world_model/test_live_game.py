@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from worlds.configs import record_gym_debug, tokenizer_debug, world_model_debug
+from worlds.episodes.format import open_dataset
+from worlds.episodes.sources.gym_recipe import record_gym
 from worlds.progress import Silent
-from worlds.world_model.episodes import open_dataset
 from worlds.world_model.live import LiveModel
-from worlds.world_model.recipe import train_world_model
-from worlds.world_model.sources.gym_recipe import record_gym
-from worlds.world_model.tokenizer_recipe import train_tokenizer
+from worlds.world_model.train import train_world_model
+from worlds.world_model.train_tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worlds.world_model.episodes import open_dataset
+from worlds.episodes.format import open_dataset
 from worlds.world_model.rollout import BURN_IN
 from worlds.world_model.starts import load_starts, save_starts
 

@@ -1,4 +1,4 @@
-// An evaluation (worlds/world_model/evaluate.py) in the shape that the pages draw.
+// An evaluation (worlds/world_model/evaluation/recipe.py) in the shape that the pages draw.
 
 export interface Retrieval {
   chance: number;

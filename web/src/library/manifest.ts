@@ -1,4 +1,4 @@
-// Datasets' and checkpoints' manifests (worlds/world_model/episodes.py, recipe.py) as a few plain facts.
+// Datasets' and checkpoints' manifests (worlds/episodes/format.py, recipe.py) as a few plain facts.
 
 import { count } from "../format";
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from worlds.blocks.world import BlockWorld
+from worlds.episodes.record import Walker
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
-from worlds.world_model.record import Walker
 from worlds.world_model.rollout import burn_in, rollout
 
 FAR, NEAR = 512, 64  # steps; more walks go near, since the first windows hold few frames of each

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.metrics import psnr
-from worlds.world_model import actions as act
+from worlds.blocks import actions as act
+from worlds.pictures.metrics import psnr
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import Trial, rounded, through
 from worlds.world_model.rollout import State, rollout

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from worlds.blocks import actions as act
 from worlds.blocks.world import BlockWorld
-from worlds.world_model import actions as act
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import HELD, Trial, rounded
 from worlds.world_model.rollout import State, rollout

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.world_model import actions as act
+from worlds.blocks import actions as act
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import HELD, Trial, rounded, through
 from worlds.world_model.rollout import State, rollout

@@ -1,10 +1,10 @@
 """Short rollouts under a random walk, frame by frame against the simulator's.
 
 Measures are PSNR (dB), SSIM, and LPIPS with the trunk `random`, which any machine has and which no one has fitted to
-what people see (worlds/perceptual.py). Beside each stand the last real frame held still (a floor) and the tokenizer's
-picture of the true frame (a ceiling for pictures drawn from codes), and beside all of them the ratio of edge energies:
-blur raises PSNR and lowers that ratio. Beyond 16 steps pixels cannot be right, since much of what is then in view was
-never seen.
+what people see (worlds/pictures/perceptual.py). Beside each stand the last real frame held still (a floor) and the
+tokenizer's picture of the true frame (a ceiling for pictures drawn from codes), and beside all of them the ratio of
+edge energies: blur raises PSNR and lowers that ratio. Beyond 16 steps pixels cannot be right, since much of what is
+then in view was never seen.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.metrics import edge_energy, psnr, ssim
-from worlds.perceptual import LPIPS
+from worlds.pictures.metrics import edge_energy, psnr, ssim
+from worlds.pictures.perceptual import LPIPS
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import Trial, rounded, through
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.metrics import edge_energy
-from worlds.world_model import actions as act
+from worlds.blocks import actions as act
+from worlds.pictures.metrics import edge_energy
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.long import BEFORE, Walks
 from worlds.world_model.evaluation.states import Trial, encoded, rounded

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from worlds.blocks import actions as act
 from worlds.checkpoint import load_checkpoint, load_into
-from worlds.world_model import actions as act
 from worlds.world_model.tokenizer import channels_last
 
 KEYS = act.PROBES[1:]  # all but noop, which is none of them

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from worlds import parallel
+from worlds.blocks import actions as act
 from worlds.checkpoint import save_checkpoint
 from worlds.configs import JudgeConfig
+from worlds.episodes.format import Dataset, Episode, open_dataset
 from worlds.progress import Progress
-from worlds.train import Loop, Step, train
-from worlds.world_model import actions as act
+from worlds.training import parallel
+from worlds.training.loop import Loop, Step, train
 from worlds.world_model.data import data_facts, resume_key, share
-from worlds.world_model.episodes import Dataset, Episode, open_dataset
 from worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
 from worlds.world_model.tokenizer import channels_last
 

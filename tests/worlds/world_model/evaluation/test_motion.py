@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from worlds.blocks import actions as act
 from worlds.blocks.world import BlockWorld
-from worlds.world_model import actions as act
 from worlds.world_model.evaluation.motion import line, shift_px, zoom
 
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from worlds.blocks.world import BlockWorld
+from worlds.episodes.record import Walker
 from worlds.world_model.evaluation.long import BEFORE, Walks
 from worlds.world_model.evaluation.stability import WINDOW, Features, churn, codes_per_frame, divergence
 from worlds.world_model.evaluation.states import stroll
-from worlds.world_model.record import Walker
 
 
 def test_churn_and_codes_per_frame():

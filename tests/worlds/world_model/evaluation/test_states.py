@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from worlds.blocks import actions as act
 from worlds.blocks.world import BlockWorld
 from worlds.progress import Silent, Stopped
-from worlds.world_model import actions as act
 from worlds.world_model.evaluation import states
 from worlds.world_model.evaluation.states import FIRST_SEED, Phases, find_trial, find_trials, held_out_seed, simulator
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from worlds.blocks import actions as act
 from worlds.blocks.world import BlockWorld
-from worlds.world_model import actions as act
+from worlds.episodes.record import Walker
 from worlds.world_model.evaluation.states import stroll
 from worlds.world_model.judge.model import KEYS, Judge, f1, labels, load_judge, mirror, shipped_judge, soften, to_clips
-from worlds.world_model.record import Walker
 
 
 def test_labels_are_the_probes_and_their_sums():

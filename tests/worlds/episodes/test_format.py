@@ -1,0 +1,121 @@
+import json
+
+import numpy as np
+import pytest
+
+from worlds.blocks.actions import A
+from worlds.blocks.world import BlockWorld
+from worlds.configs import record_debug
+from worlds.episodes.format import open_dataset, write_episode
+from worlds.episodes.record import record_dataset
+from worlds.progress import Silent
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recorded")
+    record_dataset(record_debug(), out, Silent())
+    return out / "output"
+
+
+@pytest.fixture
+def dataset_copy(recorded, tmp_path):
+    import shutil
+
+    return shutil.copytree(recorded, tmp_path / "data")
+
+
+def test_action_t_leads_from_frame_t_to_frame_t_plus_1(recorded):
+    """The alignment test: replaying actions[t] in the simulator from frame t gives frame t + 1, byte for byte."""
+    for episode in open_dataset(recorded).episodes[:2]:
+        world = BlockWorld(width=32, height=32, terrain="plains")
+        assert np.array_equal(world.reset(episode.seed), episode.frames[0])
+        for t, action in enumerate(episode.actions):
+            assert np.array_equal(world.step(action), episode.frames[t + 1]), f"frame {t + 1}"
+            assert np.array_equal(world.pose, episode.pose[t + 1])
+
+
+def test_recording_is_deterministic_and_goes_on(recorded, tmp_path):
+    class StopAfterTwo(Silent):
+        seen = 0
+
+        def step(self, step, total, phase=""):
+            self.seen = step
+
+        def stop_requested(self):
+            return self.seen == 2
+
+    from worlds.progress import Stopped
+
+    with pytest.raises(Stopped):
+        record_dataset(record_debug(), tmp_path, StopAfterTwo())
+    assert not (tmp_path / "output" / "manifest.json").exists()
+    record_dataset(record_debug(), tmp_path, Silent())
+    one, two = (json.loads((p / "manifest.json").read_text()) for p in (recorded, tmp_path / "output"))
+    assert one["episodes"] == two["episodes"]
+
+
+def test_splits_are_by_seed(recorded):
+    dataset = open_dataset(recorded, verify=True)
+    train, val = ({e.seed for e in dataset.split(s)} for s in ("train", "val"))
+    assert train and val and not train & val
+
+
+def test_frames_are_memory_mapped(recorded):
+    assert isinstance(open_dataset(recorded).episodes[0].frames, np.memmap)
+
+
+def test_truncated_episode_is_named(dataset_copy):
+    file = dataset_copy / "episodes" / "000003" / "frames.npy"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"episode 000003: frames\.npy is truncated"):
+        open_dataset(dataset_copy)
+
+
+def test_missing_actions_are_named(dataset_copy):
+    (dataset_copy / "episodes" / "000001" / "actions.npy").unlink()
+    with pytest.raises(ValueError, match=r"episode 000001: actions\.npy is missing"):
+        open_dataset(dataset_copy)
+
+
+def test_wrong_length_shows_both_shapes(dataset_copy):
+    np.save(dataset_copy / "episodes" / "000002" / "actions.npy", np.zeros((3, A), np.float32))
+    with pytest.raises(
+        ValueError, match=r"000002: actions.npy is float32 \(3, 9\), the manifest says float32 \(24, 9\)"
+    ):
+        open_dataset(dataset_copy)
+
+
+def test_changed_file_fails_verification(dataset_copy):
+    file = dataset_copy / "episodes" / "000000" / "frames.npy"
+    frames = np.load(file)
+    frames[0, 0, 0, 0] ^= 1
+    np.save(file, frames)
+    open_dataset(dataset_copy)
+    with pytest.raises(ValueError, match=r"000000: frames\.npy differs from its recorded sha256"):
+        open_dataset(dataset_copy, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ('{"format_version": 9}', "format_version 9, expected 1"),
+        ('{"format_version": 1, "action_names": "up"}', "action_names 'up': expected a list of names"),
+        ('{"format_version": 1, "action_names": ["up"]}', "keys None: expected {keyboard code: one of up}"),
+    ],
+)
+def test_foreign_manifest(tmp_path, text, message):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        open_dataset(tmp_path)
+
+
+def test_no_dataset(tmp_path):
+    with pytest.raises(ValueError, match="is no dataset"):
+        open_dataset(tmp_path)
+
+
+def test_episode_lengths_must_fit(tmp_path):
+    with pytest.raises(ValueError, match="4 frames and 4 actions"):
+        write_episode(tmp_path / "e", np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, A)), None, seed=0, split="train")

@@ -1,0 +1,31 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from worlds.blocks.map_json import BlockMap, write_map
+from worlds.blocks.terrain import generate
+from worlds.blocks.world import world_of
+from worlds.configs import record_debug
+from worlds.episodes.format import open_dataset
+from worlds.episodes.record import record_dataset
+from worlds.progress import Silent
+
+
+def test_any_map_is_a_world(tmp_path):
+    """Every episode walks in the map, which the dataset brings along."""
+    blocks = generate("desert", 5)
+    write_map(tmp_path / "castle.json", BlockMap(blocks))
+    record_dataset(replace(record_debug(), world=str(tmp_path / "castle.json")), tmp_path, Silent())
+    (tmp_path / "castle.json").unlink()
+    dataset = open_dataset(tmp_path / "output")
+    assert str(tmp_path) not in json.dumps(dataset.manifest)
+    assert dataset.manifest["source"]["terrain"] == "castle.json"
+    world = world_of(dataset.manifest["source"], 32, 32)
+    np.testing.assert_array_equal(world.blocks, blocks)
+    for episode in dataset.episodes[:2]:
+        np.testing.assert_array_equal(world.reset(episode.seed), episode.frames[0])
+        for t, action in enumerate(episode.actions):
+            np.testing.assert_array_equal(world.step(action), episode.frames[t + 1])
+    starts = {tuple(e.pose[0].tolist()) for e in dataset.episodes}
+    assert len(starts) > 1, "the seed says where a walk starts"

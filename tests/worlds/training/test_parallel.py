@@ -1,0 +1,56 @@
+"""The recipes in two real processes, started by torchrun and joined by gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from training_process import Log
+
+from worlds.configs import tokenizer_debug, world_model_debug
+from worlds.world_model.train import train_world_model
+
+TESTS = Path(__file__).resolve().parents[2]
+
+
+def two_processes(config, out, stop_at=0):
+    """-> what the progress of each was told."""
+    file = out.with_suffix(".config.json")
+    file.write_text(json.dumps(asdict(config)))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = [str(TESTS / "training_process.py"), str(file), str(out), str(stop_at)]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent)}
+    done = subprocess.run([*torchrun, *script], env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    ended = "stopped" if stop_at else "done"
+    told = [json.loads(Path(f"{out}-{ended}-{rank}.json").read_text()) for rank in (0, 1)]
+    assert not any(t["in_a_group"] for t in told)  # gloo's threads abort a process that ends while in one, now and then
+    return told
+
+
+def curve(told):
+    return {int(step): loss for step, loss in told["curve"].items()}
+
+
+def test_two_processes_repeat_the_run_of_one_and_go_on_after_a_stop(debug_data, debug_tokenizer, tmp_path):
+    config = world_model_debug(str(debug_data), str(debug_tokenizer))
+    one = Log()
+    train_world_model(replace(config, accumulate=2), tmp_path / "one", one)
+    first, beside = two_processes(config, tmp_path / "two", stop_at=4)
+    second, _ = two_processes(config, tmp_path / "two")
+    assert second["resumed"] == 4 and first["ended"] == beside["ended"] == "stopped"
+    assert curve(first) | curve(second) == pytest.approx(one.told["curve"], rel=1e-4)
+    a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("one", "two"))
+    assert all(a[k].sub(b[k]).abs().max() < 2e-3 for k in a)
+
+
+def test_the_first_process_alone_reports_and_writes(debug_data, tmp_path):
+    config = replace(tokenizer_debug(str(debug_data)), quantiser="ema_vq", steps=3)
+    first, second = two_processes(config, tmp_path / "out")
+    assert len(first["curve"]) == 3 and first["states"] == [3] and first["previews"] == 1
+    assert not second["curve"] and not second["states"] and not second["previews"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["output", "reconstruction.png", "state"]

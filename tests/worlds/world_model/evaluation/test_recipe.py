@@ -1,0 +1,97 @@
+"""The evaluation as a whole, on a model and a judge of a few training steps."""
+
+import json
+import shutil
+
+import pytest
+
+from worlds.blocks import actions as act
+from worlds.configs import EvaluateConfig, judge_debug
+from worlds.progress import Silent
+from worlds.world_model.evaluation import recipe as ev
+from worlds.world_model.evaluation.judged import WINDOWS
+from worlds.world_model.judge.model import KEYS
+from worlds.world_model.judge.recipe import train_judge
+from worlds.world_model.rollout import load_world_model, shipped_folder
+
+
+@pytest.fixture(scope="module")
+def recipe_run(debug_model, tmp_path_factory):
+    """Of a checkpoint whose frames the shipped judge cannot read."""
+    out = tmp_path_factory.mktemp("evaluate")
+    previews = []
+
+    class Previews(Silent):
+        def preview(self, name, path):
+            previews.append((name, path.stat().st_size))
+
+    result = ev.evaluate_recipe(EvaluateConfig(checkpoint=str(debug_model), episodes=2, seed=3), out, Previews())
+    return result, out / "output", previews
+
+
+def test_all_groups_are_there_and_are_json(recipe_run):
+    result, output, previews = recipe_run
+    assert json.loads((output / "evaluation.json").read_text()) == result
+    json.dumps(result, allow_nan=False)
+    assert set(result["counterfactual_retrieval"]) == {"1", "4"}
+    assert set(result["retrieval_by_key"]["4"]) == set(act.PROBES)
+    measured = [f"{row}_{m}" for row in ("rollout", "copy_last", "tokenizer") for m in ("psnr", "ssim", "lpips_random")]
+    for name in (*measured, "edge_energy_ratio"):
+        assert set(result[name]) == {"1", "4", "8", "16"}
+    assert set(result["memory_psnr"]) == {"2", "6", "12"}
+    assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1
+    assert result["churn_ratio"] >= 0 and result["codes_per_frame_ratio"] > 0
+    assert 0 <= result["steps_to_divergence"] <= 512
+    assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
+    assert result["yaw"]["simulator"]["px_per_degree"] > 0.2
+    assert [name for name, size in previews if size > 1000] == ["rollouts", "long"]
+
+
+def test_frames_that_the_judge_cannot_read_are_said_so(recipe_run):
+    result, output, _ = recipe_run
+    assert result["judge_f1"] is None and result["judge_ceiling"] is None and result["frechet_distance"] is None
+    reason = "frames of 32x32: the judge that comes with Terrarium reads 64x64"
+    assert result["judge"] == {"available": False, "reason": reason}
+    assert reason in (output / "report.html").read_text()
+
+
+def test_with_a_judge_and_the_same_seed(debug_model, debug_data, recipe_run, tmp_path, monkeypatch):
+    train_judge(judge_debug(str(debug_data)), tmp_path, Silent())
+    monkeypatch.setattr(ev, "shipped_judge", lambda: tmp_path / "output")
+    result = ev.evaluate(debug_model, seed=3, episodes=2, out=tmp_path / "report")
+    assert set(result["judge_f1"]) == set(WINDOWS)
+    assert set(result["judge_f1"]["257-512"]) == set(result["judge_ceiling"]) == set(result["judge_floor"]) == set(KEYS)
+    assert result["frechet_distance"] >= 0 and result["frechet_distance_real"] >= 0
+    assert "F1 of the judge" in (tmp_path / "report" / "report.html").read_text()
+    without = recipe_run[0]
+    same = [k for k in without if "judge" not in k and "frechet" not in k and "divergence" not in k]
+    assert {k: result[k] for k in same} == {k: without[k] for k in same}
+
+
+@pytest.mark.parametrize("damage", ["missing", "pickle", "cut", "kind"])
+def test_foreign_checkpoints_are_refused_with_a_reason(debug_model, debug_tokenizer, tmp_path, damage):
+    folder = tmp_path / "checkpoint"
+    if damage == "kind":
+        with pytest.raises(ValueError, match="holds 'tokenizer' of format 1, expected 'world-model'"):
+            load_world_model(debug_tokenizer)
+        return
+    if damage == "missing":
+        with pytest.raises(ValueError, match="expected a checkpoint folder"):
+            load_world_model(folder)
+        return
+    shutil.copytree(debug_model, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(b"\x80\x04pickle" if damage == "pickle" else weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        load_world_model(folder)
+
+
+def test_shipped_checkpoint_beats_chance_and_still_pictures():
+    """The figures in its evaluation.json belong to the weights beside it, and a small sample agrees with them."""
+    folder = shipped_folder()
+    recorded = json.loads((folder / "evaluation.json").read_text())
+    assert recorded["checkpoint_sha256"] == json.loads((folder / "manifest.json").read_text())["sha256"]
+    found = ev.evaluate(folder, seed=11, episodes=3)
+    assert found["counterfactual_retrieval"]["1"] > 5 * found["chance"]
+    assert found["rollout_psnr"]["8"] > found["copy_last_psnr"]["8"]
+    assert found["judge"]["available"] and found["judge_f1"]["17-64"]["yaw+"] > 2 * found["judge_floor"]["yaw+"]

@@ -1,0 +1,169 @@
+"""Episodes on disk: one memory-mappable format for every source.
+
+    dataset/
+      manifest.json                {format_version, fps, frame_size [H, W], action_names, keys {keyboard code: name},
+                                    source, episodes, report}
+      episodes/000123/frames.npy   uint8   [T, H, W, 3]
+      episodes/000123/actions.npy  float32 [T-1, A]     actions[t] leads from frames[t] to frames[t + 1]
+      episodes/000123/pose.npy     float32 [T, 5]       x, y, z, yaw_deg, pitch_deg, where the source knows it
+
+A split belongs to a whole world seed (or video), never to a frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worlds.blocks.actions import BLOCKS, Layout, layout_of
+
+FORMAT_VERSION = 1
+MIN_FRAMES = 17  # of a recording: shorter ones hold no training clip
+
+
+@dataclass(frozen=True)
+class Episode:
+    id: str
+    seed: int
+    split: str
+    frames: np.ndarray  # uint8 [T, H, W, 3], memory-mapped
+    actions: np.ndarray  # float32 [T-1, A]
+    pose: np.ndarray | None  # float32 [T, 5]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    path: Path
+    manifest: dict[str, Any]
+    episodes: list[Episode]
+
+    @property
+    def layout(self) -> Layout:
+        return layout_of(self.manifest)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        return tuple(self.manifest["frame_size"])
+
+    def split(self, name: str) -> list[Episode]:
+        """Episodes of `train` or `val`; ValueError where there are none."""
+        found = [e for e in self.episodes if e.split == name]
+        if not found:
+            raise ValueError(f"dataset {self.path} has no episode in split {name!r}: record it with val_fraction > 0")
+        return found
+
+
+def write_episode(
+    folder: Path, frames: np.ndarray, actions: np.ndarray, pose: np.ndarray | None, *, seed: int, split: str
+) -> dict[str, Any]:
+    """Writes one episode folder and returns its manifest entry. ValueError where the lengths do not fit."""
+    if len(frames) != len(actions) + 1:
+        raise ValueError(
+            f"episode {folder.name}: {len(frames)} frames and {len(actions)} actions, expected one frame more"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "frames.npy", frames)
+    np.save(folder / "actions.npy", actions.astype(np.float32))
+    if pose is not None:
+        np.save(folder / "pose.npy", pose.astype(np.float32))
+    return episode_entry(folder, len(frames), seed=seed, split=split)
+
+
+def episode_entry(folder: Path, length: int, *, seed: int, split: str) -> dict[str, Any]:
+    """The manifest entry of an episode whose .npy files lie in `folder`."""
+    sha = {file.name: _sha256(file) for file in sorted(folder.glob("*.npy"))}
+    return {"id": folder.name, "length": length, "seed": seed, "split": split, "sha256": sha}
+
+
+def write_manifest(
+    dataset: Path,
+    *,
+    fps: float,
+    frame_size: tuple[int, int],
+    source: dict[str, Any],
+    episodes: list[dict[str, Any]],
+    report: dict[str, Any] | None = None,
+    layout: Layout = BLOCKS,
+) -> dict[str, Any]:
+    """`report`: what an import left out or changed; `skipped` lists {name, reason}."""
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "fps": fps,
+        "frame_size": list(frame_size),
+        "action_names": list(layout.names),
+        "keys": dict(layout.keys),
+        "source": source,
+        "episodes": episodes,
+        "report": report or {"skipped": []},
+    }
+    partial = dataset / "manifest.json.partial"
+    partial.write_text(json.dumps(manifest, indent=1))
+    partial.rename(dataset / "manifest.json")
+    return manifest
+
+
+def open_dataset(path: str | Path, *, verify: bool = False) -> Dataset:
+    """Opens and checks a dataset, memory-mapped. ValueError names the episode, what was found and what was expected.
+
+    `verify` also reads every file and compares its sha256.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    episodes = [_open_episode(path, manifest, entry, verify) for entry in manifest["episodes"]]
+    if not episodes:
+        raise ValueError(f"dataset {path} holds no episodes")
+    return Dataset(path, manifest, episodes)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise ValueError(f"{path} is no dataset: expected a manifest.json in it")
+    try:
+        manifest = json.loads(file.read_text())
+    except json.JSONDecodeError as e:
+        raise ValueError(f"{file} is not JSON: {e}") from None
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{file}: format_version {version!r}, expected {FORMAT_VERSION}")
+    try:
+        layout_of(manifest)
+    except ValueError as e:
+        raise ValueError(f"{file}: {e}") from None
+    return manifest
+
+
+def _open_episode(path: Path, manifest: dict[str, Any], entry: dict[str, Any], verify: bool) -> Episode:
+    folder = path / "episodes" / entry["id"]
+    n, (height, width) = entry["length"], manifest["frame_size"]
+    frames = _load(folder, "frames.npy", (n, height, width, 3), np.uint8)
+    actions = _load(folder, "actions.npy", (n - 1, len(manifest["action_names"])), np.float32)
+    pose = _load(folder, "pose.npy", (n, 5), np.float32) if "pose.npy" in entry["sha256"] else None
+    for name, sha in entry["sha256"].items() if verify else ():
+        if _sha256(folder / name) != sha:
+            raise ValueError(f"episode {entry['id']}: {name} differs from its recorded sha256: the file was changed")
+    return Episode(entry["id"], entry["seed"], entry["split"], frames, actions, pose)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _load(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    try:
+        array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"episode {folder.name}: {name} is missing") from None
+    except (ValueError, EOFError, OSError) as e:
+        raise ValueError(f"episode {folder.name}: {name} is truncated or not a .npy file ({e})") from None
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"episode {folder.name}: {name} is {array.dtype} {array.shape}, the manifest says {np.dtype(dtype)} {shape}"
+        )
+    return array

@@ -1,0 +1,124 @@
+"""How fast training is, and what takes the time: the fast path against the eager dynamics (eager.py).
+
+Both make the same steps with the same losses, in turns: what else runs on the machine slows both. The speed-up is the
+median over the pairs of steps. Where no dataset is given a small one is recorded; the tokenizer is untrained, which
+takes the same time as a trained one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from worlds.configs import RecordConfig, TokenizerConfig, WorldModelConfig
+from worlds.episodes.format import open_dataset
+from worlds.episodes.record import record_dataset
+from worlds.progress import Silent
+from worlds.training.loop import Batch, Loop, Step, Trainer
+from worlds.training.prefetch import prefetch
+from worlds.world_model.bench.eager import EagerDynamics
+from worlds.world_model.data import ClipStore
+from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.tokenizer import Tokenizer, channels_last
+from worlds.world_model.train import Losses, load_clips, new_model
+
+PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimizer": "update", "ema": "average"}
+
+
+def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) -> dict[str, Any]:
+    """`steps` steps of either, spread over the horizon curriculum; `config.data` "-": recorded for the while.
+
+    -> steps_per_s and eager_steps_per_s (of the median step), speedup, shares of the time and eager_shares, loss and
+    eager_loss of the first step, parameters.
+    """
+    if steps < 1 or warm_up < 1:
+        raise ValueError(f"steps {steps}, warm-up {warm_up}: expected at least 1 of both")
+    config = replace(config, steps=steps + warm_up, accumulate=1)
+    with tempfile.TemporaryDirectory() as folder:
+        model, clips = _prepare(config, Path(folder))
+        fast, eager = Timed(model, config), Timed(eager_twin(model), config)
+
+        def sample(step: Step) -> tuple[Step, Batch]:
+            return step, clips.sample(step.rng, config.batch, step.part)
+
+        inline = map(sample, eager.trainer.parts(0))
+        with prefetch(sample, fast.trainer.parts(0)) as ahead:
+            for index in range(config.steps):
+                fast.step(index, ahead)
+                eager.step(index, inline)
+    pairs = zip(fast.seconds[warm_up:], eager.seconds[warm_up:], strict=True)
+    return {
+        "steps": steps,
+        "steps_per_s": 1 / statistics.median(fast.seconds[warm_up:]),
+        "eager_steps_per_s": 1 / statistics.median(eager.seconds[warm_up:]),
+        "speedup": statistics.median(b / a for a, b in pairs),
+        "shares": fast.shares(warm_up),
+        "eager_shares": eager.shares(warm_up),
+        "loss": fast.first_loss,
+        "eager_loss": eager.first_loss,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+
+
+def _prepare(config: WorldModelConfig, folder: Path) -> tuple[Dynamics, ClipStore]:
+    if config.data == "-":
+        record_dataset(RecordConfig(episodes=6, steps=64, val_fraction=0.34), folder, Silent())
+    dataset = open_dataset(folder / "output" if config.data == "-" else config.data)
+    torch.manual_seed(config.seed)
+    tokenizer = channels_last(Tokenizer(TokenizerConfig(data="-"))).eval()
+    clips = load_clips(dataset, "train", tokenizer, config, folder)
+    return new_model(config, dataset, tokenizer), clips
+
+
+def eager_twin(model: Dynamics) -> EagerDynamics:
+    """The eager dynamics with the same weights, in PyTorch's default memory order."""
+    twin = EagerDynamics(model.config, Tokenizer(model.tokenizer.config), model.grid, model.actions)
+    twin.load_state_dict(model.state_dict())
+    return twin
+
+
+class Timed:
+    """A trainer, the seconds of its steps, and of each of their parts."""
+
+    def __init__(self, model: Dynamics, config: WorldModelConfig) -> None:
+        loop = Loop(steps=config.steps, lr=config.lr, seed=config.seed, ema=config.ema)
+        self.trainer = Trainer(model, Losses(model, config), loop, Path(), Silent())
+        self.seconds: list[float] = []
+        self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
+        self.first_loss = 0.0
+        for name, method in PARTS.items():
+            setattr(self.trainer, method, self._timed(getattr(self.trainer, method), self.parts[name]))
+
+    def _timed(self, method: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            result, elapsed = self._measure(method, *args)
+            seconds.append(elapsed)
+            return result
+
+        return call
+
+    def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+        start = time.perf_counter()
+        result = work(*args)
+        if self.trainer.device.type == "cuda":
+            torch.cuda.synchronize()
+        return result, time.perf_counter() - start
+
+    def step(self, index: int, batches: Iterator[tuple[Step, Batch]]) -> None:
+        metrics, elapsed = self._measure(self.trainer.step, index, batches)
+        self.seconds.append(elapsed)
+        if index == 0:
+            self.first_loss = metrics["loss"].item()
+
+    def shares(self, warm_up: int) -> dict[str, float]:
+        """Of the time after the warm-up; `rest` is what none of the parts took."""
+        whole = sum(self.seconds[warm_up:])
+        shares = {name: sum(parts[warm_up:]) / whole for name, parts in self.parts.items()}
+        return shares | {"rest": 1 - sum(shares.values())}

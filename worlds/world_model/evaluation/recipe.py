@@ -1,0 +1,129 @@
+"""Does the model do what the keys say, and for how long? Measured against the simulator on seeds new to it.
+
+    terrarium eval world-model shipped --seed 7 --episodes 20 --json
+
+Each group of figures has a file of its own in worlds/world_model/evaluation, which defines them: retrieval, rollouts,
+motion, memory, judged, frechet, stability, parity. All rollouts draw their codes as live play does, at its temperature,
+from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth in pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from worlds.configs import EvaluateConfig
+from worlds.pictures.metrics import save_strip
+from worlds.progress import Progress, Silent
+from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.evaluation import stability
+from worlds.world_model.evaluation.frechet import far_distance
+from worlds.world_model.evaluation.judged import Reading, judged, read
+from worlds.world_model.evaluation.long import BEFORE, Walks, chunks, long_walks, reference_clips
+from worlds.world_model.evaluation.memory import memory
+from worlds.world_model.evaluation.motion import motion
+from worlds.world_model.evaluation.parity import parity
+from worlds.world_model.evaluation.report import write_report
+from worlds.world_model.evaluation.retrieval import hold_probes, retrieval
+from worlds.world_model.evaluation.rollouts import rollout_quality
+from worlds.world_model.evaluation.states import Phases, Trial, find_trials, simulator
+from worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
+from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
+
+SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
+
+
+@torch.random.fork_rng(devices=[])
+def evaluate(
+    folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
+) -> dict[str, Any]:
+    """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
+    rollouts.png and long.png. ValueError for a checkpoint that no simulator goes with."""
+    torch.manual_seed(seed)
+    model, manifest = load_world_model(folder)
+    world = simulator(manifest)
+    phases = Phases(progress or Silent(), total=episodes + chunks() + 5)
+    trials = find_trials(world, seed, episodes, phases)
+    state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
+    head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
+
+    probes = hold_probes(model, state)
+    values = retrieval(model, trials, probes)
+    phases.step("retrieval")
+    short, found = _short(model, trials, state)
+    values |= found
+    phases.step("rollouts")
+    values |= motion(model, world, trials, state, probes) | memory(model, trials, state)
+    phases.step("motion and memory")
+    walks = long_walks(model, world, seed, episodes, phases)
+    clips = reference_clips(world, seed, walks[0])
+    phases.step("reference clips")
+    values |= _long(model, walks, clips, seed) | parity(model, trials)
+    phases.step("long rollouts read")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        _strips(out, trials, short, walks[0])
+        write_report(head | values, out)
+    return head | values
+
+
+def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Recipe `world-model.evaluate`: `output/` holds the evaluation, its report and the report's pictures."""
+    output = out_dir / "output"
+    result = evaluate(
+        Path(config.checkpoint), seed=config.seed, episodes=config.episodes, progress=progress, out=output
+    )
+    for name in ("rollouts", "long"):
+        progress.preview(name, output / f"{name}.png")
+    return result
+
+
+def _short(model: Dynamics, trials: list[Trial], state: State) -> tuple[np.ndarray, dict[str, Any]]:
+    """Frames of the rollouts along the trials' walks, and the figures on them."""
+    own = rollout(model, state, torch.from_numpy(np.stack([t.walk_actions for t in trials])))
+    values = rollout_quality(model, trials, own.frames) | stability.ce_gap(model, trials, state, own)
+    return own.frames, values | {"noop_churn": stability.noop_churn(model, state)}
+
+
+def _long(model: Dynamics, walks: list[Walks], clips: np.ndarray, seed: int) -> dict[str, Any]:
+    far = walks[0]
+    values: dict[str, Any] = {
+        "long_rollouts": [{"rollouts": len(w.actions), "steps": w.steps} for w in walks],
+    }
+    judge, why_not, thresholds = fitting_judge(far.real.shape[2:4])
+    features = None
+    if judge is None:
+        values |= {"judge": {"available": False, "reason": why_not}, "judge_f1": None, "judge_ceiling": None}
+        values |= {"judge_floor": None, "frechet_distance": None}
+    else:
+        readings: list[Reading] = [read(judge, thresholds, w) for w in walks]
+        features = stability.Features(readings[0].own_features, readings[0].real_features, judge.read(clips)[1])
+        values |= {"judge": {"available": True, "keys": list(KEYS)}} | judged(readings, seed)
+        values |= far_distance(readings[0], features.clips.reshape(-1, features.clips.shape[-1]))
+    values |= stability.settled(model, far) | stability.divergence(far, clips, features)
+    return values | stability.codes_curve(model, far)
+
+
+def fitting_judge(frame_size: tuple[int, ...]) -> tuple[Judge | None, str, dict[str, float]]:
+    """The shipped judge and its thresholds; None and the reason where it cannot read frames of that size."""
+    folder = shipped_judge()
+    if not (folder / "manifest.json").is_file():
+        return None, "no judge comes with this build: terrarium train judge makes one", {}
+    judge, manifest = load_judge(folder)
+    if tuple(frame_size) != judge.frame_size:
+        have, want = ("x".join(map(str, s)) for s in (frame_size, judge.frame_size))
+        return None, f"frames of {have}: the judge that comes with Terrarium reads {want}", {}
+    return judge, "", manifest["thresholds"]
+
+
+def _strips(out: Path, trials: list[Trial], short: np.ndarray, far: Walks) -> None:
+    """The model above the simulator: short rollouts frame by frame, long ones at SHOWN."""
+    pairs = list(zip(short, trials, strict=True))[:4]
+    save_strip(out / "rollouts.png", [x for own, t in pairs for x in (own, t.walk_frames)])
+    at = [BEFORE + k - 1 for k in SHOWN]
+    save_strip(
+        out / "long.png", [x for own, real in zip(far.own[:3, at], far.real[:3, at], strict=True) for x in (own, real)]
+    )
