@@ -13,6 +13,7 @@ from torch import nn
 
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import TokenizerConfig
+from worlds.precision import FullWeights, wide
 from worlds.world_model.quantise import make_quantiser
 
 DOWN = 4
@@ -29,7 +30,7 @@ class ResBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
-class Tokenizer(nn.Module):
+class Tokenizer(FullWeights):
     """Frames are float [B, 3, H, W] in [0, 1]; H and W are multiples of 4. Codes are int64 [B, H/4, W/4]."""
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -63,7 +64,7 @@ class Tokenizer(nn.Module):
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """-> reconstruction [B, 3, H, W] (unclamped), codes [B, h, w], quantiser loss."""
         quantised, codes, loss = self.quantiser(self.encoder(frames - 0.5))
-        return self.decoder(quantised) + 0.5, codes, loss
+        return wide(self.decoder(quantised)) + 0.5, codes, loss
 
     @torch.no_grad()
     def encode(self, frames: np.ndarray | torch.Tensor, batch: int = 256) -> torch.Tensor:
