@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.soft_embed.fused import soft_embed
-from worlds.configs import WorldModelConfig
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, RecentStates, place_basis, zero_linear
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.quantise import join_factors, split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 
 from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint
-from worlds.configs import WorldModelConfig
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.progress import Progress
@@ -25,6 +24,7 @@ from worlds.training import parallel
 from worlds.training.loop import Loop, Step, train
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
 from worlds.world_model.dynamics import Dynamics, Prediction
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
 from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, load_tokenizer, to_pictures

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from worlds.blocks.actions import A
-from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.world_model import dynamics
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.configs import WorldModelConfig
 from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
 from worlds.world_model.dynamics import DOWN, Dynamics, Memory, Prediction, move_picture, picture_flow
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.tokenizer import Tokenizer
 
 
