@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -41,7 +41,9 @@ def cpu_has_bf16() -> bool:
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """Where fp32 networks compute in `precision`."""
+    """Where fp32 networks compute in `precision`. ValueError for another word than the two."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision {precision!r}: expected {' or '.join(get_args(Precision))}")
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 

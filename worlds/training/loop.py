@@ -30,6 +30,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from worlds.checkpoint import load_checkpoint, save_checkpoint
+from worlds.device import default_device
 from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress, RecipeError, Silent, Stopped
 from worlds.training import parallel
@@ -121,7 +122,7 @@ class Trainer:
     """Model, optimizer and EMA, and what one step does with them."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFn, loop: Loop, states: Path, progress: Progress) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = default_device()
         self.model, self.loop, self.states, self.progress = model.to(self.device), loop, states, progress
         self.precision = training_precision(self.device)
         self.objective: nn.Module = Objective(model, loss_fn)

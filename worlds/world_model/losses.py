@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.configs import WorldModelConfig
 from worlds.precision import wide
 from worlds.training.loop import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import compose
 from worlds.world_model.tokenizer import DOWN, to_pictures
 

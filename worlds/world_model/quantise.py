@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.vq.fused import vector_quantize
-from worlds.configs import TokenizerConfig
 from worlds.precision import in_full, wide
+from worlds.world_model.kinds import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
 
