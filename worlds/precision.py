@@ -40,19 +40,24 @@ def cpu_has_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """Where fp32 networks compute in `precision`. ValueError for another word than the two."""
     if precision not in get_args(Precision):
         raise ValueError(f"precision {precision!r}: expected {' or '.join(get_args(Precision))}")
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+def precision_now(device: torch.device) -> Precision:
+    """What networks compute in where this is called."""
+    on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return "bf16" if on else "fp32"
+
+
 def in_full(x: torch.Tensor) -> AbstractContextManager[Any]:
     """Without autocast on the device of `x`: operands are taken in the precision that they have."""
-    kind = x.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    if precision_now(x.device) == "fp32":
         return nullcontext()  # and nothing of it in an exported graph
-    return torch.autocast(kind, enabled=False)
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:

@@ -98,7 +98,7 @@ def _as_tensor(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 def to_frames(pictures: torch.Tensor) -> torch.Tensor:
     """float [N, 3, H, W] in [-.5, .5], as the networks pass them -> uint8 [N, H, W, 3]."""
-    return ((pictures + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
+    return ((wide(pictures) + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
 
 
 M = TypeVar("M", bound=nn.Module)
