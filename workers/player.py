@@ -184,7 +184,10 @@ class Connection:
             seed = random.randrange(MAX_SEED) if command.seed is None else command.seed
             self._ask(self.wanted.model_copy(update={"seed": seed}))
             return
-        self._apply(command)
+        refusal = await asyncio.to_thread(self.player.plays.refusal) if command.record else None
+        self._apply(command.model_copy(update={"record": False}) if refusal else command)
+        if refusal:
+            await self._say("error", code="not_recorded", message=refusal)
         await self._say("settings", **self._in_force())
         if command.checkpoint and command.checkpoint != self.wanted.checkpoint:
             self._ask(self.wanted.model_copy(update={"checkpoint": command.checkpoint}))
@@ -206,7 +209,7 @@ class Connection:
                 session.simulator = asked.simulator
                 session.still = session.still or session.paused
             if asked.record is not None:
-                session.plays = self.player.plays if asked.record and not self.player.plays.full else None
+                session.plays = self.player.plays if asked.record else None
         assert session.seat
         session.seat.ticker.wake()
 
@@ -285,6 +288,10 @@ class Connection:
             session.ready.clear()
             if frame := session.slot.take():
                 await self.ws.send(frame)
+            while session.news:
+                code, message = session.news.pop(0)
+                await self._say("error", code=code, message=message)
+                await self._say("settings", **self._in_force())
 
     async def _hello(self, seat: Seat) -> None:
         model = seat.ticker.model

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,6 +138,7 @@ class Session:
     pace: float | None = None  # fps asked for; None: the model's own
     plays: Plays | None = None  # where play is recorded to; None: it is not
     still: bool = False  # show the newest picture once more without a step
+    news: list[tuple[str, str]] = field(default_factory=list)  # code and message of errors that end nothing
     failed: asyncio.Future[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +171,17 @@ class Session:
     def _deliver(self, packed: bytes) -> None:
         self.slot.put(packed)
         self.ready.set()
+
+    def stop_recording(self, reason: str) -> None:
+        """From any thread: what is seen and pressed is not kept any more, and the client is told why."""
+        with suppress(RuntimeError):  # the loop has ended, and with it the session
+            self.loop.call_soon_threadsafe(self._stop_recording, reason)
+
+    def _stop_recording(self, reason: str) -> None:
+        if self.plays is not None:
+            self.plays = None
+            self.news.append(("not_recorded", reason))
+            self.ready.set()
 
     def fail(self, code: str, message: str) -> None:
         """On the loop: end the session with this error."""

@@ -81,7 +81,7 @@ class ImportPlayConfig:
 
     __pydantic_config__ = FORBID_EXTRA
     kind: Literal["dataset.import-play"] = "dataset.import-play"
-    plays: InputId = "all"
+    plays: tuple[InputId, ...] = ()  # none named: all
     pictures: Literal["simulator", "model"] = "simulator"
     width: Annotated[int, Ge(16), Le(256)] = 64
     height: Annotated[int, Ge(16), Le(256)] = 64
