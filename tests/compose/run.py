@@ -17,7 +17,7 @@ from deployment import Clock, Deployment, image_mb, say
 from processes import until
 
 MOST_MB = {"terrarium-gateway": 400, "terrarium-cpu": 2000}
-TRAINING = {"steps": 3000, "checkpoint_every_s": 2.0, "log_every": 10}  # long enough to be killed in the middle
+LOG_EVERY = 5  # steps of a training that is struck
 
 
 def main() -> None:
@@ -149,20 +149,18 @@ def outage(
 ) -> None:
     """A service goes down under a running job, a queued one and a player who records."""
     recordings = plays(deployment)
-    running = gateway.submit("tokenizer.train", data=dataset, **TRAINING)
-    step = gateway.wait_saved(running)
-    queued = gateway.submit("dataset.record", seed=50)
     play = Play(gateway, model, seed=4)
     play.wait_frames(60)
-    say(f"{strike.__name__} {service}, with a training at step {step}, a job queued, and somebody playing")
+    running = training(gateway, dataset)
+    queued = gateway.submit("dataset.record", seed=50)
     with Clock() as clock:
         strike(service)
         if strike == deployment.kill:
             say(f"  the gateway's readiness without it: {gateway.status()}")
             deployment.compose("start", service)
-        until(lambda: deployment.healthy(service), 180, every_s=0.5)
-        until(lambda: gateway.status() == "200", 60, every_s=0.5)
-    say(f"  healthy again after {clock.s:.1f} s")
+        until(lambda: deployment.healthy(service), 300, every_s=0.5)
+        until(lambda: gateway.status() == "200", 120, every_s=0.5)
+    say(f"{strike.__name__} {service}: healthy again after {clock.s:.1f} s")
     what_became_of(play, to_the_end=service in ("gateway", deployment.player))
     ended_well(gateway, running, queued)
     again = Play(gateway, model, seed=5)
@@ -175,6 +173,16 @@ def outage(
     say(f"  play again: first frame after {again.first_frame_s:.1f} s; recordings kept: {recordings} + {more}")
 
 
+def training(gateway: Gateway, dataset: str) -> str:
+    """The id of a training that has saved a state and has some 20 s to go, at the pace of the one before."""
+    before = gateway.get("/jobs?kind=tokenizer.train&limit=1")["items"][0]
+    steps = LOG_EVERY * min(max(round(before["progress"]["rate"] * 25 / LOG_EVERY), 8), 800)
+    id = gateway.submit("tokenizer.train", data=dataset, steps=steps, log_every=LOG_EVERY, checkpoint_every_s=2.0)
+    step = gateway.wait_saved(id)
+    say(f"a training has saved step {step} of {steps}, a job is queued, somebody plays")
+    return id
+
+
 def what_became_of(play: Play, to_the_end: bool) -> None:
     if to_the_end:
         say(f"  the session ended with {play.closed_with()}")
@@ -185,23 +193,24 @@ def what_became_of(play: Play, to_the_end: bool) -> None:
     say(f"  the session played on: {play.frames} frames")
 
 
-def ended_well(gateway: Gateway, training: str, queued: str) -> None:
+def ended_well(gateway: Gateway, running: str, queued: str) -> None:
     """Both have succeeded, once, and the training's curve has no hole."""
-    gateway.wait(queued), gateway.wait(training)
-    story, steps = gateway.story(training), gateway.logged_steps(training)
-    say(f"  the training: {story}; the queued job: {gateway.story(queued)}")
-    assert story.count("succeeded") == 1 and gateway.story(queued).count("succeeded") == 1
-    assert steps == sorted(set(steps)) and len(steps) == TRAINING["steps"], f"{len(steps)} steps were logged"
+    gateway.wait(queued)
+    steps = gateway.wait(running)["progress"]["total"]
+    stories = [gateway.story(running), gateway.story(queued)]
+    say(f"  the training: {stories[0]}; the queued job: {stories[1]}")
+    assert [story.count("succeeded") for story in stories] == [1, 1]
+    logged = gateway.logged_steps(running)
+    assert logged == list(range(LOG_EVERY, steps + 1, LOG_EVERY)), f"of {steps} steps these were logged: {logged}"
 
 
 def stop_and_start(deployment: Deployment, gateway: Gateway, dataset: str, model: str) -> None:
     """A stop saves the training and what is being recorded; everything is there after the start."""
     recordings = plays(deployment)
-    training = gateway.submit("tokenizer.train", data=dataset, **TRAINING)
-    gateway.wait_saved(training)
-    queued = gateway.submit("dataset.record", seed=51)
     play = Play(gateway, model, seed=6)
     play.wait_frames(60)
+    running = training(gateway, dataset)
+    queued = gateway.submit("dataset.record", seed=51)
     counts = gateway.counts()
     with Clock() as clock:
         deployment.compose("stop")
@@ -214,7 +223,7 @@ def stop_and_start(deployment: Deployment, gateway: Gateway, dataset: str, model
     more = plays(deployment) - recordings
     say(f"all healthy again after {clock.s:.1f} s: {gateway.counts()}, recordings {recordings} + {more}")
     assert more == 1 and all(gateway.counts()[what] >= count for what, count in counts.items())
-    ended_well(gateway, training, queued)
+    ended_well(gateway, running, queued)
 
 
 if __name__ == "__main__":
