@@ -66,7 +66,7 @@ test-web:
 	else cd web && { [ node_modules -nt package-lock.json ] || npm ci --no-audit --no-fund; } && npm test; fi
 
 test-compose: install
-	@PYTHONPATH=tests $(BIN)/python tests/compose/run.py $(ARGS)
+	@PYTHONPATH=.:tests $(BIN)/python tests/compose/run.py $(ARGS)
 
 browser:
 	@if $(call HAVE,chromium) || $(call HAVE,google-chrome); then :; \
