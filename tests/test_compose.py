@@ -181,7 +181,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_the_environments_that_the_api_offers_are_installed(pyproject: dict) -> None:
     """crafter:Env, the form's default, and gymnasium's own."""
-    from worlds.configs import RecordGymConfig
+    from worlds.episodes.kinds import RecordGymConfig
 
     module = RecordGymConfig().env.partition(":")[0]
     assert {module, "gymnasium"} <= names(pyproject["dependency-groups"]["models"])
