@@ -66,7 +66,7 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
     (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
     with ConsoleProgress(config.kind) as progress:
         try:
-            return kinds()[config.kind].load()(config, out, progress)
+            return kinds()[config.kind].run(config, out, progress)
         except Stopped:
             typer.echo(f"stopped; the same command goes on from the state in {out}", err=True)
             raise typer.Exit(130) from None

@@ -22,9 +22,10 @@ from torch import nn
 
 from kernels.soft_embed.fused import soft_embed
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, RecentStates, place_basis, zero_linear
+from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.quantise import join_factors, split_factors
-from worlds.world_model.tokenizer import DOWN, Tokenizer
+from worlds.world_model.tokenizer import Tokenizer
 
 EMBED = 64  # of an action and the one before it
 TOKEN = 32  # of a code

@@ -8,9 +8,10 @@ from worlds.blocks.actions import A
 from worlds.world_model import dynamics
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
+from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from worlds.world_model.quantise import split_factors
-from worlds.world_model.tokenizer import DOWN, Tokenizer
+from worlds.world_model.tokenizer import Tokenizer
 
 FACTORS, GRID = [4, 3], (6, 8)
 

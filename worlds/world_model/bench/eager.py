@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
-from worlds.world_model.dynamics import DOWN, Dynamics, Memory, Prediction, move_picture, picture_flow
+from worlds.world_model.dynamics import Dynamics, Memory, Prediction, move_picture, picture_flow
+from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.tokenizer import Tokenizer
 
