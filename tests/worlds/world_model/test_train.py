@@ -19,8 +19,9 @@ from worlds.episodes.record import record_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
 from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.losses import Losses, horizon
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, horizon, new_model, train_world_model
+from worlds.world_model.train import new_model, train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 
 TESTS = Path(__file__).resolve().parents[2]

@@ -24,8 +24,9 @@ from worlds.training.loop import Step
 from worlds.world_model.evaluation.recipe import evaluate
 from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, load_clips, new_model, train_world_model
+from worlds.world_model.train import load_clips, new_model, train_world_model
 
 WINDOW = "65-256"  # of the judge, in the table
 PROBES = 8  # steps that are timed, evenly spread over the curriculum

@@ -26,8 +26,9 @@ from worlds.world_model.bench.eager import EagerDynamics
 from worlds.world_model.data import ClipStore
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import Tokenizer, channels_last
-from worlds.world_model.train import Losses, load_clips, new_model
+from worlds.world_model.train import load_clips, new_model
 
 PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimizer": "update", "ema": "average"}
 
