@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -126,7 +126,7 @@ def all_kinds() -> dict[str, JobKindView]:
 def _view(kind: JobKind) -> JobKindView:
     presets = {name: asdict(make()) for name, make in kind.presets.items()}
     return JobKindView(
-        schema=TypeAdapter(kind.config).json_schema(),
+        schema=kind.schema,
         title=kind.title,
         makes=kind.makes,
         presets={

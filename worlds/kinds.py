@@ -89,6 +89,11 @@ class JobKind:
         slots = {name: _slot(hint) for name, hint in hints.items()}
         return {name: slot for name, slot in slots.items() if slot is not None}
 
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the config; the strings below its fields are the descriptions."""
+        return TypeAdapter(self.config).json_schema()
+
     def read(self, values: Mapping[str, Any]) -> Any:
         """A config from plain values. pydantic's ValidationError, a ValueError, names what is wrong."""
         return TypeAdapter(self.config).validate_python(dict(values))
