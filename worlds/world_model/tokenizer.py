@@ -15,8 +15,6 @@ from worlds.checkpoint import load_checkpoint, load_into
 from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.quantise import make_quantiser
 
-DOWN = 4
-
 
 class ResBlock(nn.Module):
     def __init__(self, channels: int) -> None:

@@ -1,22 +1,22 @@
-"""Every recipe and play on a device that is not the CPU (tests/second_device.py): a tensor made in the wrong place fails."""
+"""Every recipe and play on a device other than the CPU (second_device.py): a tensor made in the wrong place fails."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from second_device import SECOND
 
 from worlds.blocks import actions as act
-from worlds.configs import PRESETS, judge_debug, tokenizer_debug, world_model_debug
+from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
-from worlds.world_model.evaluation import long
 from worlds.world_model.evaluation import recipe as ev
 from worlds.world_model.judge.recipe import train_judge
+from worlds.world_model.kinds import judge_debug, tokenizer_debug, world_model_debug
 from worlds.world_model.live import LiveModel
 from worlds.world_model.train import train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 
+PRESETS = kinds()["world-model.train"].presets
 FORMS = {
     "soft": {"soft": 1.0},
     "echo, contrast of actions, recent states": {"echo": 0.2, "action_contrast": 0.2, "recent": 2},
@@ -55,9 +55,9 @@ def test_a_tokenizer_trains(form, debug_data, tmp_path):
     assert train_tokenizer(config, tmp_path, Silent())["codes_used"] > 0
 
 
-@pytest.mark.parametrize("preset", PRESETS["world-model.train"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_trains(preset, debug_data, debug_tokenizer, tmp_path):
-    config = PRESETS["world-model.train"][preset](str(debug_data), str(debug_tokenizer))
+    config = PRESETS[preset](str(debug_data), str(debug_tokenizer))
     train_world_model(replace(config, **SMALL), tmp_path, Silent())
 
 

@@ -102,6 +102,7 @@ def compare(
 
 def _share_codes(config: WorldModelConfig, out: Path, folder: Path) -> None:
     """The data is tokenised once, for all recipes."""
+    assert config.tokenizer is not None
     tokenizer, _ = load_tokenizer(Path(config.tokenizer))
     for split in ("train", "val"):
         load_clips(open_dataset(config.data), split, tokenizer, config, out)
@@ -111,6 +112,7 @@ def _share_codes(config: WorldModelConfig, out: Path, folder: Path) -> None:
 
 def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     """The mean time of a step without the optimizer's, over the curriculum."""
+    assert config.tokenizer is not None
     tokenizer, _ = load_tokenizer(Path(config.tokenizer))
     dataset = open_dataset(config.data)
     clips = load_clips(dataset, "train", tokenizer, config, folder)

@@ -71,7 +71,7 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
 def _prepare(config: WorldModelConfig, folder: Path) -> tuple[Dynamics, ClipStore]:
     if config.data == "-":
         record = kinds()["dataset.record"]
-        record.load()(record.read({"episodes": 6, "steps": 64, "val_fraction": 0.34}), folder, Silent())
+        record.run(record.read({"episodes": 6, "steps": 64, "val_fraction": 0.34}), folder, Silent())
     dataset = open_dataset(folder / "output" if config.data == "-" else config.data)
     torch.manual_seed(config.seed)
     tokenizer = channels_last(Tokenizer(TokenizerConfig(data="-"))).eval()
