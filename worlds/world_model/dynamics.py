@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from worlds.precision import FullWeights
 from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from worlds.world_model.fits import DOWN
@@ -73,7 +74,7 @@ class Prediction:
     memory: Memory  # after frame T
 
 
-class Dynamics(nn.Module):
+class Dynamics(FullWeights):
     """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A."""
 
     basis: torch.Tensor
