@@ -13,6 +13,7 @@ is current, copies that are not awaited, memory, and values, which are the CPU's
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -27,13 +28,25 @@ SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor}  # take a CPU scal
 
 
 class Backend(_DummyBackendModule):
-    """What PyTorch asks `torch.second` for."""
+    """What PyTorch asks `torch.second` for. Its generator's state is the seed that it was given last."""
+
+    seed = 0
+
+    def manual_seed_all(self, seed: int) -> None:
+        self.seed = seed
+
+    def get_rng_state(self, _: torch.device) -> int:
+        return self.seed
+
+    def set_rng_state(self, seed: int, _: torch.device) -> None:
+        self.seed = seed
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 
 
-_setup_privateuseone_for_python_backend("second", Backend())
+BACKEND = Backend()
+_setup_privateuseone_for_python_backend("second", BACKEND)
 SECOND = torch.device("second", 0)
 CPU = torch.device("cpu")
 
@@ -59,6 +72,9 @@ class SecondTensor(torch.Tensor):
 
     def numpy(self, **_: Any) -> Any:  # type: ignore[override]
         raise TypeError("can't convert second:0 device type tensor to numpy: copy it to the host by .cpu() first")
+
+    def tolist(self) -> Any:
+        return self.on_cpu.tolist()
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         return ["on_cpu"], None
@@ -89,6 +105,9 @@ def run(func: Any, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(f"{func}: only CPU tensors can be pinned")
     on_cpu = pytree.tree_map_only(SecondTensor, lambda x: x.on_cpu, (args, kwargs))
     result = func(*on_cpu[0], **on_cpu[1])
+    for x in given:
+        if isinstance(x, SecondTensor) and x.shape != x.on_cpu.shape:
+            raise NotImplementedError(f"{func} resized a tensor from {list(x.shape)} to {list(x.on_cpu.shape)}")
     if here:
         result = pytree.tree_map_only(torch.Tensor, SecondTensor, result)
     return return_and_correct_aliasing(func, args, kwargs, result)
@@ -109,10 +128,18 @@ def copy_from(source: torch.Tensor, to: torch.Tensor, non_blocking: bool = False
     return run(aten.copy_.default, to, source)
 
 
-# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`.
+# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`. The last two
+# would be made empty and resized, which a wrapper cannot follow.
 KERNELS = torch.library.Library("aten", "IMPL")
-KERNELS.impl("empty.memory_format", partial(run, aten.empty.memory_format), "PrivateUse1")
-KERNELS.impl("empty_strided", partial(run, aten.empty_strided.default), "PrivateUse1")
+FACTORIES = [aten.empty.memory_format, aten.empty_strided.default]
+FACTORIES += [aten.arange.default, aten.arange.start, aten.arange.start_step, aten.eye.default, aten.eye.m]
+for factory in FACTORIES:
+    KERNELS.impl(factory, partial(run, factory), "PrivateUse1")
 KERNELS.impl("_copy_from", copy_from, "PrivateUse1")
 AUTOCAST = torch.library.Library("_", "IMPL")
 AUTOCAST.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+
+
+def without_inference_mode(monkeypatch: Any) -> None:
+    """torch.inference_mode() is torch.no_grad() from here on: it cannot have wrappers."""
+    monkeypatch.setattr(torch._C, "_InferenceMode", lambda on: torch.no_grad() if on else nullcontext())

@@ -85,7 +85,7 @@ def train(
     progress: Progress,
     preview: Callable[[nn.Module, int], None] | None = None,
 ) -> nn.Module:
-    """Runs (or resumes) to the end and returns the EMA model, on the CPU in eval mode.
+    """Runs (or resumes) to the end and returns the EMA model, on the default device in eval mode.
 
     Raises Stopped (state saved), RecipeError(nan_loss), and ValueError where the saved state is of another run.
     """
@@ -201,10 +201,10 @@ class Trainer:
                 self.ema[name].copy_(value)
 
     def ema_model(self) -> nn.Module:
-        """A copy of the model with the EMA weights, on the CPU."""
+        """A copy of the model with the EMA weights, in eval mode."""
         clone = copy.deepcopy(self.model)
         clone.load_state_dict(self.ema)
-        return clone.cpu().eval()
+        return clone.eval()
 
     def save(self, step: int) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -226,7 +226,7 @@ class Trainer:
                 continue  # a damaged state: fall back to the one before
             if manifest["resume_key"] != self.loop.resume_key:
                 raise ValueError(f"{folder} belongs to another config or dataset: use an empty folder for this run")
-            self._load({k: v.to(self.device) for k, v in tensors.items()})
+            self._load(tensors)
             self.progress.resumed(manifest["step"])
             return manifest["step"]
         return 0
@@ -236,8 +236,8 @@ class Trainer:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
         self.model.load_state_dict(part("model."))
-        self.ema = part("ema.")
-        state: dict[int, dict[str, torch.Tensor]] = {}
+        self.ema = {k: v.to(self.device) for k, v in part("ema.").items()}
+        state: dict[int, dict[str, torch.Tensor]] = {}  # moved by the optimizer, which keeps its counters on the CPU
         for key, value in part("optimizer.").items():
             i, name = key.split(".", 1)
             state.setdefault(int(i), {})[name] = value

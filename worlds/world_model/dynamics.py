@@ -111,6 +111,10 @@ class Dynamics(nn.Module):
         self.refine = Refine(c, factors)
 
     @property
+    def device(self) -> torch.device:
+        return self.no_action.device
+
+    @property
     def stack(self) -> list[ConvGRULayer]:
         return cast(list[ConvGRULayer], list(self.layers))
 

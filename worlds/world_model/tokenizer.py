@@ -13,6 +13,7 @@ from torch import nn
 
 from worlds.checkpoint import load_checkpoint, load_into
 from worlds.configs import TokenizerConfig
+from worlds.device import default_device
 from worlds.world_model.quantise import make_quantiser
 
 DOWN = 4
@@ -115,10 +116,11 @@ def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    """-> tokenizer in eval mode, manifest; of a world model's folder: the tokenizer in it, and the world model's."""
+    """-> tokenizer in eval mode on the default device, manifest; of a world model's folder: the tokenizer in it, and
+    the world model's."""
     tensors, manifest = load_checkpoint(folder, "tokenizer", "world-model")
     if manifest["kind"] == "world-model":
         tensors = {k.removeprefix("tokenizer."): v for k, v in tensors.items() if k.startswith("tokenizer.")}
     tokenizer = tokenizer_from(manifest)
     load_into(tokenizer, tensors, folder)
-    return tokenizer.eval(), manifest
+    return tokenizer.to(default_device()).eval(), manifest

@@ -1,22 +1,28 @@
-"""Every recipe and play on a device that is not the CPU (tests/second_device.py): a tensor made in the wrong place fails."""
+"""Every recipe, and play, on a device that is not the CPU: a tensor made in the wrong place fails.
+
+tests/second_device.py says what such a device sees, and what it does not.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from second_device import SECOND
+from second_device import SECOND, without_inference_mode
 
 from worlds.blocks import actions as act
 from worlds.configs import PRESETS, judge_debug, tokenizer_debug, world_model_debug
+from worlds.episodes.format import open_dataset
 from worlds.progress import Silent, Stopped
-from worlds.world_model.evaluation import long
+from worlds.training.loop import Loop, Trainer, means
 from worlds.world_model.evaluation import recipe as ev
 from worlds.world_model.judge.recipe import train_judge
 from worlds.world_model.live import LiveModel
-from worlds.world_model.train import train_world_model
+from worlds.world_model.losses import Losses
+from worlds.world_model.tokenizer import load_tokenizer
+from worlds.world_model.train import load_clips, new_model, train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 
+PRESET = PRESETS["world-model.train"]
 FORMS = {
     "soft": {"soft": 1.0},
     "echo, contrast of actions, recent states": {"echo": 0.2, "action_contrast": 0.2, "recent": 2},
@@ -25,7 +31,7 @@ FORMS = {
     "codes alone": {"moving": False, "margin": 0},
     "teacher forcing": {"rollout_fraction": 0.0, "refine": 0.0, "blur": 0.0},
 }
-SMALL = {"channels": 16, "layers": 2, "steps": 2, "batch": 4, "frames": 6, "burn_in": 3, "horizon": 2, "log_every": 1}
+SMALL = {"channels": 16, "layers": 2, "batch": 4, "frames": 6, "burn_in": 3, "horizon": 2, "accumulate": 1}
 
 
 class Stop(Silent):
@@ -47,6 +53,7 @@ class Stop(Silent):
 @pytest.fixture(autouse=True)
 def second(monkeypatch):
     monkeypatch.setenv("TERRARIUM_DEVICE", str(SECOND))
+    without_inference_mode(monkeypatch)
 
 
 @pytest.mark.parametrize("form", [{"quantiser": "fsq"}, {"quantiser": "ema_vq"}, {"perceptual": 0.5}], ids=str)
@@ -55,16 +62,27 @@ def test_a_tokenizer_trains(form, debug_data, tmp_path):
     assert train_tokenizer(config, tmp_path, Silent())["codes_used"] > 0
 
 
-@pytest.mark.parametrize("preset", PRESETS["world-model.train"])
-def test_every_preset_trains(preset, debug_data, debug_tokenizer, tmp_path):
-    config = PRESETS["world-model.train"][preset](str(debug_data), str(debug_tokenizer))
-    train_world_model(replace(config, **SMALL), tmp_path, Silent())
+def train_a_step(config, data, tokenizer, out):
+    """Of the model and its losses. -> what the step measured."""
+    dataset = open_dataset(data)
+    tokenizer, _ = load_tokenizer(tokenizer)
+    clips = load_clips(dataset, "train", tokenizer, config, out)
+    model = new_model(config, dataset, tokenizer)
+    trainer = Trainer(model, Losses(model, config), Loop(steps=1, lr=1e-3, seed=0), out, Silent())
+    batches = ((step, clips.sample(step.rng, config.batch)) for step in trainer.parts(0))
+    return means(trainer.step(0, batches))
+
+
+@pytest.mark.parametrize("preset", PRESET)
+def test_every_preset_takes_a_step(preset, debug_data, debug_tokenizer, tmp_path):
+    config = replace(PRESET[preset](str(debug_data), str(debug_tokenizer)), **SMALL)
+    assert train_a_step(config, debug_data, debug_tokenizer, tmp_path)["loss"] > 0
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_model_trains(form, debug_data, debug_tokenizer, tmp_path):
-    config = world_model_debug(str(debug_data), str(debug_tokenizer))
-    train_world_model(replace(config, **SMALL | {"rollout_fraction": 1.0} | FORMS[form]), tmp_path, Silent())
+def test_every_form_of_the_model_takes_a_step(form, debug_data, debug_tokenizer, tmp_path):
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), rollout_fraction=1.0)
+    assert train_a_step(replace(config, **FORMS[form]), debug_data, debug_tokenizer, tmp_path)["loss"] > 0
 
 
 def test_a_run_is_stopped_and_goes_on(debug_data, debug_tokenizer, debug_model, tmp_path):

@@ -19,6 +19,7 @@ import torch
 
 from worlds.blocks import actions as act
 from worlds.configs import WorldModelConfig, world_model_cpu, world_model_ochre_v6
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.progress import Progress
 from worlds.training.loop import Step
@@ -120,7 +121,8 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
         torch.manual_seed(i)
         step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))
         started = time.perf_counter()
-        losses(step, *clips.sample(step.rng, config.batch))[0].backward()
+        losses(step, *(x.to(model.device) for x in clips.sample(step.rng, config.batch)))[0].backward()
+        synchronize()
         times.append(time.perf_counter() - started)
     return statistics.mean(times[1:])
 

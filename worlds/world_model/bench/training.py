@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from worlds.configs import RecordConfig, TokenizerConfig, WorldModelConfig
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent
@@ -108,8 +109,7 @@ class Timed:
     def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         start = time.perf_counter()
         result = work(*args)
-        if self.trainer.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
         return result, time.perf_counter() - start
 
     def step(self, index: int, batches: Iterator[tuple[Step, Batch]]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from worlds.configs import EvaluateConfig
+from worlds.device import fork_random
 from worlds.pictures.metrics import save_strip
 from worlds.progress import Progress, Silent
 from worlds.world_model.dynamics import Dynamics
@@ -36,7 +37,7 @@ from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_m
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 
 
-@torch.random.fork_rng(devices=[])
+@fork_random()
 def evaluate(
     folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
 ) -> dict[str, Any]:
