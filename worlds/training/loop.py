@@ -9,7 +9,8 @@ A step's batch is computed in equal parts: `accumulate` parts in each process, o
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two
 processes repeat the run of one that accumulates two parts, up to rounding. Batches are loaded in a thread, ahead.
 
-On CUDA: bf16 autocast, pinned memory, copies beside the computation. Written, not measured.
+Networks compute in the precision that worlds/precision.py chooses. On CUDA: pinned memory, copies beside the
+computation. Written, not measured.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from worlds.checkpoint import load_checkpoint, save_checkpoint
 from worlds.device import default_device
+from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress, RecipeError, Silent, Stopped
 from worlds.training import parallel
 from worlds.training.prefetch import prefetch
@@ -122,6 +124,7 @@ class Trainer:
     def __init__(self, model: nn.Module, loss_fn: LossFn, loop: Loop, states: Path, progress: Progress) -> None:
         self.device = default_device()
         self.model, self.loop, self.states, self.progress = model.to(self.device), loop, states, progress
+        self.precision = training_precision(self.device)
         self.objective: nn.Module = Objective(model, loss_fn)
         if parallel.world_size() > 1:
             self.objective = DistributedDataParallel(self.objective)
@@ -171,8 +174,7 @@ class Trainer:
 
     def forward(self, step: Step, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed((step.part[0] << 40) + self.loop.seed * 1_000_003 + step.index)
-        on = self.device.type == "cuda" or cpu_has_bf16()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=on):
+        with computing_in(self.precision, self.device):
             return self.objective(step, *batch)
 
     def exchange(self, last: bool) -> AbstractContextManager[None]:
@@ -259,11 +261,6 @@ def means(metrics: dict[str, torch.Tensor]) -> dict[str, float]:
     """Over the processes."""
     values = parallel.mean(torch.stack([v.float().cpu() for v in metrics.values()]))
     return dict(zip(metrics, values.tolist(), strict=True))
-
-
-def cpu_has_bf16() -> bool:
-    """Whether bf16 pays here: without AVX512-BF16 or AMX a bf16 convolution ran at a third of the speed of fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def lr_factor(index: int, loop: Loop) -> float:

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint
-from worlds.configs import WorldModelConfig
 from worlds.device import default_device
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
+from worlds.precision import training_precision
 from worlds.progress import Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, train
 from worlds.world_model.codes import nats
 from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
 from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.losses import Losses
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
@@ -118,7 +119,12 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
         "grid": list(model.grid),
         "data": data,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "precision": training_precision(default_device()),
+        },
     }
     save_checkpoint(folder, "world-model", model.state_dict(), manifest)
 
