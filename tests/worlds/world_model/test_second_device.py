@@ -114,7 +114,7 @@ def test_an_evaluation(debug_model, debug_data, tmp_path, monkeypatch):
     monkeypatch.setattr(long, "rollout", noise)
     train_judge(replace(judge_debug(str(debug_data)), steps=2), tmp_path, Silent())
     monkeypatch.setattr(ev, "shipped_judge", lambda: tmp_path / "output")
-    result = ev.evaluate(debug_model, seed=3, episodes=2)
+    result = ev.evaluate(debug_model, seed=3, episodes=1)
     assert result["judge"]["available"] and result["parity"]["same_greedy_codes"] > 0.99
 
 
