@@ -2,8 +2,10 @@
 
 A run is a function of its config. Everything random in step s is drawn from generators seeded by (seed, s), so a
 state needs no random state and no data position: a run killed at any point and resumed from its newest state
-repeats the same steps bit for bit. The learning rate warms up, stays, and falls to zero over the last `decay` of the
-steps (warmup-stable-decay, Hu et al. 2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
+repeats the same steps. They are the same bit for bit on one kind of processor with as many threads and the same torch;
+on CUDA up to rounding, since some kernels add in any order (torch.use_deterministic_algorithms forbids it). The
+learning rate warms up, stays, and falls to zero over the last `decay` of the steps (warmup-stable-decay, Hu et al.
+2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
 
 A step's batch is computed in equal parts: `accumulate` parts in each process, one after the other, and as many
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two

@@ -14,13 +14,15 @@ from worlds.episodes.format import open_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
 from worlds.training.loop import Step
+from worlds.world_model.bench import recipes
 from worlds.world_model.evaluation import long
 from worlds.world_model.evaluation import recipe as ev
+from worlds.world_model.frozen import example
 from worlds.world_model.judge.recipe import train_judge
 from worlds.world_model.kinds import judge_debug, tokenizer_debug, world_model_debug
 from worlds.world_model.live import LiveModel
 from worlds.world_model.losses import Losses
-from worlds.world_model.rollout import Rollout
+from worlds.world_model.rollout import Rollout, load_world_model, step
 from worlds.world_model.tokenizer import load_tokenizer
 from worlds.world_model.train import load_clips, new_model, train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
@@ -116,6 +118,17 @@ def test_an_evaluation(debug_model, debug_data, tmp_path, monkeypatch):
     monkeypatch.setattr(ev, "shipped_judge", lambda: tmp_path / "output")
     result = ev.evaluate(debug_model, seed=3, episodes=1)
     assert result["judge"]["available"] and result["parity"]["same_greedy_codes"] > 0.99
+
+
+def test_a_recipe_is_timed(debug_data, debug_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "PROBES", 1)
+    config = world_model_debug(str(debug_data), str(debug_tokenizer))
+    assert recipes.seconds_a_step(config, tmp_path) > 0
+
+
+def test_a_frozen_steps_example_is_on_the_models_device(debug_model):
+    dynamics, _ = load_world_model(debug_model)
+    assert step(dynamics, *example(dynamics, 2)).picture.device == SECOND
 
 
 def test_live_play(debug_model):
