@@ -2,8 +2,10 @@
 
 A run is a function of its config. Everything random in step s is drawn from generators seeded by (seed, s), so a
 state needs no random state and no data position: a run killed at any point and resumed from its newest state
-repeats the same steps bit for bit. The learning rate warms up, stays, and falls to zero over the last `decay` of the
-steps (warmup-stable-decay, Hu et al. 2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
+repeats the same steps. They are the same bit for bit on one kind of processor with as many threads and the same torch;
+on CUDA up to rounding, since some kernels add in any order (torch.use_deterministic_algorithms forbids it). The
+learning rate warms up, stays, and falls to zero over the last `decay` of the steps (warmup-stable-decay, Hu et al.
+2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
 
 A step's batch is computed in equal parts: `accumulate` parts in each process, one after the other, and as many
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two
@@ -87,7 +89,7 @@ def train(
     progress: Progress,
     preview: Callable[[nn.Module, int], None] | None = None,
 ) -> nn.Module:
-    """Runs (or resumes) to the end and returns the EMA model, on the CPU in eval mode.
+    """Runs (or resumes) to the end and returns the EMA model, on the default device in eval mode.
 
     Raises Stopped (state saved), RecipeError(nan_loss), and ValueError where the saved state is of another run.
     """
@@ -203,10 +205,10 @@ class Trainer:
                 self.ema[name].copy_(value)
 
     def ema_model(self) -> nn.Module:
-        """A copy of the model with the EMA weights, on the CPU."""
+        """A copy of the model with the EMA weights, in eval mode."""
         clone = copy.deepcopy(self.model)
         clone.load_state_dict(self.ema)
-        return clone.cpu().eval()
+        return clone.eval()
 
     def save(self, step: int) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -228,7 +230,7 @@ class Trainer:
                 continue  # a damaged state: fall back to the one before
             if manifest["resume_key"] != self.loop.resume_key:
                 raise ValueError(f"{folder} belongs to another config or dataset: use an empty folder for this run")
-            self._load({k: v.to(self.device) for k, v in tensors.items()})
+            self._load(tensors)
             self.progress.resumed(manifest["step"])
             return manifest["step"]
         return 0
@@ -238,8 +240,8 @@ class Trainer:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
         self.model.load_state_dict(part("model."))
-        self.ema = part("ema.")
-        state: dict[int, dict[str, torch.Tensor]] = {}
+        self.ema = {k: v.to(self.device) for k, v in part("ema.").items()}
+        state: dict[int, dict[str, torch.Tensor]] = {}  # moved by the optimizer, which keeps its counters on the CPU
         for key, value in part("optimizer.").items():
             i, name = key.split(".", 1)
             state.setdefault(int(i), {})[name] = value

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from worlds.precision import wide
 from worlds.world_model.conv_gru import Flow
-from worlds.world_model.tokenizer import DOWN
+from worlds.world_model.fits import DOWN
 
 STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is, or the filter would sharpen it for ever
 
