@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from worlds.configs import WorldModelConfig
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
 from worlds.world_model.picture import compose

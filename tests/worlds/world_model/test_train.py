@@ -124,7 +124,7 @@ def test_state_of_another_config_is_refused(debug_data, debug_tokenizer, tmp_pat
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     with pytest.raises(Stopped):
         train_world_model(config, tmp_path, Log(stop_at=2))
-    with pytest.raises(ValueError, match="belongs to another config"):
+    with pytest.raises(ValueError, match="belongs to another config or dataset (lr 0.5, was 0.0015)"):
         train_world_model(replace(config, lr=0.5), tmp_path, Silent())
 
 
@@ -192,16 +192,16 @@ def test_bf16_trains_where_a_cpu_has_it(debug_data, debug_tokenizer, tmp_path, m
     """Forced on, since the machine that tests may have no bf16 unit: slower there, the same arithmetic."""
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     whole, half = Log(), Log()
-    monkeypatch.setattr("worlds.training.loop.cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: False)
     train_world_model(config, tmp_path / "fp32", whole)
-    monkeypatch.setattr("worlds.training.loop.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: True)
     train_world_model(config, tmp_path / "bf16", half)
     assert half.curve != whole.curve
     assert half.curve[1] == pytest.approx(whole.curve[1], rel=0.03)
 
 
 def test_tokenizer_trains_in_bf16(debug_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("worlds.training.loop.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: True)
     for quantiser in ("fsq", "ema_vq"):
         config = replace(tokenizer_debug(str(debug_data)), quantiser=quantiser, steps=3)
         log = Log()

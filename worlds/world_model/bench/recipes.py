@@ -21,7 +21,7 @@ from worlds.blocks import actions as act
 from worlds.configs import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.episodes.format import open_dataset
 from worlds.progress import Progress
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.evaluation.recipe import evaluate
 from worlds.world_model.live import LiveModel
 from worlds.world_model.losses import Losses
