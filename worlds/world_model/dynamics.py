@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worlds.configs import WorldModelConfig
 from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import move_pictures, picture_flow
 from worlds.world_model.quantise import split_factors
 from worlds.world_model.tokenizer import DOWN, Tokenizer

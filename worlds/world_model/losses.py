@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.configs import WorldModelConfig
 from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import compose
 from worlds.world_model.tokenizer import DOWN, to_pictures
 

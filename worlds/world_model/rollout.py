@@ -12,8 +12,8 @@ import torch
 from pydantic import TypeAdapter
 
 from worlds.checkpoint import load_checkpoint, load_into
-from worlds.configs import WorldModelConfig
 from worlds.world_model.dynamics import Dynamics, Memory
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import compose
 from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 

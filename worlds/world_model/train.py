@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint
-from worlds.configs import WorldModelConfig
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.progress import Progress
@@ -23,6 +22,7 @@ from worlds.training.task import Stage, Task
 from worlds.world_model.codes import nats
 from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.losses import Losses
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts

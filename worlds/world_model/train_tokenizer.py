@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import save_checkpoint
-from worlds.configs import TokenizerConfig
 from worlds.episodes.format import open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
@@ -20,6 +19,7 @@ from worlds.training.loop import Loop, train
 from worlds.training.optimisers import adamw
 from worlds.training.task import Stage, Step, Task
 from worlds.world_model.data import FrameStore, data_facts, run_identity
+from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, to_input
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.configs import WorldModelConfig
 from worlds.world_model.codes import doubted, likeliest
 from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
 from worlds.world_model.dynamics import Dynamics, Memory, Prediction
+from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import between_margins, move_picture, picture_flow
 from worlds.world_model.tokenizer import DOWN, Tokenizer
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
-from worlds.configs import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.episodes.format import open_dataset
 from worlds.progress import Progress
 from worlds.training.task import Step
 from worlds.world_model.evaluation.recipe import evaluate
+from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel
 from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import load_tokenizer

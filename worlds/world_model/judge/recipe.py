@@ -12,7 +12,6 @@ import torch.nn.functional as F
 
 from worlds.blocks import actions as act
 from worlds.checkpoint import save_checkpoint
-from worlds.configs import JudgeConfig
 from worlds.episodes.format import Dataset, Episode, open_dataset
 from worlds.progress import Progress
 from worlds.training import parallel
@@ -21,6 +20,7 @@ from worlds.training.optimisers import adamw
 from worlds.training.task import Stage, Step, Task
 from worlds.world_model.data import data_facts, run_identity, share
 from worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
+from worlds.world_model.kinds import JudgeConfig
 from worlds.world_model.tokenizer import channels_last
 
 THRESHOLDS = np.linspace(0.1, 0.9, 17)
