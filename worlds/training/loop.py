@@ -9,7 +9,8 @@ processes as torchrun starts (parallel.py). A part is a function of (seed, s, pa
 processes repeat the run of one that accumulates two parts, up to rounding. Batches are loaded in a thread, ahead.
 
 What is trained and how stands in task.py, optimisers.py and schedules.py, a step in trainer.py, states in states.py.
-On CUDA: bf16 autocast, pinned memory, copies beside the computation. Written, not measured.
+Networks compute in the precision that worlds/precision.py chooses. On CUDA: pinned memory, copies beside the
+computation. Written, not measured.
 """
 
 from __future__ import annotations

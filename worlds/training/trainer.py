@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from worlds.device import default_device
+from worlds.precision import computing_in, training_precision
 from worlds.progress import RecipeError
 from worlds.training import parallel
 from worlds.training.states import State
@@ -31,6 +32,7 @@ class Trainer:
         self.task, self.steps, self.total, self.seed, self.accumulate = task, steps, total, seed, accumulate
         self.done, self.history = steps.start, list[dict[str, float]]()
         self.device = default_device()
+        self.precision = training_precision(self.device)
         self.model = task.model.to(self.device)
         self.objectives = [self.objective(learner) for learner in task.learners]
         self.ema = {k: v.clone() for k, v in self.kept().items()} if task.ema is not None else None
@@ -113,8 +115,7 @@ class Trainer:
 
     def forward(self, objective: nn.Module, step: Step, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed((step.part[0] << 40) + self.seed * 1_000_003 + step.index)
-        on = self.device.type == "cuda" or (self.device.type == "cpu" and cpu_has_bf16())
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=on):
+        with computing_in(self.precision, self.device):
             return objective(step, *batch)
 
     def exchange(self, objective: nn.Module, last: bool) -> AbstractContextManager[None]:
@@ -197,8 +198,3 @@ class Objective(nn.Module):
 
     def forward(self, step: Step, *batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return self.loss(step, *batch)
-
-
-def cpu_has_bf16() -> bool:
-    """Whether bf16 pays here: without AVX512-BF16 or AMX a bf16 convolution ran at a third of the speed of fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from worlds.precision import wide
 from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
@@ -77,7 +78,7 @@ class Losses:
         latents = soft_latents(logits.flatten(0, 1), tokenizer.quantiser.tables())
         with torch.no_grad():
             true = tokenizer.quantiser.decode(codes.flatten(0, 1))
-        drawn = tokenizer.decoder(latents).unflatten(0, after.shape[:2])
+        drawn = wide(tokenizer.decoder(latents)).unflatten(0, after.shape[:2])
         return F.mse_loss(latents, true) + difference(drawn - after)
 
     def _action_contrast(
@@ -144,8 +145,9 @@ class Losses:
         chosen = (torch.rand(target.shape, device=target.device) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
         model = self.model
         refined = model.refine(logits.detach().flatten(0, 1), model.embed_codes(target), chosen)
-        hidden = (~chosen).to(refined.dtype)
-        return (nats(refined, target, model.factors) * hidden).sum() / hidden.sum().clamp(min=1)
+        cost = nats(refined, target, model.factors)
+        hidden = (~chosen).to(cost.dtype)
+        return (cost * hidden).sum() / hidden.sum().clamp(min=1)
 
     def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         target = codes[:, 1:]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.vq.fused import vector_quantize
+from worlds.precision import in_full, wide
 from worlds.world_model.kinds import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
@@ -28,7 +29,7 @@ class FSQ(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], loss (0)."""
-        scaled = (torch.sigmoid(latents) * (self.levels - 1)).clamp(min=0)
+        scaled = (torch.sigmoid(wide(latents)) * (self.levels - 1)).clamp(min=0)
         digits = scaled.round()
         quantised = self._centre(scaled + (digits - scaled).detach())
         return quantised, join_factors(digits.long().movedim(1, -1), self.factors), latents.new_zeros(())
@@ -39,7 +40,7 @@ class FSQ(nn.Module):
 
     def logits(self, latents: torch.Tensor) -> torch.Tensor:
         """latents [N, D, h, w] -> log-odds of each factor's levels, [N, K, h, w]: Gaussian about the level meant."""
-        scaled = torch.sigmoid(latents) * (self.levels - 1)
+        scaled = torch.sigmoid(wide(latents)) * (self.levels - 1)
         parts = [
             s - torch.arange(n, device=s.device).view(1, -1, 1, 1)
             for s, n in zip(scaled.split(1, 1), self.factors, strict=True)
@@ -76,10 +77,11 @@ class EMAVQ(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], commitment loss."""
-        z = F.normalize(latents.float(), dim=1)
+        z = F.normalize(wide(latents), dim=1)
         flat = z.movedim(1, -1).reshape(-1, self.dim)
         if self.training and not self.started:
-            self._kmeans(flat.detach())
+            with in_full(flat):
+                self._kmeans(flat.detach())
         codes, quantised = vector_quantize(flat.detach(), self.codebook)  # in fp32, under autocast too
         quantised = quantised.view(*z.shape[:1], *z.shape[2:], self.dim).movedim(-1, 1)
         loss = self.beta * F.mse_loss(z, quantised) * self.dim
@@ -93,8 +95,9 @@ class EMAVQ(nn.Module):
 
     def logits(self, latents: torch.Tensor) -> torch.Tensor:
         """latents [N, D, h, w] -> log-odds of the codes, [N, K, h, w], by distance to them."""
-        z = F.normalize(latents.float(), dim=1)
-        return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
+        z = F.normalize(wide(latents), dim=1)
+        with in_full(z):
+            return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
 
     def tables(self) -> list[torch.Tensor]:
         """See `FSQ.tables`: one factor, the codebook itself."""

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint
+from worlds.device import default_device
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
+from worlds.precision import training_precision
 from worlds.progress import Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, train
@@ -113,7 +115,12 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
         "grid": list(model.grid),
         "data": data,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "precision": training_precision(default_device()),
+        },
     }
     save_checkpoint(folder, "world-model", model.state_dict(), manifest)
 

@@ -19,6 +19,7 @@ import torch
 
 from worlds.blocks import actions as act
 from worlds.episodes.format import open_dataset
+from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress
 from worlds.training.task import Step
 from worlds.world_model.evaluation.recipe import evaluate
@@ -115,12 +116,15 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     dataset = open_dataset(config.data)
     clips = load_clips(dataset, "train", tokenizer, config, folder)
     model = new_model(config, dataset, tokenizer)
+    device = next(model.parameters()).device
     losses, times = Losses(model, config), []
     for i in range(PROBES + 1):  # the first warms up
         torch.manual_seed(i)
         step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))
         started = time.perf_counter()
-        losses(step, *clips.sample(step.rng, config.batch))[0].backward()
+        with computing_in(training_precision(device), device):
+            loss, _ = losses(step, *clips.sample(step.rng, config.batch))
+        loss.backward()
         times.append(time.perf_counter() - started)
     return statistics.mean(times[1:])
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from worlds.blocks import actions as act
 from worlds.checkpoint import load_checkpoint, load_into
+from worlds.precision import in_full
 from worlds.world_model.tokenizer import channels_last
 
 KEYS = act.PROBES[1:]  # all but noop, which is none of them
@@ -60,7 +61,9 @@ class Judge(nn.Module):
         out = []
         for first in range(0, len(at), batch):
             clips = np.stack([frames[i, k : k + FRAMES] for i, k in at[first : first + batch]])
-            logits, features = self(to_clips(torch.from_numpy(clips)))
+            x = to_clips(torch.from_numpy(clips))
+            with in_full(x):  # what measures is not rounded with what is measured
+                logits, features = self(x)
             out.append((torch.sigmoid(logits), features))
         probabilities, features = (torch.cat(parts).unflatten(0, (b, t)).numpy() for parts in zip(*out, strict=True))
         return probabilities, features
