@@ -15,9 +15,10 @@ from pydantic import Discriminator, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
+from store.plays import list_plays, play_folder
 from store.settings import settings
 from store.tables import Checkpoint, Dataset
-from worlds.episodes.kinds import RecordGymConfig
+from worlds.episodes.kinds import ImportPlayConfig, RecordGymConfig
 from worlds.kinds import kinds
 
 
@@ -54,6 +55,8 @@ def check_inputs(session: Session, config: Any) -> None:
         for field, slot in inputs.items()
         for id in slot.named(getattr(config, field))
     ]
+    if isinstance(config, ImportPlayConfig) and not config.plays and not list_plays(settings().plays_dir):
+        found.append(FieldError(loc=["body", "plays"], msg="nothing was recorded here yet", value="[]"))
     if isinstance(config, RecordGymConfig):
         found.append(_check_environment(config.env))
     errors = [error for error in found if error is not None]
@@ -62,10 +65,10 @@ def check_inputs(session: Session, config: Any) -> None:
 
 
 def _check_input(session: Session, field: str, types: tuple[str, ...], id: str) -> FieldError | None:
-    if types == ("plays",):
-        if id == "all":
+    if types == ("play",):
+        if play_folder(settings().plays_dir, id) is not None:
             return None
-        msg = "no such plays: expected 'all', which are those recorded here"
+        msg = "no such recording: expected the id of one in GET /v1/plays"
     else:
         found = type_of(session, id)
         if found in types:
