@@ -38,6 +38,7 @@ def identity(config: Any, leave_out: Collection[str] = (), **inputs: Any) -> Ide
     """Of a config dataclass, less the fields that may change on a resume, and of the inputs (a name, a hash)."""
     values = {k: v for k, v in asdict(config).items() if k not in leave_out}
     defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
+    defaults |= {f.name: f.default_factory() for f in fields(config) if f.default_factory is not MISSING}
     return Identity(*json.loads(json.dumps([values | inputs, defaults])))  # as a manifest holds them
 
 

@@ -109,8 +109,9 @@ class Task:
     """What a stage trains. Parameters that no learner holds get no gradient.
 
     `validate` gets the result so far (as `preview`: the EMA's weights, on the CPU, in eval mode) every `validate_every`
-    steps of the stage and at its end. What it returns is reported and added to the history, from which schedules
-    (`plateau`) and `stop` decide: states hold the history, so they decide the same after a resume.
+    steps of the stage and at its end, from the same torch seed each time, in the first process. What it returns is
+    reported and added to the history, from which schedules (`plateau`) and `stop` decide: states hold the history, so
+    they decide the same after a resume.
     """
 
     model: nn.Module

@@ -159,7 +159,7 @@ class Trainer:
         validate = task.validate
         if validate is None or (index % task.validate_every and self.done < self.steps.stop):
             return {}
-        torch.manual_seed(self.seed * 1_000_003 + self.done)
+        torch.manual_seed(self.seed)
         values = parallel.from_first(lambda: dict(validate(self.result(), self.done)))
         self.history.append({**values, "step": self.done})
         return values

@@ -118,6 +118,14 @@ def test_without_an_average_the_weights_are_the_result(tmp_path):
     assert model.logits.equal(tensors["model.logits"]) and not any(k.startswith("ema.") for k in tensors)
 
 
+def test_every_validation_draws_the_same(tmp_path):
+    task = voxel_stages()[0].make(None)
+    drawn = []
+    task.validate, task.validate_every = lambda *_: {"draw": drawn.append(torch.rand(()).item()) or 0.0}, 1
+    run([Stage("2", 4, lambda _: task)], tmp_path)
+    assert len(drawn) == 4 and len(set(drawn)) == 1
+
+
 def test_groups_are_clipped_apart_and_the_others_together():
     parts = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
     optimizer = torch.optim.SGD(

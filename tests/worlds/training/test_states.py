@@ -21,6 +21,7 @@ class Config:
 @dataclass(frozen=True)
 class Grown(Config):
     blur: float = 0.5
+    weights: dict[str, float] = field(default_factory=lambda: {"l1": 1.0})
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def test_other_data_are_refused_and_so_is_a_field_that_is_gone(saved):
     with pytest.raises(ValueError, match=r'\(data "c3d4", was "a1b2"\)'):
         other.newest()
     states(saved, Grown("here")).save({"x": torch.ones(2)}, {"step": 4})
-    with pytest.raises(ValueError, match=r"\(blur nothing, was 0.5\)"):
+    with pytest.raises(ValueError, match=r"\(blur nothing, was 0.5; weights nothing, was"):
         states(saved, Config("here")).newest()
 
 
