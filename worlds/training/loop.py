@@ -1,8 +1,10 @@
 """The one training loop: stages, progress, previews, atomic states, exact resume, stop.
 
 A run is a function of its config. Everything random in step s is drawn from generators seeded by (seed, s), so a
-state needs no random state and no data position: a run killed at any point and resumed from its newest state
-repeats the same steps bit for bit, across the boundary of two stages too.
+state needs no random state and no data position: a run killed at any point, between two stages too, and resumed from
+its newest state repeats the same steps. They are the same bit for bit on one kind of processor with as many threads and
+the same torch; on CUDA up to rounding, since some kernels add in any order (torch.use_deterministic_algorithms forbids
+it).
 
 A step's batch is computed in equal parts: `accumulate` parts in each process, one after the other, and as many
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two
@@ -42,7 +44,8 @@ class Loop:
 
 
 def train(stages: Sequence[Stage], loop: Loop, out_dir: Path, progress: Progress) -> nn.Module:
-    """Runs (or resumes) to the end and returns the last stage's model, averaged if it is, on the CPU in eval mode.
+    """Runs (or resumes) to the end and returns the last stage's model, averaged if it is, on the default device in
+    eval mode.
 
     Raises Stopped (state saved), RecipeError(nan_loss), and ValueError where the saved state is of another run.
     """

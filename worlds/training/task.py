@@ -108,7 +108,7 @@ class Learner:
 class Task:
     """What a stage trains. Parameters that no learner holds get no gradient.
 
-    `validate` gets the result so far (as `preview`: the EMA's weights, on the CPU, in eval mode) every `validate_every`
+    `validate` gets the result so far (as `preview`: the EMA's weights, in eval mode) every `validate_every`
     steps of the stage and at its end, from the same torch seed each time, in the first process. What it returns is
     reported and added to the history, from which schedules (`plateau`) and `stop` decide: states hold the history, so
     they decide the same after a resume.

@@ -147,11 +147,11 @@ class Trainer:
                 self.ema[name].copy_(value)
 
     def result(self) -> nn.Module:
-        """A copy of the model, with the EMA weights where there are any, on the CPU in eval mode."""
+        """A copy of the model, with the EMA weights where there are any, in eval mode."""
         clone = copy.deepcopy(self.model)
         if self.ema is not None:
             clone.load_state_dict(self.ema, strict=self.task.keep is None)
-        return clone.cpu().eval()
+        return clone.eval()
 
     def validate(self) -> dict[str, float]:
         """-> what the first process measured; {} where no validation is due."""

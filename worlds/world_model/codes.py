@@ -76,7 +76,7 @@ def soft_latents(logits: torch.Tensor, tables: list[torch.Tensor]) -> torch.Tens
     latents = []
     for part, table in zip(wide(logits).split([len(t) for t in tables], dim=1), tables, strict=True):
         rows = part.permute(0, 2, 3, 1).flatten(0, 2)
-        seed = torch.randint(2**31, ())
+        seed = torch.randint(2**31, (), device=rows.device)
         latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
     return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
 

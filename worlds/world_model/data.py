@@ -94,7 +94,7 @@ def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list
     def write() -> None:
         if cache.is_file():
             return
-        codes = np.concatenate([tokenizer.encode(e.frames).numpy().astype(np.uint16) for e in episodes])
+        codes = np.concatenate([tokenizer.encode(e.frames).cpu().numpy().astype(np.uint16) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
         partial = cache.with_suffix(".partial.npy")
         np.save(partial, codes)

@@ -112,6 +112,10 @@ class Dynamics(FullWeights):
         self.refine = Refine(c, factors)
 
     @property
+    def device(self) -> torch.device:
+        return self.no_action.device
+
+    @property
     def stack(self) -> list[ConvGRULayer]:
         return cast(list[ConvGRULayer], list(self.layers))
 

@@ -106,14 +106,15 @@ class EMAVQ(nn.Module):
     @torch.no_grad()
     def _kmeans(self, flat: torch.Tensor, rounds: int = 10) -> None:
         k = len(self.codebook)
-        pick = torch.randint(len(flat), (k,)) if len(flat) < k else torch.randperm(len(flat))[:k]
+        n, device = len(flat), flat.device
+        pick = torch.randint(n, (k,), device=device) if n < k else torch.randperm(n, device=device)[:k]
         centres = flat[pick].clone()
         for _ in range(rounds):
             choice = (flat @ centres.T).argmax(dim=1)
             sums = torch.zeros_like(centres).index_add_(0, choice, flat)
             count = torch.bincount(choice, minlength=k)
             empty = count == 0
-            sums[empty] = flat[torch.randint(len(flat), (int(empty.sum()),))]
+            sums[empty] = flat[torch.randint(n, (int(empty.sum()),), device=device)]
             centres = F.normalize(sums, dim=1)
         self.codebook.copy_(centres)
         self.ema_sum.copy_(centres)
@@ -129,7 +130,7 @@ class EMAVQ(nn.Module):
         self.unused.add_(1).masked_fill_(count > 0, 0)
         dead = self.unused >= self.dead_after
         if dead.any():
-            fresh = flat[torch.randint(len(flat), (int(dead.sum()),))]
+            fresh = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
             self.ema_sum[dead], self.ema_count[dead], self.unused[dead] = fresh, 1.0, 0
         self.codebook.copy_(F.normalize(self.ema_sum, dim=1))
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from worlds.checkpoint import load_checkpoint, load_into
+from worlds.device import default_device
 from worlds.precision import FullWeights, wide
 from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.quantise import make_quantiser
@@ -116,10 +117,11 @@ def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    """-> tokenizer in eval mode, manifest; of a world model's folder: the tokenizer in it, and the world model's."""
+    """-> tokenizer in eval mode on the default device, manifest; of a world model's folder: the tokenizer in it, and
+    the world model's."""
     tensors, manifest = load_checkpoint(folder, "tokenizer", "world-model")
     if manifest["kind"] == "world-model":
         tensors = {k.removeprefix("tokenizer."): v for k, v in tensors.items() if k.startswith("tokenizer.")}
     tokenizer = tokenizer_from(manifest)
     load_into(tokenizer, tensors, folder)
-    return tokenizer.eval(), manifest
+    return tokenizer.to(default_device()).eval(), manifest

@@ -84,13 +84,14 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 
 
 def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) -> Dynamics:
-    """An untrained model for the dataset's frames and actions, the same for the same seed."""
+    """An untrained model for the dataset's frames and actions, on the default device; the same for the same seed."""
     torch.manual_seed(config.seed)
     if config.film == "paths" and not dataset.layout.has_camera:
         raise ValueError(f"film 'paths': {config.data} has no camera, expected yaw and pitch as its first columns")
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
     model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    model.to(default_device())
     if config.compile:
         model.compile_parts()
     return model
@@ -100,7 +101,7 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
     """Loads the weights of a trained world model -> their sha256. ValueError where shape or tokenizer is another."""
     tensors, manifest = load_checkpoint(folder, "world-model")
     for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
-        if name not in tensors or not torch.equal(tensors[name], mine):
+        if name not in tensors or not torch.equal(tensors[name], mine.cpu()):
             raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
     load_into(model, tensors, folder)
     return manifest["sha256"]
@@ -148,8 +149,8 @@ def _look(
     model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames_u8: torch.Tensor
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
-    frames = frames_u8.numpy()
-    p = model(codes[:, :-1], to_pictures(frames)[:, :-1], actions, model.initial(len(codes)))
+    frames, codes, actions = frames_u8.numpy(), codes.to(model.device), actions.to(model.device)
+    p = model(codes[:, :-1], to_pictures(frames).to(model.device)[:, :-1], actions, model.initial(len(codes)))
     held_out = nats(p.logits, codes[:, 1:], model.factors).mean().item()
     real = model.config.burn_in
     state = burn_in(model, frames[:, :real], actions[:, : real - 1])

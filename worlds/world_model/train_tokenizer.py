@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import save_checkpoint
+from worlds.device import default_device
 from worlds.episodes.format import open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
@@ -55,7 +56,7 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     def preview(model: torch.nn.Module, step: int) -> None:
         assert isinstance(model, Tokenizer)
         shown = held_out[:12]
-        save_strip(out_dir / "reconstruction.png", [shown, model.decode(model.encode(shown)).numpy()])
+        save_strip(out_dir / "reconstruction.png", [shown, model.decode(model.encode(shown)).cpu().numpy()])
         progress.preview("reconstruction", out_dir / "reconstruction.png")
         progress.metrics(step, {f"val_{k}": v for k, v in measure(model, held_out).items()})
 
@@ -87,7 +88,7 @@ def _lpips(config: TokenizerConfig) -> LPIPS | None:
     if config.perceptual == 0:
         return None
     name = config.perceptual_weights
-    return LPIPS(config.perceptual_trunk, hub_file(name) if name else None)
+    return LPIPS(config.perceptual_trunk, hub_file(name) if name else None).to(default_device())
 
 
 def _edge_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -102,7 +103,7 @@ def measure(tokenizer: Tokenizer, frames: np.ndarray) -> dict[str, float]:
     p = torch.bincount(codes.flatten()).double()
     p = p[p > 0] / p.sum()
     return {
-        "psnr": round(float(psnr(tokenizer.decode(codes).numpy(), frames).mean()), 3),
+        "psnr": round(float(psnr(tokenizer.decode(codes).cpu().numpy(), frames).mean()), 3),
         "codes_used": len(p),
         "perplexity": round(float(torch.exp(-(p * p.log()).sum())), 1),
     }

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress
@@ -116,15 +117,16 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     dataset = open_dataset(config.data)
     clips = load_clips(dataset, "train", tokenizer, config, folder)
     model = new_model(config, dataset, tokenizer)
-    device = next(model.parameters()).device
     losses, times = Losses(model, config), []
     for i in range(PROBES + 1):  # the first warms up
         torch.manual_seed(i)
         step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))
         started = time.perf_counter()
-        with computing_in(training_precision(device), device):
-            loss, _ = losses(step, *clips.sample(step.rng, config.batch))
+        batch = (x.to(model.device) for x in clips.sample(step.rng, config.batch))
+        with computing_in(training_precision(model.device), model.device):
+            loss, _ = losses(step, *batch)
         loss.backward()
+        synchronize()
         times.append(time.perf_counter() - started)
     return statistics.mean(times[1:])
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent
@@ -112,8 +113,7 @@ class Timed:
     def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         start = time.perf_counter()
         result = work(*args)
-        if self.trainer.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
         return result, time.perf_counter() - start
 
     def sample(self, step: Step) -> tuple[Step, Batch]:

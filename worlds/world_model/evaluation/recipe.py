@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.device import default_device
+from worlds.device import default_device, fork_random
 from worlds.pictures.metrics import save_strip
 from worlds.precision import precision_now
 from worlds.progress import Progress, Silent
@@ -38,7 +38,7 @@ from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_m
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 
 
-@torch.random.fork_rng(devices=[])
+@fork_random()
 def evaluate(
     folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
 ) -> dict[str, Any]:
