@@ -14,7 +14,7 @@ import torch
 
 from kernels.lpips.fused import lpips_head
 from worlds.pictures.trunks import TRUNKS, load_trunk, read_weights
-from worlds.precision import FullWeights, in_full, wide
+from worlds.precision import FullWeights, in_full
 
 # Of the pictures that the trunks were trained on, moved to [-1, 1], as the heads were fitted.
 MEAN = (-0.030, -0.088, -0.188)
@@ -57,7 +57,7 @@ class LPIPS(FullWeights):
         distance = x.new_zeros(len(x), dtype=torch.float32)
         first = 0
         with in_full(x):  # pictures nearly alike differ by less than bf16 features can hold
-            x, y = ((wide(picture) - self.mean) / self.std for picture in (x, y))
+            x, y = ((picture - self.mean) / self.std for picture in (x, y))
             for i, end in enumerate(self.ends):
                 x, y = self.features[first:end](x), self.features[first:end](y)
                 distance = distance + lpips_head(x, y, self.get_buffer(f"head{i}"))

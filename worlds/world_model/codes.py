@@ -106,7 +106,6 @@ class Refine(nn.Module):
         """logits [N, K, h, w], embedded codes [N, h, w, TOKEN], chosen bool [N, h, w] -> logits [N, K, h, w]."""
         sure = chosen.unsqueeze(-1).to(logits.dtype)
         known = torch.cat([codes * sure, sure], dim=-1).permute(0, 3, 1, 2)
-        logits = wide(logits)
         odds = [part.log_softmax(dim=1) for part in logits.split(self.factors, dim=1)]
         x = F.silu(self.near(torch.cat([*odds, known], dim=1)))
         return logits + self.out(F.silu(x + self.far(x)))

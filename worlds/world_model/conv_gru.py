@@ -171,7 +171,7 @@ class RecentStates(nn.Module):
         at = torch.arange(t + n, device=states.device)
         before = at[:t].unsqueeze(1) + at[:n]  # [T, N]: where the N states before step t stand
         scores = torch.einsum("btchw,btnchw->btnhw", query, key[:, before]) / query.shape[2] ** 0.5
-        read = torch.einsum("btnhw,btnchw->bthwc", wide(scores).softmax(dim=2), value[:, before])
+        read = torch.einsum("btnhw,btnchw->bthwc", scores.softmax(dim=2), value[:, before])
         return states + self.out(read).permute(0, 1, 4, 2, 3)
 
 

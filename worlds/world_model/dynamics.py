@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worlds.precision import FullWeights, wide
+from worlds.precision import FullWeights
 from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from worlds.world_model.kinds import WorldModelConfig
@@ -268,7 +268,7 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w], mask [N, 1, H, W]."""
         scale = 1 + self.scale(act)[:, :, None, None]
-        out = wide(self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale))))
+        out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))
         logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))

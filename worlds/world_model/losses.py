@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.precision import wide
 from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
@@ -78,7 +77,7 @@ class Losses:
         latents = soft_latents(logits.flatten(0, 1), tokenizer.quantiser.tables())
         with torch.no_grad():
             true = tokenizer.quantiser.decode(codes.flatten(0, 1))
-        drawn = wide(tokenizer.decoder(latents)).unflatten(0, after.shape[:2])
+        drawn = tokenizer.decoder(latents).unflatten(0, after.shape[:2])
         return F.mse_loss(latents, true) + difference(drawn - after)
 
     def _action_contrast(

@@ -29,7 +29,8 @@ class FSQ(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], loss (0)."""
-        scaled = (torch.sigmoid(wide(latents)) * (self.levels - 1)).clamp(min=0)
+        latents = wide(latents)
+        scaled = (torch.sigmoid(latents) * (self.levels - 1)).clamp(min=0)
         digits = scaled.round()
         quantised = self._centre(scaled + (digits - scaled).detach())
         return quantised, join_factors(digits.long().movedim(1, -1), self.factors), latents.new_zeros(())

@@ -85,7 +85,7 @@ def kill_at(step, config, out):
     assert died.returncode == -signal.SIGKILL
 
 
-def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path):
+def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path, in_fp32):
     """The dynamics without what is drawn anew for each part: corruption, blur, codes, left-out actions."""
     tokenizer = tokenizer_debug(str(debug_data))
     dynamics = replace(
@@ -187,24 +187,3 @@ def test_horizon_ends_at_the_longest():
 def test_horizon_grows_by_doubling():
     seen = [horizon(done / 100, 8) for done in range(100)]
     assert seen == sorted(seen) and set(seen) == {1, 2, 4, 8} and seen[60] == 8
-
-
-def test_bf16_trains_where_a_cpu_has_it(debug_data, debug_tokenizer, tmp_path, monkeypatch):
-    """Forced on, since the machine that tests may have no bf16 unit: slower there, the same arithmetic."""
-    config = world_model_debug(str(debug_data), str(debug_tokenizer))
-    whole, half = Log(), Log()
-    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: False)
-    train_world_model(config, tmp_path / "fp32", whole)
-    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: True)
-    train_world_model(config, tmp_path / "bf16", half)
-    assert half.curve != whole.curve
-    assert half.curve[1] == pytest.approx(whole.curve[1], rel=0.03)
-
-
-def test_tokenizer_trains_in_bf16(debug_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("worlds.training.trainer.cpu_has_bf16", lambda: True)
-    for quantiser in ("fsq", "ema_vq"):
-        config = replace(tokenizer_debug(str(debug_data)), quantiser=quantiser, steps=3)
-        log = Log()
-        train_tokenizer(config, tmp_path / quantiser, log)
-        assert len(log.curve) == 3
