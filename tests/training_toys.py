@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from worlds.device import default_device
 from worlds.progress import Silent, Stopped
 from worlds.training import optimisers, parallel, schedules
 from worlds.training.loop import Loop, train
@@ -104,7 +105,7 @@ def painter_stages(with_pool=True, steps=9):
             return painter(F.avg_pool2d(sharp, 3, 1, 1))
 
         def validate(model, _):
-            sharp = torch.rand(4, 3, 8, 8)
+            sharp = torch.rand(4, 3, 8, 8).to(default_device())
             painted = model["painter"](F.avg_pool2d(sharp, 3, 1, 1))
             return {"error": (painted - sharp).abs().mean().item()}
 
@@ -205,7 +206,7 @@ def material_stages(schedule="plateau", heads_steps=5, all_steps=4):
             sample=pictures,
             ema=0.9,
             frozen=frozen,
-            validate=lambda ema, _: {"error": ema.loss(None, torch.rand(2, 3, 8, 8))[0].item()},
+            validate=lambda ema, _: {"error": ema.loss(None, torch.rand(2, 3, 8, 8).to(default_device()))[0].item()},
             validate_every=2,
         )
 
@@ -222,7 +223,7 @@ class Grid(nn.Module):
     def loss(self, temperature):
         p = torch.sigmoid(self.logits / temperature)
         at = torch.stack(torch.meshgrid(*[(torch.arange(n) + 0.5) / n - 0.5 for n in p.shape], indexing="ij"))
-        return F.binary_cross_entropy(p, (at.norm(dim=0) < 0.4).float())
+        return F.binary_cross_entropy(p, (at.norm(dim=0) < 0.4).float().to(p.device))
 
 
 def voxel_stages(coarse=5, fine=6, patience=None):

@@ -70,7 +70,7 @@ def train(stages: Sequence[Stage], loop: Loop, out_dir: Path, progress: Progress
             state = None
         run.train(trainer, number, stage, last=number + 1 == len(stages))
         model, begins = trainer.result(), trainer.done
-    assert model is not None
+    assert model is not None and state is None, "no stage, or a state of one that is not there"
     return model
 
 

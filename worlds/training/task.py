@@ -108,10 +108,10 @@ class Learner:
 class Task:
     """What a stage trains. Parameters that no learner holds get no gradient.
 
-    `validate` gets the result so far (as `preview`: the EMA's weights, in eval mode) every `validate_every`
-    steps of the stage and at its end, from the same torch seed each time, in the first process. What it returns is
-    reported and added to the history, from which schedules (`plateau`) and `stop` decide: states hold the history, so
-    they decide the same after a resume.
+    `validate` gets the result so far (as `preview`: the EMA's weights, in eval mode) every `validate_every` steps of the
+    stage and at its end, from the same torch seed each time, in the first process. What it returns is reported and added
+    to the history, from which schedules (`plateau`) and `stop` decide: states hold the history, so they decide the same
+    after a resume.
     """
 
     model: nn.Module
@@ -133,6 +133,7 @@ class Task:
         assert len(set(taught)) == len(taught), "two learners hold the same parameter"
         assert len(set(names)) == len(names) and not {"model", "ema", "extra"} & set(names), names
         assert any(each.start == 0 and each.every == 1 for each in self.learners), "a step without a learner"
+        assert self.stop is None or self.validate is not None, "a rule to stop without validations"
 
 
 @dataclass(frozen=True)

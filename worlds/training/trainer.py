@@ -34,6 +34,8 @@ class Trainer:
         self.device = default_device()
         self.precision = training_precision(self.device)
         self.model = task.model.to(self.device)
+        if isinstance(task.extra, nn.Module):
+            task.extra.to(self.device)
         self.objectives = [self.objective(learner) for learner in task.learners]
         self.ema = {k: v.clone() for k, v in self.kept().items()} if task.ema is not None else None
 

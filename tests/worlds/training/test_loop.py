@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from second_device import SECOND, without_inference_mode
 from training_toys import (
     MATERIAL_SCHEDULES,
     adapter_stages,
@@ -15,6 +16,7 @@ from training_toys import (
     voxel_stages,
 )
 
+from worlds.training import schedules
 from worlds.training.task import Learner, Stage, Task
 
 TOYS = {
@@ -49,6 +51,15 @@ def test_a_run_stopped_after_every_step_is_the_undisturbed_one(toy, tmp_path):
     assert same(whole.state_dict(), pieces.state_dict())
     assert same(newest(tmp_path / "whole")[0], newest(tmp_path / "pieces")[0])  # optimisers, averages and pool too
     assert log.values == {step: each.values[step] for step, each in enumerate(logs, 1)}
+
+
+@pytest.mark.parametrize("toy", ["painter", "materials, plateau", "voxels", "adapter"])
+def test_a_run_goes_on_on_another_device(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("TERRARIUM_DEVICE", str(SECOND))
+    without_inference_mode(monkeypatch)
+    assert run(TOYS[toy](), tmp_path, stop_at=4)[0] is None
+    model, log = run(TOYS[toy](), tmp_path)
+    assert log.resumed_at == 4 and {p.device for p in model.parameters()} == {SECOND}
 
 
 def test_a_run_stopped_at_a_boundary_goes_on_with_the_next_stage(tmp_path):
@@ -147,3 +158,5 @@ def test_tasks_that_could_not_be_resumed_are_refused():
         Task(model=task.model, learners=[painter, painter], sample=task.sample)
     with pytest.raises(AssertionError, match="not the model's"):
         Task(model=task.model["critic"], learners=[painter], sample=task.sample)
+    with pytest.raises(AssertionError, match="without validations"):
+        Task(model=task.model, learners=[painter], sample=task.sample, stop=schedules.early_stop("error", 3))
