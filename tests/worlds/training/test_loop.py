@@ -62,6 +62,13 @@ def test_a_run_goes_on_on_another_device(toy, tmp_path, monkeypatch):
     assert log.resumed_at == 4 and {p.device for p in model.parameters()} == {SECOND}
 
 
+def test_what_lives_beside_the_model_is_moved_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERRARIUM_DEVICE", str(SECOND))
+    task = painter_stages()[0].make(None)
+    run([Stage("paint", 9, lambda _: task)], tmp_path, stop_at=1)
+    assert task.extra.held.device == SECOND
+
+
 def test_a_run_stopped_at_a_boundary_goes_on_with_the_next_stage(tmp_path):
     whole, _ = run(voxel_stages(coarse=5), tmp_path / "whole")
     assert run(voxel_stages(coarse=5), tmp_path / "parts", stop_at=5)[0] is None
