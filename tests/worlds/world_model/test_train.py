@@ -95,20 +95,20 @@ def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path, in
     )  # fmt: skip
     for recipe, config in ((train_tokenizer, tokenizer), (train_world_model, dynamics)):
         whole, parts = Log(), Log()
-        recipe(replace(config, steps=8), tmp_path / config.kind / "whole", whole)
-        recipe(replace(config, steps=8, accumulate=4), tmp_path / config.kind / "parts", parts)
+        recipe(replace(config, steps=4), tmp_path / config.kind / "whole", whole)
+        recipe(replace(config, steps=4, accumulate=4), tmp_path / config.kind / "parts", parts)
         assert parts.curve == pytest.approx(whole.curve, rel=1e-4)
 
 
 def test_damaged_state_falls_back_to_the_one_before(debug_data, debug_tokenizer, tmp_path):
-    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), checkpoint_every_s=1e-9)
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), checkpoint_every_s=1e-9, steps=3)
     with pytest.raises(Stopped):
-        train_world_model(config, tmp_path, Log(stop_at=5))
-    newest = tmp_path / "state" / "step_000000005" / "model.safetensors"
+        train_world_model(config, tmp_path, Log(stop_at=2))
+    newest = tmp_path / "state" / "step_000000002" / "model.safetensors"
     newest.write_bytes(newest.read_bytes()[:-8])
     log = Log()
     train_world_model(config, tmp_path, log)
-    assert log.resumed_at == 4
+    assert log.resumed_at == 1
 
 
 def test_tokenizer_with_ema_codebook_resumes_too(debug_data, tmp_path):
@@ -167,7 +167,7 @@ def test_action_contrast_is_a_guess_until_actions_differ(debug_data, debug_token
 
 
 def test_learning_lowers_the_loss(debug_data, debug_tokenizer, tmp_path):
-    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), steps=60, rollout_fraction=0.0)
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), steps=30, rollout_fraction=0.0)
     log = Log()
     train_world_model(config, tmp_path, log)
     losses = [v for _, v in sorted(log.curve.items())]
