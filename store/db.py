@@ -38,14 +38,16 @@ def sqlalchemy_url(url: str) -> URL:
 def connection_options(url: str = "") -> dict[str, Any]:
     """What psycopg needs to connect to `url`, or else to the database of the settings.
 
-    A statement that waits for longer than `database_timeout_s` is cancelled by the server; a peer whose machine
-    vanished is noticed within a minute.
+    The server cancels a statement after `database_timeout_s`, and a transaction that is left open after `lease_s`: a
+    worker that stands still must not lock its job's row. A peer whose machine vanished is noticed within a minute.
     """
     parsed = sqlalchemy_url(url or settings().database_url).set(drivername="postgresql")
     limit_s = settings().database_timeout_s
+    limits = {"statement_timeout": limit_s, "idle_in_transaction_session_timeout": settings().lease_s}
+    set_limits = [f"-c {name}={math.ceil(seconds * 1000)}" for name, seconds in limits.items()]
     return {
         "conninfo": parsed.render_as_string(hide_password=False),
-        "options": f"{parsed.query.get('options', '')} -c statement_timeout={math.ceil(limit_s * 1000)}",
+        "options": " ".join([str(parsed.query.get("options", "")), *set_limits]),
         "connect_timeout": max(2, math.ceil(limit_s)),  # libpq takes no less than 2
         "keepalives_idle": 30,
         "keepalives_interval": 10,

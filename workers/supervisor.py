@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from store import artifacts, jobs
@@ -39,7 +39,7 @@ LOOK_EVERY_S = 0.5  # at the job's state, for a cancel
 LISTEN_S = 0.2
 STACK_LINES = 80  # of the log, as evidence of where a runner hung
 ENDS = ("result", "error", "stopped")
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)  # internal: we stood still too long
 
 
 class Supervisor:

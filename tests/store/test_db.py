@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Engine, create_engine, func, inspect, select, text
 from sqlalchemy.orm import Session
 
-from store.db import downgrade_database, engine, session_scope, sqlalchemy_url, upgrade_database
+from store.db import (
+    Connection,
+    connection_options,
+    downgrade_database,
+    engine,
+    session_scope,
+    sqlalchemy_url,
+    upgrade_database,
+)
+from store.settings import settings
 from store.tables import Base, Job
 
 
@@ -73,3 +84,17 @@ def test_a_wrong_url_says_so(url: str, message: str) -> None:
 def test_every_spelling_of_postgres_gets_psycopg_3(scheme: str) -> None:
     url = sqlalchemy_url(f"{scheme}://me:secret@host/db?sslmode=require")
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host/db?sslmode=require"
+
+
+def test_a_transaction_that_is_left_open_gives_its_locks_back(
+    db: Session, database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.add(Job(kind="dataset.record", config={}, queue="cpu"))
+    db.commit()
+    monkeypatch.setenv("TERRARIUM_LEASE_S", "0.5")
+    settings.cache_clear()
+    with Connection.connect(**connection_options(database_url)) as left:
+        left.execute("SELECT * FROM jobs FOR UPDATE")
+        assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
+        with pytest.raises(IdleInTransactionSessionTimeout):
+            left.execute("SELECT 1")

@@ -43,8 +43,8 @@ class House:
         self.worker = self.start_worker()
         self.http = httpx.Client(base_url=started.gateway(), timeout=10)
 
-    def start_worker(self) -> Child:
-        self.worker = self.services.worker("fake_worker")
+    def start_worker(self, **env: str) -> Child:
+        self.worker = self.services.worker("fake_worker", **env)
         return self.worker
 
     def script(self, *runs: dict[str, Any]) -> None:
@@ -224,15 +224,14 @@ def test_drain_queues_the_job_again_and_the_next_worker_goes_on(house: House) ->
 
 
 def test_the_job_of_a_killed_worker_is_free_before_its_lease_ends(house: House) -> None:
+    house.services.stop(house.worker)
+    house.start_worker(TERRARIUM_LEASE_S="86400")
     house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
     id = house.submit()
     house.until_step(id, 10)
-    runner = house.runner_of(id)
-    house.worker.signal(signal.SIGSTOP)  # it renews no more
-    with engine_for(os.environ["DATABASE_URL"]).begin() as connection:
-        connection.execute(text("UPDATE jobs SET lease_until = now() + interval '1 day' WHERE id = :id"), {"id": id})
-    runner.kill()  # the stand-in does not ask the kernel to die with its parent; the real one does
+    runner = house.runner_of(id)  # the stand-in does not ask the kernel to die with its parent; the real one does
     house.services.stop(house.worker, signal.SIGKILL)
+    runner.kill()
     house.start_worker()
     job = house.until_state(id, "succeeded")
     assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
