@@ -1,6 +1,6 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
-kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.configs
+kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.configs, worlds.sizes
 workers -> store, worlds    cli -> api, workers, worlds, store    migrations -> store.tables
 """
 
@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.configs"),
+    "api": ("api", "store", "worlds.configs", "worlds.sizes"),
     "workers": ("workers", "store", "worlds"),
     "cli": ("cli", "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
