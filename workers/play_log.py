@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from store import disk
+from store.settings import settings
+from worlds.durable import new_folder
 from worlds.episodes.format import MIN_FRAMES
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class Plays:
 
     @property
     def full(self) -> bool:
-        return sum(file.stat().st_size for file in self.folder.glob("*/*.npy")) >= self.max_bytes
+        room = disk.free_bytes(self.folder) - settings().reserve_bytes
+        return room < 0 or sum(file.stat().st_size for file in self.folder.glob("*/*.npy")) >= self.max_bytes
 
     def save(self, name: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self._writer.submit(self._save, name, facts, arrays)
@@ -46,14 +50,12 @@ class Plays:
     def _save(self, name: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         try:
             if self.full:
-                log.warning("recorded play fills its %.1f GB (%s): a part is lost", self.max_bytes / 1e9, self.folder)
+                log.warning("no room in %s, which may hold %.1f GB: a part is lost", self.folder, self.max_bytes / 1e9)
                 return
-            draft = self.folder / f".{name}"
-            draft.mkdir(parents=True)
-            for file, array in arrays.items():
-                np.save(draft / f"{file}.npy", array)
-            (draft / "play.json").write_text(json.dumps(facts))
-            draft.rename(self.folder / name)
+            with new_folder(self.folder / name) as draft:
+                for file, array in arrays.items():
+                    np.save(draft / f"{file}.npy", array)
+                (draft / "play.json").write_text(json.dumps(facts))
         except OSError:
             log.exception("a part of recorded play is lost")
 

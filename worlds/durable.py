@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 
 @contextmanager
 def new_file(file: Path) -> Iterator[BinaryIO]:
@@ -55,11 +53,6 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def write_text(file: Path, text: str) -> None:
     with new_file(file) as stream:
         stream.write(text.encode())
-
-
-def save_array(file: Path, array: np.ndarray) -> None:
-    with new_file(file) as stream:
-        np.save(stream, array)
 
 
 def sync(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.durable import save_array
+from worlds.durable import new_file
 from worlds.episodes.format import Dataset, Episode
 from worlds.training import parallel
 from worlds.world_model.tokenizer import Tokenizer
@@ -97,7 +97,8 @@ def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list
             return
         codes = np.concatenate([tokenizer.encode(e.frames).numpy().astype(np.uint16) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
-        save_array(cache, codes)
+        with new_file(cache) as file:
+            np.save(file, codes)
 
     length = sum(len(e.frames) for e in episodes)
     parallel.join()

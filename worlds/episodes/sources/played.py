@@ -31,7 +31,8 @@ FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
 def iter_episodes(config: ImportPlayConfig) -> Iterator[Recording]:
     """Every folder in `config.plays` that holds one of a play's files."""
     root = Path(config.plays)
-    folders = sorted({p.parent for name in FILES for p in root.glob(f"*/{name}")})
+    found = {p.parent for name in FILES for p in root.glob(f"*/{name}")}
+    folders = sorted(folder for folder in found if folder.suffix != ".partial")  # a crash has left that one
     if not folders:
         raise ValueError(f"{root} holds no recorded play: expected folders with play.json, frames.npy and actions.npy")
     for folder in folders:

@@ -131,7 +131,7 @@ def _write(clip: Clip, folder: Path, size: tuple[int, int], progress: Progress) 
             if progress.stop_requested():
                 raise Stopped
             assert frame.shape == (*size, 3) and frame.dtype == np.uint8
-            file.write(np.ascontiguousarray(frame))
+            file.write(frame.tobytes())
             n += 1
     if n != expected:
         raise ValueError(f"{n} frames for {len(clip.actions)} actions: expected {expected}")
