@@ -13,7 +13,7 @@ from store import disk
 from store.errors import Conflict
 from store.settings import settings
 from store.tables import Dataset
-from worlds.sizes import estimated_bytes
+from worlds.kinds import kinds
 
 
 def check_room(session: Session, config: Mapping[str, Any]) -> None:
@@ -24,7 +24,8 @@ def check_room(session: Session, config: Mapping[str, Any]) -> None:
     data_dir = settings().data_dir
     if not data_dir.is_dir():
         return
-    needed = estimated_bytes(config, _data_bytes(session, config))
+    estimate = kinds()[config["kind"]].estimate
+    needed = estimate(config, _frame_bytes(session, config)) if estimate else 0
     if disk.free_bytes(data_dir) - needed < settings().reserve_bytes:
         raise Conflict(
             f"{config['kind']} with this config takes about {disk.human(needed)}, and "
@@ -34,12 +35,20 @@ def check_room(session: Session, config: Mapping[str, Any]) -> None:
         )
 
 
-def _data_bytes(session: Session, config: Mapping[str, Any]) -> int:
-    """Of the frames in the job's input."""
-    if "plays" in config:
-        return disk.size_of(settings().plays_dir)
-    dataset = session.get(Dataset, UUID(config["data"])) if "data" in config else None
-    if dataset is None:
-        return 0
-    frames = sum(episode["length"] for episode in dataset.manifest.get("episodes", ()))
-    return frames * prod(dataset.manifest.get("frame_size", ())) * 3
+def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:
+    """Of the datasets and the recorded play that the job reads."""
+    total = 0
+    for field, slot in kinds()[config["kind"]].inputs.items():
+        ids = slot.named(config[field])
+        if slot.types == ("play",):
+            total += sum(disk.size_of(settings().plays_dir / id) for id in ids or ("",))  # none named: all there are
+        if "dataset" in slot.types:
+            total += sum(_dataset_bytes(session, UUID(id)) for id in ids)
+    return total
+
+
+def _dataset_bytes(session: Session, id: UUID) -> int:
+    dataset = session.get(Dataset, id)
+    manifest = dataset.manifest if dataset is not None else {}
+    frames = sum(episode["length"] for episode in manifest.get("episodes", ()))
+    return frames * prod(manifest.get("frame_size", ())) * 3

@@ -76,7 +76,7 @@ def _runs(folder: Path) -> list[Path]:
 def _runs_of_failed(session: Session, retry: Job) -> list[Path]:
     """The folders of the failed job that `retry` tries again; its states become the retry's."""
     failed = session.get(Job, retry.parent_id) if retry.parent_id else None
-    if failed is None or failed.state != "failed":
+    if failed is None or failed.state != "failed" or failed.config != retry.config:
         return []
     states = update(TrainingState).where(TrainingState.job_id == failed.id)
     session.execute(states.values(job_id=retry.id, fence=retry.fence))

@@ -1,7 +1,8 @@
 """Files and folders that survive a power cut: written under another name, synced, then renamed.
 
-What has its name is complete. A draft is always a new file, never an old one opened again: a process that still
-writes to a draft of its own, after another has taken its place, reaches nothing that is read.
+What has its name is complete; a name that begins with a dot is still being written. A draft is always a new file, never
+an old one opened again: a process that still writes to a draft of its own, after another has taken its place, reaches
+nothing that is read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import BinaryIO
 @contextmanager
 def new_file(file: Path) -> Iterator[BinaryIO]:
     """A binary file that replaces `file` when the block ends. If the block raises, it is removed."""
-    draft = file.with_name(file.name + ".partial")
+    draft = file.with_name(f".{file.name}.partial")
     draft.unlink(missing_ok=True)
     try:
         with draft.open("xb") as stream:
@@ -34,7 +35,7 @@ def new_file(file: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder for files that replaces `folder` when the block ends. If the block raises, it is removed."""
-    draft = folder.with_name(folder.name + ".partial")
+    draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:

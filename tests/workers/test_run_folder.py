@@ -30,7 +30,7 @@ def job(db: Session, data_dir: Path) -> Job:
 
 def submit(**more: Any) -> Job:
     with session_scope() as session:
-        return jobs.submit(session, RECORD, **more)
+        return jobs.submit(session, RECORD, "cpu", **more)
 
 
 def claim(job: Job) -> Job:

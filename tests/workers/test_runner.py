@@ -137,7 +137,7 @@ def test_a_recording_that_fills_the_disk_says_so(tmp_path: Path, monkeypatch: py
         line = json.loads(process.stdout.readlines()[-1])
         assert (line["type"], line["code"]) == ("error", "disk_full"), line
         assert "Traceback" in process.stderr.read() and process.wait() == 1
-        assert not list(disk.glob("run/output/episodes/*.partial")), "what it could not finish is removed"
+        assert not list(disk.glob("run/output/episodes/.*")), "what it could not finish is removed"
 
 
 def test_a_runner_stops_before_it_eats_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

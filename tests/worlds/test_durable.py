@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from worlds import durable
-from worlds.durable import new_file, new_folder, save_array, write_text
+from worlds.durable import new_file, new_folder, write_text
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def order(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_a_file_is_synced_before_it_gets_its_name(tmp_path: Path, order: list[str]) -> None:
     write_text(tmp_path / "a.json", "{}")
-    assert order == ["sync a.json.partial", "rename a.json", f"sync {tmp_path.name}"]
+    assert order == ["sync .a.json.partial", "rename a.json", f"sync {tmp_path.name}"]
 
 
 def test_a_folder_and_its_files_are_synced_before_it_gets_its_name(tmp_path: Path, order: list[str]) -> None:
@@ -46,7 +46,7 @@ def test_a_folder_and_its_files_are_synced_before_it_gets_its_name(tmp_path: Pat
         (draft / "one").write_text("1")
         (draft / "two").write_text("2")
     assert sorted(order[:2]) == ["sync one", "sync two"]
-    assert order[2:] == ["sync e.partial", "rename e", f"sync {tmp_path.name}"]
+    assert order[2:] == ["sync .e.partial", "rename e", f"sync {tmp_path.name}"]
 
 
 def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -65,8 +65,9 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_an_earlier_process_does_not_write_into_a_later_ones_file(tmp_path: Path) -> None:
     """It holds a draft open while another process writes the same file anew."""
-    stale = (tmp_path / "codes.npy.partial").open("wb")
-    save_array(tmp_path / "codes.npy", np.arange(3))
+    stale = (tmp_path / ".codes.npy.partial").open("wb")
+    with new_file(tmp_path / "codes.npy") as file:
+        np.save(file, np.arange(3))
     stale.write(b"late")
     stale.close()
     assert np.load(tmp_path / "codes.npy").tolist() == [0, 1, 2]

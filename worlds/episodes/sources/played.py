@@ -1,6 +1,7 @@
 """Recorded play (workers/play_log.py): what people saw and pressed in the playground becomes training data.
 
-    plays/<seed>-<walk>-000/play.json    {"seed", "checkpoint", "fps", "action_names", "keys", "source", "state"}
+    plays/<seed>-<walk>/000/play.json    {"seed", "checkpoint", "fps", "frames", "frame_size", "action_names", "keys",
+                                          "source", "state"}
                             frames.npy   uint8 [T, H, W, 3], the model's pictures
                             actions.npy  float32 [T-1, A]
                             pose.npy     float32 [T, 5], the simulator's, where there is one
@@ -22,21 +23,25 @@ from PIL import Image
 
 from worlds.blocks.actions import layout_of
 from worlds.blocks.world import State, world_of
-from worlds.configs import ImportPlayConfig
+from worlds.episodes.kinds import ImportPlayConfig
 from worlds.episodes.sources.recording import Clip, Recording
 
 FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
 
 
 def iter_episodes(config: ImportPlayConfig) -> Iterator[Recording]:
-    """Every folder in `config.plays` that holds one of a play's files."""
-    root = Path(config.plays)
-    found = {p.parent for name in FILES for p in root.glob(f"*/{name}")}
-    folders = sorted(folder for folder in found if folder.suffix != ".partial")  # a crash has left that one
+    """Every folder below those of `config.plays` that holds one of a play's files; those still being written apart."""
+    roots = [Path(path) for path in config.plays]
+    parts = {found.parent for root in roots for name in FILES for found in root.rglob(name)}
+    folders = sorted(part for part in parts if not any(name.startswith(".") for name in (part.name, part.parent.name)))
     if not folders:
-        raise ValueError(f"{root} holds no recorded play: expected folders with play.json, frames.npy and actions.npy")
+        places = ", ".join(map(str, roots))
+        raise ValueError(
+            f"{places} holds no recorded play: expected folders with play.json, frames.npy and actions.npy"
+        )
     for folder in folders:
-        yield Recording(folder.name, folder.name.partition("-")[0], partial(_open, folder, config))
+        walk = folder.parent.name if folder.name.isdigit() else folder.name
+        yield Recording(f"{walk}/{folder.name}", walk.partition("-")[0], partial(_open, folder, config))
 
 
 def _open(folder: Path, config: ImportPlayConfig) -> Clip:
