@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.durable import new_file
 from worlds.episodes.format import Dataset, Episode
 from worlds.training import parallel
 from worlds.training.states import Identity, identity
@@ -95,20 +96,31 @@ def share(n: int, part: tuple[int, int]) -> slice:
 
 
 def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:
-    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read where it is complete, else written."""
+    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read if it holds them, else written."""
 
     def write() -> None:
-        if cache.is_file():
+        if _loaded(cache, length) is not None:
             return
         codes = np.concatenate([tokenizer.encode(e.frames).cpu().numpy().astype(np.uint16) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_suffix(".partial.npy")
-        np.save(partial, codes)
-        partial.rename(cache)
+        with new_file(cache) as file:
+            np.save(file, codes)
 
+    length = sum(len(e.frames) for e in episodes)
     parallel.join()
     parallel.on_first(write)
-    return np.split(np.load(cache), np.cumsum([len(e.frames) for e in episodes])[:-1])
+    codes = _loaded(cache, length)
+    assert codes is not None
+    return np.split(codes, np.cumsum([len(e.frames) for e in episodes])[:-1])
+
+
+def _loaded(cache: Path, length: int) -> np.ndarray | None:
+    """Codes of `length` frames; None if the file is missing, damaged, or of other episodes."""
+    try:
+        codes = np.load(cache, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return codes if len(codes) == length else None
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:
