@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from api import paging
 from store.db import session_scope
-from store.shipped import SHIPPED, shipped_folder
+from store.places import SHIPPED, shipped_folder
 from store.tables import Checkpoint, Dataset
 from worlds.configs import CONFIGS, INPUTS, PRESETS
 

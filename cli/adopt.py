@@ -40,14 +40,14 @@ def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> Non
     from sqlalchemy.dialects.postgresql import insert
 
     from store.db import engine_for
-    from store.tables import Checkpoint
+    from store.tables import Asset
 
     folder = data_dir / "checkpoints" / id
     evaluation = folder / "evaluation.json"
-    row = insert(Checkpoint).values(
+    row = insert(Asset).values(
         id=id,
         name=name,
-        kind="world-model",
+        type="world-model",
         manifest=read_json(folder / "manifest.json"),
         evaluation=read_json(evaluation) if evaluation.is_file() else None,
     )

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from store.shipped import shipped_folder
+from store.places import shipped_folder
 from worlds.configs import PRESETS
 from worlds.progress import RecipeError, Stopped
 from worlds.recipes import load_recipe

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from store import artifacts, jobs
 from store.db import session_scope
+from store.places import SHIPPED, shipped_folder
 from store.settings import settings
-from store.shipped import SHIPPED, shipped_folder
 from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
 from workers.recorder import clean
 from worlds.configs import INPUTS, EvaluateConfig
