@@ -47,9 +47,16 @@ def find_play(folder: Path, id: str) -> Play | None:
 
 
 def play_folder(folder: Path, id: str) -> Path | None:
-    """Where a recording lies; None if there is none. An id never becomes a path out of `folder`."""
-    path = folder / id if ID.match(id) else None
+    """Where a recording lies; None if there is none."""
+    path = play_place(folder, id) if ID.match(id) else None
     return path if path is not None and _is_play(path) else None
+
+
+def play_place(folder: Path, id: str) -> Path:
+    """Where it would lie. ValueError for what is no id: nothing that a client names leads out of `folder`."""
+    if not ID.match(id):
+        raise ValueError(f"{id!r} is no recording's id")
+    return folder / id
 
 
 def delete_play(folder: Path, id: str) -> None:

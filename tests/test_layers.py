@@ -1,7 +1,10 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
-kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.configs
+kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.kinds and the rooms' kinds
 workers -> store, worlds    cli -> api, workers, worlds, store    migrations -> store.tables
+
+Within worlds, rooms (the folders in worlds.kinds.ROOMS) share what lies below them and never import each other's
+recipes; a room that needs another's loads it by its kind.
 """
 
 from __future__ import annotations
@@ -11,20 +14,44 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from worlds.kinds import ROOMS
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
+BELOW = (
+    "worlds.blocks",
+    "worlds.checkpoint",
+    "worlds.device",
+    "worlds.kinds",
+    "worlds.pictures",
+    "worlds.progress",
+    "worlds.training",
+)
 MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.configs"),
+    "api": ("api", "store", "worlds.kinds", *ROOMS),
     "workers": ("workers", "store", "worlds"),
     "cli": ("cli", "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
+}
+WITHIN_WORLDS = {
+    "worlds.kinds": ("worlds.progress",),
+    "worlds.progress": (),
+    "worlds.checkpoint": (),
+    "worlds.device": (),
+    "worlds.played_model": ("worlds.blocks.actions",),
+    "worlds.blocks": ("worlds.blocks",),
+    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint"),
+    "worlds.training": ("worlds.training", "worlds.checkpoint", "worlds.device", "worlds.progress"),
+    "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }
 # Besides the standard library. The packages left out here may import what pyproject.toml installs.
 MAY_USE = {"kernels": ("torch", "triton")}
@@ -70,9 +97,35 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("part", WITHIN_WORLDS)
+def test_rooms_share_what_lies_below_them(part: str) -> None:
+    path = ROOT.joinpath(*part.split("."))
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    found = [(file, line, name) for file in files for line, name in imports(file) if within(name, ("worlds",))]
+    wrong = [(file, line, name) for file, line, name in found if not within(name, WITHIN_WORLDS[part])]
+    assert not wrong, "\n".join(f"{file.relative_to(ROOT)}:{line} imports {name}" for file, line, name in wrong)
+
+
+def test_every_part_of_worlds_has_its_place() -> None:
+    parts = {f"worlds.{path.stem}" for path in (ROOT / "worlds").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert parts - {"worlds.__init__", "worlds.__pycache__"} == set(WITHIN_WORLDS)
+
+
+def test_imports_have_no_circle() -> None:
+    """Those inside functions and those for type checkers count too."""
+    graph: dict[str, set[str]] = {}
+    for path in (path for package in OURS for path in (ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {imported for _, imported in imports(path)}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as e:
+        pytest.fail(" -> ".join(e.args[1]))
+
+
 def test_what_runs_without_torch_leaves_it_unloaded() -> None:
     code = (
-        "import sys, api.app, workers.dispatcher, store.db, worlds.configs;"
+        "import sys, api.app, workers.dispatcher, store.db, worlds.kinds; worlds.kinds.kinds();"
         "print(sorted({'torch', 'numba', 'triton'} & set(sys.modules)))"
     )
     env = os.environ | {"DATABASE_URL": "postgresql://nowhere/none", "REDIS_URL": "redis://nowhere"}

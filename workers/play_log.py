@@ -15,16 +15,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
 
 from store.plays import PICTURE
 from worlds.episodes.format import MIN_FRAMES
-
-if TYPE_CHECKING:
-    from workers.sessions import Seat
+from worlds.played_model import PlayedModel, Simulator
 
 log = logging.getLogger("terrarium.player")
 PART = 1200  # actions
@@ -92,29 +90,46 @@ class Part(NamedTuple):
 
 
 class PlayLog:
-    """The recording of one seat, from its present frame on. Parts overlap by one frame.
+    """The recording of one walk, from the picture it begins with. Parts overlap by one frame.
 
-    A tick thread adds, the event loop closes.
+    A tick thread adds, the event loop closes. `lost` is called with the reason if a part could not be kept.
     """
 
-    def __init__(self, plays: Plays, seat: Seat) -> None:
-        self.plays, self.seat = plays, seat
-        self.walk = f"{seat.seed}-{uuid.uuid4().hex[:12]}"
+    def __init__(
+        self,
+        plays: Plays,
+        model: PlayedModel,
+        checkpoint: str,
+        seed: int,
+        world: Simulator | None,
+        picture: np.ndarray,
+        lost: Callable[[str], None],
+    ) -> None:
+        self.plays, self.world, self.lost = plays, world, lost
+        self.walk = f"{seed}-{uuid.uuid4().hex[:12]}"
+        self.facts = {
+            "seed": seed,
+            "checkpoint": checkpoint,
+            "fps": model.fps,
+            "action_names": list(model.layout.names),
+            "keys": dict(model.layout.keys),
+            "source": model.manifest["data"]["source"],
+        }
         self.parts = 0
         self.closed = False
         self._lock = threading.Lock()
-        self._begin()
+        self._begin(picture)
 
-    def add(self, action: np.ndarray) -> None:
-        """`action` has led to where the seat is now."""
+    def add(self, action: np.ndarray, picture: np.ndarray) -> None:
+        """`action` has led to `picture`, and the world to where it is now."""
         with self._lock:
             if self.closed:
                 return
             self.actions.append(action)
-            self._look()
+            self._look(picture)
             if len(self.actions) == PART:
                 self._save()
-                self._begin()
+                self._begin(picture)
 
     def close(self) -> None:
         with self._lock:
@@ -122,34 +137,22 @@ class PlayLog:
                 self._save()
             self.closed = True
 
-    def _begin(self) -> None:
-        world = self.seat.world
-        self.state = None if world is None else asdict(world.state)
+    def _begin(self, picture: np.ndarray) -> None:
+        self.state = None if self.world is None else asdict(self.world.state)
         self.frames: list[np.ndarray] = []
         self.actions: list[np.ndarray] = []
         self.poses: list[np.ndarray] = []
-        self._look()
+        self._look(picture)
 
-    def _look(self) -> None:
-        self.frames.append(self.seat.picture.copy())  # not a view that keeps the whole batch
-        if self.seat.world is not None:
-            self.poses.append(self.seat.world.pose)
+    def _look(self, picture: np.ndarray) -> None:
+        self.frames.append(picture.copy())  # not a view that keeps the whole batch
+        if self.world is not None:
+            self.poses.append(self.world.pose)
 
     def _save(self) -> None:
-        model = self.seat.ticker.model
-        facts = {
-            "seed": self.seat.seed,
-            "checkpoint": self.seat.ticker.checkpoint,
-            "fps": model.fps,
-            "frames": len(self.frames),
-            "frame_size": list(self.frames[0].shape[:2]),
-            "action_names": list(model.layout.names),
-            "keys": dict(model.layout.keys),
-            "source": model.manifest["data"]["source"],
-            "state": self.state,
-        }
+        size = {"frames": len(self.frames), "frame_size": list(self.frames[0].shape[:2])}
         arrays = {"frames": np.stack(self.frames), "actions": np.stack(self.actions)}
         if self.poses:
             arrays["pose"] = np.stack(self.poses)
-        self.plays.save(Part(self.walk, self.parts, facts, arrays), self.seat.session.stop_recording)
+        self.plays.save(Part(self.walk, self.parts, self.facts | size | {"state": self.state}, arrays), self.lost)
         self.parts += 1

@@ -10,16 +10,14 @@ import asyncio
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
+from workers.play_log import PlayLog, Plays
 from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
-
-if TYPE_CHECKING:
-    from workers.play_log import PlayLog, Plays
-    from workers.ticker import Ticker
+from worlds.played_model import PlayedModel, Simulator
 
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
 SILENT_S = 1.0  # keys of a client that says nothing for so long are released
@@ -90,9 +88,10 @@ class Seat:
     """A session's place in a model's batch: one walk from one start. A reset and a swap are new seats."""
 
     session: Session
-    ticker: Ticker
+    model: PlayedModel
+    checkpoint: str
     seed: int
-    world: Any  # the simulator at the same instant as `state`; None where the model has none
+    world: Simulator | None  # at the same instant as `state`; None where the model has none
     state: Any  # the model's, updated in place
     picture: np.ndarray  # the newest frame, uint8 [H, W, 3]
     shown: bool = False  # a first frame was sent
@@ -104,7 +103,7 @@ class Seat:
     @property
     def fps(self) -> float:
         """The pace: what the session asked for, else the model's own."""
-        return self.session.pace or self.ticker.model.fps
+        return self.session.pace or self.model.fps
 
     @property
     def shows_simulator(self) -> bool:
@@ -117,7 +116,7 @@ class Seat:
     @property
     def temperature(self) -> float:
         asked = self.session.temperature
-        return self.ticker.model.temperature if asked is None else asked
+        return self.model.temperature if asked is None else asked
 
 
 @dataclass(eq=False)

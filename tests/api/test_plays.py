@@ -67,12 +67,12 @@ def test_a_recording_is_deleted_but_not_under_a_job_that_needs_it(
     http: TestClient, data_dir: Path, db: Session
 ) -> None:
     play(data_dir, "7-a"), play(data_dir, "7-b"), play(data_dir, "7-c")
-    job = jobs.submit(db, {"kind": "dataset.import-play", "plays": ["7-a"]})
+    job = jobs.submit(db, {"kind": "dataset.import-play", "plays": ["7-a"]}, "cpu")
     db.commit()
     refused = http.delete("/v1/plays/7-a")
     assert refused.status_code == 409 and refused.json()["code"] == "play_in_use" and str(job.id) in refused.text
     assert http.delete("/v1/plays/7-b").status_code == 204
-    everything = jobs.submit(db, {"kind": "dataset.import-play", "plays": []})
+    everything = jobs.submit(db, {"kind": "dataset.import-play", "plays": []}, "cpu")
     db.commit()
     assert http.delete("/v1/plays/7-c").status_code == 409, "no names: every recording"
     jobs.cancel(db, everything.id)

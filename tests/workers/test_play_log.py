@@ -27,8 +27,8 @@ from workers.play_log import Plays
 from workers.player import Player, listen
 from worlds.blocks.actions import ACTION_NAMES, Layout
 from worlds.blocks.world import BlockWorld
-from worlds.configs import ImportPlayConfig, import_play_debug
 from worlds.episodes.format import Episode, open_dataset
+from worlds.episodes.kinds import ImportPlayConfig, import_play_debug
 from worlds.episodes.sources.recipe import import_dataset
 from worlds.progress import Silent
 
@@ -149,7 +149,7 @@ def test_a_job_imports_all_that_was_recorded(played: Any, tmp_path: Path, monkey
     monkeypatch.setattr(outputs, "settings", lambda: Settings(data_dir=played[0].parent))
     config = asdict(import_play_debug())
     spec = {"kind": config["kind"], "config": config, "inputs": input_folders(config), "out_dir": str(tmp_path)}
-    assert spec["inputs"] == {"plays": str(played[0])}
+    assert spec["inputs"] == {"plays": [str(played[0])]}
     text = io.StringIO()
     result = runner.run(spec, runner.Reporter(runner.Lines(text), tmp_path, threading.Event()))
     assert result["skipped"] == [] and result["episodes"] >= 3

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import save_checkpoint
-from worlds.configs import TokenizerConfig
 from worlds.episodes.format import open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
@@ -18,6 +17,7 @@ from worlds.progress import Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, Step, train
 from worlds.world_model.data import FrameStore, data_facts, resume_key
+from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, to_input
 
 

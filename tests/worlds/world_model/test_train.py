@@ -13,12 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from worlds.configs import record_debug, tokenizer_debug, world_model_debug
 from worlds.episodes.format import open_dataset
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent, Stopped
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.losses import Losses, horizon
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, horizon, new_model, train_world_model
+from worlds.world_model.train import new_model, train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 
 TESTS = Path(__file__).resolve().parents[2]

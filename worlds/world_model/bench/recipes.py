@@ -18,14 +18,15 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
-from worlds.configs import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.episodes.format import open_dataset
 from worlds.progress import Progress
 from worlds.training.loop import Step
 from worlds.world_model.evaluation.recipe import evaluate
+from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, load_clips, new_model, train_world_model
+from worlds.world_model.train import load_clips, new_model, train_world_model
 
 WINDOW = "65-256"  # of the judge, in the table
 PROBES = 8  # steps that are timed, evenly spread over the curriculum

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
+from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld, State, world_of
-from worlds.episodes.record import Walker
 from worlds.progress import Progress, Stopped
 from worlds.world_model.rollout import BURN_IN
 from worlds.world_model.tokenizer import Tokenizer
