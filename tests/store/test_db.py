@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, create_engine, func, inspect, select, text
 from sqlalchemy.orm import Session
@@ -11,17 +9,6 @@ from sqlalchemy.orm import Session
 from store.db import engine, session_scope, sqlalchemy_url, upgrade_database
 from store.errors import Unavailable
 from store.tables import Base, Job
-
-
-@pytest.fixture
-def empty_database(database_url: str) -> Iterator[str]:
-    """A second database on the same server."""
-    server = create_engine(sqlalchemy_url(database_url), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("CREATE DATABASE scratch"))
-        yield database_url.replace("/postgres?", "/scratch?")
-        connection.execute(text("DROP DATABASE scratch WITH (FORCE)"))
-    server.dispose()
 
 
 def tables_of(engine: Engine) -> set[str]:

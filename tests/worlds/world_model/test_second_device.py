@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from second_device import SECOND
+from worlds.configs import PRESETS, judge_debug, tokenizer_debug, world_model_debug
 
 from worlds.blocks import actions as act
-from worlds.configs import PRESETS, judge_debug, tokenizer_debug, world_model_debug
 from worlds.progress import Silent, Stopped
-from worlds.world_model.evaluation import long
 from worlds.world_model.evaluation import recipe as ev
 from worlds.world_model.judge.recipe import train_judge
 from worlds.world_model.live import LiveModel
