@@ -8,28 +8,34 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
 from sqlalchemy.dialects.postgresql import insert
 from zipstream import ZipStream
 
 from api import paging
+from api.inputs import uses
 from store import assets
 from store.db import session_scope
+from store.disk import size_of
 from store.errors import NotFound
-from store.places import SHIPPED, place, shipped_folder, size_of
+from store.places import SHIPPED, place, shipped_folder
 from store.tables import Asset
+from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 NO_NUL = r"^[^\x00]*$"
 Id = Annotated[str, InPath(max_length=64, pattern=r"^[0-9a-z-]+$")]
-Type = Annotated[str, Query(max_length=64, pattern=r"^[a-z][a-z-]*$")]
+MADE = tuple(sorted({kind.makes for kind in kinds().values()} - {"evaluation"}))
+Type = Annotated[str, paging.OneOf(MADE)]
+CHECKPOINTS = tuple(type for type in MADE if type != "dataset")
+CheckpointKind = Annotated[str, paging.OneOf(CHECKPOINTS)]
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NUL)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=NO_NUL)]
@@ -53,6 +59,10 @@ class AssetView(Brief):
     size: int | None = Field(description="bytes on disk")
     created_at: datetime
 
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses(self.type, self.manifest)
+
 
 class AssetPage(BaseModel):
     items: list[AssetView]
@@ -73,20 +83,28 @@ class Change(BaseModel):
 
 class DatasetView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
-    id: UUID
+    id: str
     name: str
     manifest: dict[str, Any]
     created_at: datetime
+
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses("dataset", self.manifest)
 
 
 class CheckpointView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: str
     name: str
-    kind: str = Field(validation_alias="type", description="tokenizer or world-model")
+    kind: str = Field(validation_alias="type", description="its type: tokenizer, world-model, ...")
     manifest: dict[str, Any]
     evaluation: dict[str, Any] | None
     created_at: datetime
+
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses(self.kind, self.manifest)
 
 
 class DatasetPage(BaseModel):
@@ -181,15 +199,23 @@ def datasets(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> DatasetP
 
 @router.get("/checkpoints")
 def checkpoints(
-    kind: Literal["tokenizer", "world-model"] | None = None,
+    kind: CheckpointKind | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> CheckpointPage:
-    """The assets of type `tokenizer` and `world-model`. `shipped` is the one that comes with the project."""
-    statement = assets.search([kind] if kind else assets.CHECKPOINTS)
+    """The assets that are no datasets: tokenizers, world models. `shipped` is the one that comes with the project."""
+    statement = assets.search([kind] if kind else CHECKPOINTS)
     with session_scope() as session:
         rows, next_cursor = paging.page(session, Asset, statement, limit, cursor)
     return CheckpointPage(items=[CheckpointView.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+def open_library() -> None:
+    """When the gateway starts: the shipped model is there, sizes are known, what was deleted is gone."""
+    add_shipped()
+    with session_scope() as session:
+        assets.count_sizes(session)
+        assets.sweep(session)
 
 
 def add_shipped(folder: Path | None = None) -> bool:

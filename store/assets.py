@@ -11,19 +11,18 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from store.disk import size_of
 from store.errors import Conflict, NotFound
 from store.jobs import TERMINAL
-from store.places import SHIPPED, place, size_of
+from store.places import SHIPPED, place
 from store.tables import Asset, Job, PlaySession
 
-CHECKPOINTS = ("tokenizer", "world-model")
 
-
-def living() -> Select[tuple[Asset]]:
+def living() -> Select[Asset]:
     return select(Asset).where(Asset.deleted_at.is_(None))
 
 
-def search(types: Sequence[str] = (), text: str | None = None, tag: str | None = None) -> Select[tuple[Asset]]:
+def search(types: Sequence[str] = (), text: str | None = None, tag: str | None = None) -> Select[Asset]:
     """Assets that are not deleted: of these types, with `text` in their name, notes or id, with this tag."""
     statement = living()
     if types:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import UUID
 
+from store.plays import play_place
 from store.settings import settings
 
 SHIPPED = "shipped"  # id of the world model that comes with the project
@@ -18,12 +19,9 @@ def shipped_folder() -> Path:
 
 
 def place(type: str, id: str) -> Path:
-    """The folder of an asset, there or not. ValueError for an id that no asset can have."""
+    """The folder of an asset or of recorded play, there or not. ValueError for what cannot be an id of that type."""
     if id == SHIPPED:
         return shipped_folder()
+    if type == "play":
+        return play_place(settings().plays_dir.resolve(), id)
     return settings().data_dir.resolve() / FOLDERS.get(type, f"{type}s") / str(UUID(id))
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below it."""
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
