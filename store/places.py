@@ -18,10 +18,14 @@ def shipped_folder() -> Path:
     return Path(str(files("worlds"))) / "world_model" / SHIPPED
 
 
-def place(type: str, id: str) -> Path:
-    """The folder of an asset or of recorded play, there or not. ValueError for what cannot be an id of that type."""
+def place(type: str, id: str, data_dir: Path | None = None) -> Path:
+    """The folder of an asset or of recorded play, there or not, in `data_dir` or else that of the settings.
+
+    ValueError for what cannot be an id of that type.
+    """
+    data_dir = (data_dir or settings().data_dir).resolve()
     if id == SHIPPED:
         return shipped_folder()
     if type == "play":
-        return play_place(settings().plays_dir.resolve(), id)
-    return settings().data_dir.resolve() / FOLDERS.get(type, f"{type}s") / str(UUID(id))
+        return play_place(data_dir / "plays", id)
+    return data_dir / FOLDERS.get(type, f"{type}s") / str(UUID(id))
