@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from api import paging
 from api.artifacts import ArtifactView, read_artifact
-from api.job_body import check_inputs, job_config
+from api.catalog import Kind
+from api.inputs import check_inputs
+from api.job_body import job_config
 from api.room import check_room
 from store import jobs
 from store.db import session_scope
@@ -30,7 +32,6 @@ from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
-Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
 LOG_TAIL = 256 * 1024
 
 

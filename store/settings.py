@@ -1,5 +1,8 @@
 """One Settings for every process, from the environment (`TERRARIUM_*`; DATABASE_URL and REDIS_URL as usual).
 
+What DATABASE_URL leaves out comes from libpq's own variables: `postgresql://` with PGHOST, PGUSER, PGPASSWORD and
+PGDATABASE needs no quoting of a password.
+
 With neither URL set, `terrarium up` starts an embedded PostgreSQL and Redis under `data_dir` and sets both
 for its children.
 """
@@ -32,7 +35,7 @@ class Settings(BaseSettings):
     max_players: int = 16
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
-    log_json: bool = False
+    heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property
     def broker_url(self) -> str:

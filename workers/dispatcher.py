@@ -24,8 +24,9 @@ from sqlalchemy.exc import DBAPIError
 from store import jobs
 from store.broker import connect
 from store.db import session_scope
-from store.events import libpq_url
+from store.events import conninfo
 from store.jobs import OUTBOX_CHANNEL
+from store.settings import settings
 from workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
@@ -50,8 +51,9 @@ def main() -> None:
 
 def lead(stop: threading.Event) -> None:
     """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
-    with psycopg.connect(libpq_url(), autocommit=True) as connection:
+    with psycopg.connect(conninfo(), autocommit=True) as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
+            beat()
             if stop.wait(TICK_S):
                 return
         log.info("leading")
@@ -62,9 +64,16 @@ def lead(stop: threading.Event) -> None:
                 relay_outbox()  # what came before we listened
                 look_after_leases_and_retries()
                 emit_lost()
+                beat()
                 look_at = time.monotonic() + LOOK_EVERY_S
             for _ in connection.notifies(timeout=TICK_S, stop_after=1):
                 relay_outbox()
+
+
+def beat() -> None:
+    """Shows that the loop goes round: Postgres answers, and Redis where there was something to send."""
+    if file := settings().heartbeat_file:
+        file.touch()
 
 
 def relay_outbox() -> None:

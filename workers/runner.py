@@ -143,11 +143,11 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     config = kind.read(spec["config"] | spec["inputs"])  # ids -> folders
     out_dir = Path(spec["out_dir"])
     out_dir.mkdir(parents=True, exist_ok=True)
-    recipe = kind.load()
+    kind.load()
     _set_torch_threads()
     if reporter.stop_requested():  # asked while torch was being imported
         raise Stopped
-    return recipe(config, out_dir, reporter)
+    return kind.run(config, out_dir, reporter)
 
 
 def name_error(e: BaseException, out_dir: Path) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
+from worlds.episodes.fits import play_misfits
 from worlds.kinds import CONFIG, Input, JobKind
 
 Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
@@ -205,5 +206,6 @@ KINDS = {
             "small": ImportPlayConfig,
             "ochre": import_play_ochre,
         },
+        fits=play_misfits,
     ),
 }

@@ -2,14 +2,17 @@
 
 A run is a function of its config. Everything random in step s is drawn from generators seeded by (seed, s), so a
 state needs no random state and no data position: a run killed at any point and resumed from its newest state
-repeats the same steps bit for bit. The learning rate warms up, stays, and falls to zero over the last `decay` of the
-steps (warmup-stable-decay, Hu et al. 2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
+repeats the same steps. They are the same bit for bit on one kind of processor with as many threads and the same torch;
+on CUDA up to rounding, since some kernels add in any order (torch.use_deterministic_algorithms forbids it). The
+learning rate warms up, stays, and falls to zero over the last `decay` of the steps (warmup-stable-decay, Hu et al.
+2024, arXiv:2404.06395), so that a run can be lengthened before its decay.
 
 A step's batch is computed in equal parts: `accumulate` parts in each process, one after the other, and as many
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two
 processes repeat the run of one that accumulates two parts, up to rounding. Batches are loaded in a thread, ahead.
 
-On CUDA: bf16 autocast, pinned memory, copies beside the computation. Written, not measured.
+Networks compute in the precision that worlds/precision.py chooses. On CUDA: pinned memory, copies beside the
+computation. Written, not measured.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from worlds.checkpoint import load_checkpoint, save_checkpoint
 from worlds.device import default_device
+from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress, RecipeError, Silent, Stopped
 from worlds.training import parallel
 from worlds.training.prefetch import prefetch
@@ -85,7 +89,7 @@ def train(
     progress: Progress,
     preview: Callable[[nn.Module, int], None] | None = None,
 ) -> nn.Module:
-    """Runs (or resumes) to the end and returns the EMA model, on the CPU in eval mode.
+    """Runs (or resumes) to the end and returns the EMA model, on the default device in eval mode.
 
     Raises Stopped (state saved), RecipeError(nan_loss), and ValueError where the saved state is of another run.
     """
@@ -122,6 +126,7 @@ class Trainer:
     def __init__(self, model: nn.Module, loss_fn: LossFn, loop: Loop, states: Path, progress: Progress) -> None:
         self.device = default_device()
         self.model, self.loop, self.states, self.progress = model.to(self.device), loop, states, progress
+        self.precision = training_precision(self.device)
         self.objective: nn.Module = Objective(model, loss_fn)
         if parallel.world_size() > 1:
             self.objective = DistributedDataParallel(self.objective)
@@ -171,8 +176,7 @@ class Trainer:
 
     def forward(self, step: Step, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed((step.part[0] << 40) + self.loop.seed * 1_000_003 + step.index)
-        on = self.device.type == "cuda" or cpu_has_bf16()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=on):
+        with computing_in(self.precision, self.device):
             return self.objective(step, *batch)
 
     def exchange(self, last: bool) -> AbstractContextManager[None]:
@@ -201,10 +205,10 @@ class Trainer:
                 self.ema[name].copy_(value)
 
     def ema_model(self) -> nn.Module:
-        """A copy of the model with the EMA weights, on the CPU."""
+        """A copy of the model with the EMA weights, in eval mode."""
         clone = copy.deepcopy(self.model)
         clone.load_state_dict(self.ema)
-        return clone.cpu().eval()
+        return clone.eval()
 
     def save(self, step: int) -> None:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -226,7 +230,7 @@ class Trainer:
                 continue  # a damaged state: fall back to the one before
             if manifest["resume_key"] != self.loop.resume_key:
                 raise ValueError(f"{folder} belongs to another config or dataset: use an empty folder for this run")
-            self._load({k: v.to(self.device) for k, v in tensors.items()})
+            self._load(tensors)
             self.progress.resumed(manifest["step"])
             return manifest["step"]
         return 0
@@ -236,8 +240,8 @@ class Trainer:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
         self.model.load_state_dict(part("model."))
-        self.ema = part("ema.")
-        state: dict[int, dict[str, torch.Tensor]] = {}
+        self.ema = {k: v.to(self.device) for k, v in part("ema.").items()}
+        state: dict[int, dict[str, torch.Tensor]] = {}  # moved by the optimizer, which keeps its counters on the CPU
         for key, value in part("optimizer.").items():
             i, name = key.split(".", 1)
             state.setdefault(int(i), {})[name] = value
@@ -259,11 +263,6 @@ def means(metrics: dict[str, torch.Tensor]) -> dict[str, float]:
     """Over the processes."""
     values = parallel.mean(torch.stack([v.float().cpu() for v in metrics.values()]))
     return dict(zip(metrics, values.tolist(), strict=True))
-
-
-def cpu_has_bf16() -> bool:
-    """Whether bf16 pays here: without AVX512-BF16 or AMX a bf16 convolution ran at a third of the speed of fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def lr_factor(index: int, loop: Loop) -> float:

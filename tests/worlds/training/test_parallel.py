@@ -36,7 +36,7 @@ def curve(told):
     return {int(step): loss for step, loss in told["curve"].items()}
 
 
-def test_two_processes_repeat_the_run_of_one_and_go_on_after_a_stop(debug_data, debug_tokenizer, tmp_path):
+def test_two_processes_repeat_the_run_of_one_and_go_on_after_a_stop(debug_data, debug_tokenizer, tmp_path, in_fp32):
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     one = Log()
     train_world_model(replace(config, accumulate=2), tmp_path / "one", one)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent
@@ -71,7 +72,7 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
 def _prepare(config: WorldModelConfig, folder: Path) -> tuple[Dynamics, ClipStore]:
     if config.data == "-":
         record = kinds()["dataset.record"]
-        record.load()(record.read({"episodes": 6, "steps": 64, "val_fraction": 0.34}), folder, Silent())
+        record.run(record.read({"episodes": 6, "steps": 64, "val_fraction": 0.34}), folder, Silent())
     dataset = open_dataset(folder / "output" if config.data == "-" else config.data)
     torch.manual_seed(config.seed)
     tokenizer = channels_last(Tokenizer(TokenizerConfig(data="-"))).eval()
@@ -109,8 +110,7 @@ class Timed:
     def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         start = time.perf_counter()
         result = work(*args)
-        if self.trainer.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
         return result, time.perf_counter() - start
 
     def step(self, index: int, batches: Iterator[tuple[Step, Batch]]) -> None:
