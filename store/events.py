@@ -6,23 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import func, insert, or_, select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 
-from store.db import sqlalchemy_url
-from store.settings import settings
 from store.tables import JobEvent
 
 CHANNEL = "job_events"  # payload: the job's id
-
-
-def conninfo() -> str:
-    """The database as psycopg itself wants it, for a connection that listens. Not a URL: SQLAlchemy does not quote all
-    that libpq wants quoted, a space in a password for one."""
-    _, parts = PGDialect_psycopg().create_connect_args(sqlalchemy_url(settings().database_url))
-    return make_conninfo(**parts)
 
 
 class Event(NamedTuple):

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     torch_threads: int = 0  # of a runner; 0: torch's default
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
+    database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
+    silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept

@@ -48,7 +48,7 @@ def take_over(job: Job) -> None:
 
 
 def make_room(run_dir: Path) -> None:
-    """Removes what a failed run has made, but its log, its training states, and its stages that have such."""
+    """Removes what a failed run has made, but its log and its training states, those of its stages too."""
     for path in run_dir.glob("*"):
         if path.name not in ("state", "runner.log") and not (path / "state").is_dir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -61,7 +61,7 @@ def sweep() -> None:
         ended = select(Job).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))
         for job in session.scalars(ended):
             folder = folders[str(job.id)]
-            if job.state == "failed" and (job.error or {}).get("code") in RETRIED and any(folder.glob("**/state/*")):
+            if job.state == "failed" and (job.error or {}).get("code") in RETRIED and any(map(_states, _runs(folder))):
                 continue
             session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
             for rubbish in [folder] if job.state == "succeeded" else [folder, *_moved_outputs(job)]:
@@ -89,12 +89,16 @@ def _moved_outputs(job: Job) -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
+def _states(run_dir: Path) -> list[Path]:
+    """The training states of a run, and those of its stages."""
+    return [*run_dir.glob("state/*"), *run_dir.glob("*/state/*")]
+
+
 def _sweep_states(session: Session, job: Job, run_dir: Path) -> None:
     """Removes state folders whose row was never committed, and rows without folder."""
-    states = [*run_dir.glob("state/*"), *run_dir.glob("*/state/*")]  # of the recipe, of its stages
     rows = session.scalars(select(TrainingState).where(TrainingState.job_id == job.id)).all()
     committed = {run_dir / row.path for row in rows}
-    for folder in states:
+    for folder in _states(run_dir):
         if folder not in committed:
             shutil.rmtree(folder)
     for row in rows:

@@ -168,6 +168,7 @@ def main() -> int:
     _die_with_parent()
     _step_back()
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # every thread's stack, for a supervisor that takes us for hung
     line = sys.stdin.readline()
     if not line:
         return 2

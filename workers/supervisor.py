@@ -3,6 +3,7 @@
     result            -> succeeded          error             -> failed, at once
     stopped           -> cancelled, or queued again where this worker drains
     killed, vanished  -> queued again; the third time quarantined
+    silent for long   -> hung: killed, tried again later; the third time failed
     on a full disk    -> failed as disk_full, and what it had made is removed
     lease not renewed -> the runner is killed before the lease ends, and nothing more is written
 
@@ -19,7 +20,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from store import artifacts, disk, jobs
@@ -38,8 +39,9 @@ CANCEL_GRACE_S = 10.0
 DRAIN_GRACE_S = 15.0
 LOOK_EVERY_S = 0.5  # at the job's state, for a cancel
 LISTEN_S = 0.2
+STACK_LINES = 80  # of the log, as evidence of where a runner hung
 ENDS = ("result", "error", "stopped")
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)  # internal: we stood still too long
 
 
 class Supervisor:
@@ -52,13 +54,14 @@ class Supervisor:
         self.log_tail = LogTail(self.run_dir / "runner.log")
         self.process: RunnerProcess | None = None
         self.end: Message | None = None  # the runner's last word
-        self.killed_for = ""  # cancel, drain or lease
+        self.killed_for = ""  # cancel, drain, lease or silence
+        self.at: Message | None = None  # the newest progress
         self.cancelling = False
         self.stop_sent_at: float | None = None
         self.log_kept = False
         now = time.monotonic()
         self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
-        self.look_at = now
+        self.look_at = self.heard_at = now
 
     def run(self) -> None:
         """From start to a settled job. Raises LeaseLost where the job was taken away."""
@@ -116,6 +119,7 @@ class Supervisor:
             if over and not self.recorder.pending:
                 return
             self._pass_on_stop(process)
+            self._end_silence(process)
 
     def _listen(self, process: RunnerProcess) -> bool:
         """Takes what the runner says within `LISTEN_S`. True where nothing more can come."""
@@ -125,8 +129,11 @@ class Supervisor:
             while True:
                 messages.append(process.lines.get_nowait())
         messages = [clean(m) for m in messages]
+        if messages:
+            self.heard_at = time.monotonic()
         ends = [m for m in messages if m["type"] in ENDS]
         self.end = ends[-1] if ends else self.end
+        self.at = next((m for m in reversed(messages) if m["type"] == "progress"), self.at)
         self.recorder.add([m for m in messages if m["type"] not in ENDS])
         self.recorder.add([{"type": "log", "line": line} for line in self.log_tail.new_lines()])
         return self.end is not None or process.silent()
@@ -164,6 +171,14 @@ class Supervisor:
         if now - self.stop_sent_at > (CANCEL_GRACE_S if self.cancelling else DRAIN_GRACE_S):
             self._kill(process, "cancel" if self.cancelling else "drain")
 
+    def _end_silence(self, process: RunnerProcess) -> None:
+        """A runner that reports nothing any more is hung: its stacks go to its log, then it is killed."""
+        stopping = self.end is not None or self.stop_sent_at is not None
+        if self.killed_for or stopping or time.monotonic() - self.heard_at < settings().silence_s:
+            return
+        process.dump_stacks(self.log_tail.path)
+        self._kill(process, "silence")
+
     # ---- the end
 
     def _settle(self) -> None:
@@ -198,6 +213,10 @@ class Supervisor:
                 error = self._error()
                 with session_scope() as session:
                     jobs.fail(session, id, fence, error, self._evidence())
+            case _ if self.killed_for == "silence":
+                self._keep_log()
+                with session_scope() as session:
+                    jobs.retry_later(session, id, fence, self._hung(), self._evidence())
             case _ if asked and self.cancelling:
                 self._keep_log()
                 with session_scope() as session:
@@ -233,6 +252,14 @@ class Supervisor:
         if error["code"] == "disk_full":
             error["message"] += f"; {disk.describe(settings().data_dir)}: remove something, then retry the job"
         return error
+
+    def _hung(self) -> dict[str, Any]:
+        at = "before its first step"
+        if self.at is not None:
+            at = f"last at step {self.at['step']} of {self.at['total']} ({self.at['phase'] or 'no phase'})"
+        limit = f"for {settings().silence_s:g} s (TERRARIUM_SILENCE_S), {at}"
+        message = f"the runner reported nothing {limit}; the log shows where each of its threads was"
+        return {"code": "hung", "message": message, "evidence": {"log_tail": self.log_tail.last_lines(STACK_LINES)}}
 
     def _evidence(self) -> dict[str, Any]:
         return {

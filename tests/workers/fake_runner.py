@@ -7,6 +7,7 @@ The script is a JSON list in FAKE_SCRIPT's file, one entry for each run of the j
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ def newest_state(out: Path) -> int:
 
 def main() -> None:
     spec = json.loads(sys.stdin.readline())
+    faulthandler.register(signal.SIGUSR1)
     threading.Thread(target=listen, daemon=True).start()
     out = Path(spec["out_dir"])
     runs = out / "runs"

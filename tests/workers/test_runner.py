@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -64,6 +65,17 @@ def test_stop_and_a_closed_stdin_end_it_with_its_state_saved(tmp_path: Path) -> 
         process.stdin.close()
         assert json.loads(process.stdout.readlines()[-1]) == {"type": "stopped"}
         assert process.wait() == 0
+
+
+def test_asked_by_signal_it_writes_where_it_is_and_goes_on(tmp_path: Path) -> None:
+    process = start(tmp_path, episodes=100_000)
+    assert process.stdout is not None and process.stdin is not None and process.stderr is not None
+    assert json.loads(process.stdout.readline())["type"] == "progress"
+    process.send_signal(signal.SIGUSR1)
+    stacks = iter(process.stderr.readline, "")
+    assert any("in record_dataset" in line for line in stacks)
+    process.stdin.close()
+    assert json.loads(process.stdout.readlines()[-1]) == {"type": "stopped"} and process.wait() == 0
 
 
 def test_a_bad_config_is_the_users_fault(tmp_path: Path) -> None:

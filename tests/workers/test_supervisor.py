@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from processes import until
 from small_disk import fill, small_disk
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -231,6 +231,30 @@ def test_a_hanging_runner_is_killed_when_draining(bench: Bench, monkeypatch: pyt
     bench.drain.set()
     thread.join(5)
     assert (bench.job().state, bench.job().lost) == ("queued", 0)
+
+
+def test_a_runner_that_reports_nothing_is_named_killed_and_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> Job:
+        thread = bench.in_thread()
+        monkeypatch.setenv("TERRARIUM_SILENCE_S", "0.5")
+        settings.cache_clear()
+        thread.join(60)
+        return bench.job()
+
+    bench.script({"steps": 2, "end": "hang"})
+    job = run()
+    assert (job.state, job.attempt, job.lost) == ("retry_wait", 1, 0)
+    assert job.error is not None and job.error["code"] == "hung"
+    assert "nothing for 0.5 s (TERRARIUM_SILENCE_S), last at step 2 of 2 (fake)" in job.error["message"]
+    assert any(line.endswith(" in end") for line in job.error["evidence"]["log_tail"]), "where it hung"
+    for state in ("retry_wait", "failed"):
+        with session_scope() as session:
+            session.execute(update(Job).values(retry_at=func.clock_timestamp()))
+            assert len(jobs.queue_due_retries(session)) == 1
+        assert run().state == state
+    assert bench.db.scalars(select(Run.state)).all() == ["failed"] * 3
 
 
 @pytest.mark.usefixtures("short_leases")

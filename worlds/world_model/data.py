@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from worlds.durable import new_file
 from worlds.episodes.format import Dataset, Episode
 from worlds.training import parallel
+from worlds.training.states import Identity, identity
 from worlds.world_model.tokenizer import Tokenizer
 
 # In a config, between the runs of one training. Inputs count by their contents.
@@ -131,8 +131,8 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
     return facts | {"keys": dict(dataset.layout.keys), "episodes": len(seeds), "seeds": [min(seeds), max(seeds)]}
 
 
-def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
-    """A hash of the config (less what may change on resume), of the data's hashes and of other inputs' hashes."""
-    fixed = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
+def run_identity(config: Any, dataset: Dataset, **inputs: Any) -> Identity:
+    """The config (less what may change on a resume), the hash of the data's episodes, and the other inputs' hashes."""
     shas = [e["sha256"] for e in dataset.manifest["episodes"]]
-    return hashlib.sha256(json.dumps([fixed, shas, inputs], sort_keys=True).encode()).hexdigest()
+    data = hashlib.sha256(json.dumps(shas).encode()).hexdigest()
+    return identity(config, MAY_CHANGE, data=data, **inputs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
 from worlds.world_model.fits import DOWN

@@ -16,11 +16,13 @@ from worlds.device import default_device
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.precision import training_precision
-from worlds.progress import Progress, Stage
+from worlds.progress import Part, Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, train
+from worlds.training.optimisers import adamw
+from worlds.training.task import Stage, Task
 from worlds.world_model.codes import nats
-from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
+from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
@@ -40,10 +42,9 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     progress.step(0, config.steps, "tokenise")
     train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     model = new_model(config, dataset, tokenizer)
-    inputs = [tokenizer_manifest["sha256"]]
+    inputs = {"tokenizer": tokenizer_manifest["sha256"]}
     if config.start:
-        inputs.append(go_on_from(Path(config.start), model))
-    losses = Losses(model, config)
+        inputs["start"] = go_on_from(Path(config.start), model)
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
     def preview(ema: torch.nn.Module, step: int) -> None:
@@ -53,25 +54,21 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
 
-    loop = Loop(
-        steps=config.steps,
-        lr=config.lr,
-        seed=config.seed,
+    task = Task(
+        model=model,
+        learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+        sample=lambda step: train_clips.sample(step.rng, config.batch, step.part),
         ema=config.ema,
+        preview=preview,
+    )
+    loop = Loop(
+        seed=config.seed,
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset, *inputs),
+        identity=run_identity(config, dataset, **inputs),
     )
-    ema = train(
-        model,
-        lambda step: train_clips.sample(step.rng, config.batch, step.part),
-        losses,
-        loop,
-        out_dir,
-        progress,
-        preview,
-    )
+    ema = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(ema, Dynamics)
     values, _ = _look(ema, *held_out)
 
@@ -104,8 +101,8 @@ def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress)
             checkpoint_every_s=config.checkpoint_every_s,
             log_every=config.log_every,
         )
-        train_tokenizer(first, folder, Stage(progress, 0, total, "tokenizer"))
-    return folder / "output", Stage(progress, config.tokenizer_steps, total)
+        train_tokenizer(first, folder, Part(progress, 0, total, "tokenizer"))
+    return folder / "output", Part(progress, config.tokenizer_steps, total)
 
 
 def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) -> Dynamics:

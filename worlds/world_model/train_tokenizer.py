@@ -16,8 +16,10 @@ from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
 from worlds.progress import Progress
 from worlds.training import parallel
-from worlds.training.loop import Loop, Step, train
-from worlds.world_model.data import FrameStore, data_facts, resume_key
+from worlds.training.loop import Loop, train
+from worlds.training.optimisers import adamw
+from worlds.training.task import Stage, Step, Task
+from worlds.world_model.data import FrameStore, data_facts, run_identity
 from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.tokenizer import Tokenizer, channels_last, to_input
 
@@ -55,17 +57,21 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
         progress.preview("reconstruction", out_dir / "reconstruction.png")
         progress.metrics(step, {f"val_{k}": v for k, v in measure(model, held_out).items()})
 
-    loop = Loop(
-        steps=config.steps,
-        lr=config.lr,
-        seed=config.seed,
+    task = Task(
+        model=tokenizer,
+        learners=[adamw(tokenizer, loss_fn, lr=config.lr, steps=config.steps)],
+        sample=sample,
         ema=0.99,
+        preview=preview,
+    )
+    loop = Loop(
+        seed=config.seed,
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset, *([] if lpips is None else [str(lpips.facts)])),
+        identity=run_identity(config, dataset, **({} if lpips is None else {"lpips": lpips.facts})),
     )
-    best = train(tokenizer, sample, loss_fn, loop, out_dir, progress, preview)
+    best = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
     manifest = {

@@ -10,7 +10,7 @@ from training_process import Log
 
 from worlds.blocks.actions import A
 from worlds.pictures.perceptual import LPIPS
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.codes import doubted, nats, sample, soft_latents
 from worlds.world_model.conv_gru import ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics

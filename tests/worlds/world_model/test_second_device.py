@@ -13,7 +13,7 @@ from worlds.blocks import actions as act
 from worlds.episodes.format import open_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.bench import recipes
 from worlds.world_model.evaluation import long
 from worlds.world_model.evaluation import recipe as ev

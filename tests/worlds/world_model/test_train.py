@@ -150,7 +150,7 @@ def test_state_of_another_config_is_refused(debug_data, debug_tokenizer, tmp_pat
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     with pytest.raises(Stopped):
         train_world_model(config, tmp_path, Log(stop_at=2))
-    with pytest.raises(ValueError, match="belongs to another config"):
+    with pytest.raises(ValueError, match=r"belongs to another config or dataset \(lr 0.5, was 0.0015\)"):
         train_world_model(replace(config, lr=0.5), tmp_path, Silent())
 
 

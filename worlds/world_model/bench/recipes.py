@@ -22,7 +22,7 @@ from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.evaluation.recipe import evaluate
 from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel

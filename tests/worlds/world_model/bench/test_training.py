@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.bench.training import PARTS, bench_training, eager_twin
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.kinds import tokenizer_debug, world_model_debug
