@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
+from worlds.durable import new_folder
 
 FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
 
@@ -26,12 +26,10 @@ def copy_checkpoint(folder: Path, data_dir: Path) -> str:
         id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
     target = data_dir / "checkpoints" / id
     if not target.is_dir():
-        draft = target.with_name(f"{id}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        for name in FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, draft / name)
-        draft.rename(target)
+        with new_folder(target) as draft:
+            for name in FILES:
+                if (folder / name).is_file():
+                    shutil.copyfile(folder / name, draft / name)
     return id
 
 
