@@ -277,8 +277,9 @@ def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
 
 
 def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
-    """States, and the codes of all frames: two bytes for 4x4 pixels of three."""
-    return STATE_BYTES * world_model_parameters(config) + frame_bytes // 24
+    """States, a first stage's too, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    first = 0 if config["tokenizer"] or config["start"] else 230 * config["tokenizer_channels"] ** 2
+    return STATE_BYTES * (first + world_model_parameters(config)) + frame_bytes // 24
 
 
 def tokenizer_parameters(config: Mapping[str, Any]) -> int:
