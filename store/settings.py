@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
     database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
+    hung_after_s: float = 60.0  # a service of `terrarium up` that answers no probe for this long is started again
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     max_players: int = 16
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept

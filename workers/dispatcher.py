@@ -28,6 +28,7 @@ from store.db import connect as connect_to_database
 from store.db import session_scope
 from store.jobs import OUTBOX_CHANNEL
 from workers.celery_app import RUN_JOB, app
+from workers.pulse import beat
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
@@ -43,6 +44,7 @@ def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
     while not stop.is_set():
+        beat()
         try:
             lead(stop)
         except (psycopg.OperationalError, DBAPIError, BrokerError, RedisError, OSError) as e:
@@ -54,12 +56,14 @@ def lead(stop: threading.Event) -> None:
     """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
     with connect_to_database() as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
+            beat()
             if stop.wait(TICK_S):
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
         look_at, missed = 0.0, dict[str, float]()
         while not stop.is_set():
+            beat()
             if time.monotonic() >= look_at:
                 relay_outbox()  # what came before we listened
                 look_after_workers(missed)
@@ -82,7 +86,7 @@ def relay_outbox() -> None:
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
-    """Frees the jobs of workers that were killed. `missed`: whose lock is free, and since when it was so at every look."""
+    """Frees the jobs of workers that were killed. `missed`: since when each one's lock was free at every look."""
     now = time.monotonic()
     with session_scope() as session:
         absent = jobs.absent_workers(session)
