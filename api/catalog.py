@@ -11,17 +11,20 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from api import paging
+from api.inputs import Candidate, candidates, uses
 from store.db import session_scope
 from store.shipped import SHIPPED, shipped_folder
 from store.tables import Checkpoint, Dataset
 from worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
 MADE = {kind.makes for kind in kinds().values() if kind.http}
 CheckpointKind = Annotated[str, paging.OneOf(tuple(sorted(MADE - {"dataset", "evaluation"})))]
 
@@ -37,12 +40,20 @@ class JobKindView(BaseModel):
     )
 
 
+class Candidates(BaseModel):
+    inputs: dict[str, list[Candidate]] = Field(description="{field: datasets and checkpoints of its types}")
+
+
 class DatasetView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: UUID
     name: str
     manifest: dict[str, Any]
     created_at: datetime
+
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses("dataset", self.manifest)
 
 
 class CheckpointView(BaseModel):
@@ -53,6 +64,10 @@ class CheckpointView(BaseModel):
     manifest: dict[str, Any]
     evaluation: dict[str, Any] | None
     created_at: datetime
+
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses(self.kind, self.manifest)
 
 
 class DatasetPage(BaseModel):
@@ -69,6 +84,17 @@ class CheckpointPage(BaseModel):
 def job_kinds() -> dict[str, JobKindView]:
     """Everything that a form for a job needs."""
     return all_kinds()
+
+
+@router.post("/job-kinds/{kind}/candidates")
+def job_candidates(kind: Kind, draft: dict[str, Any]) -> Candidates:
+    """What each input field of a job may be, beside what the draft of its config names already."""
+    try:
+        config = kinds()[kind].draft(draft)
+    except ValidationError as e:
+        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in e.errors()]) from None
+    with session_scope() as session:
+        return Candidates(inputs=candidates(session, config))
 
 
 @router.get("/datasets")
@@ -100,7 +126,7 @@ def all_kinds() -> dict[str, JobKindView]:
 def _view(kind: JobKind) -> JobKindView:
     presets = {name: asdict(make()) for name, make in kind.presets.items()}
     return JobKindView(
-        schema=TypeAdapter(kind.config).json_schema(),
+        schema=kind.schema,
         title=kind.title,
         makes=kind.makes,
         presets={

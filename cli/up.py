@@ -137,7 +137,7 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         "--ws websockets-sansio --ws-per-message-deflate false"
     )
     celery = (
-        "-A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
+        "-q -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
     needs = ["schema", *(store.name for store in stores)]

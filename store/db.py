@@ -15,8 +15,10 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
@@ -41,13 +43,14 @@ def connection_options(url: str = "") -> dict[str, Any]:
     The server cancels a statement after `database_timeout_s`, and a transaction that is left open after `lease_s`: a
     worker that stands still must not lock its job's row. A peer whose machine vanished is noticed within a minute.
     """
-    parsed = sqlalchemy_url(url or settings().database_url).set(drivername="postgresql")
+    _, parts = PGDialect_psycopg().create_connect_args(sqlalchemy_url(url or settings().database_url))
+    options = str(parts.pop("options", ""))
     limit_s = settings().database_timeout_s
     limits = {"statement_timeout": limit_s, "idle_in_transaction_session_timeout": settings().lease_s}
     set_limits = [f"-c {name}={math.ceil(seconds * 1000)}" for name, seconds in limits.items()]
     return {
-        "conninfo": parsed.render_as_string(hide_password=False),
-        "options": " ".join([str(parsed.query.get("options", "")), *set_limits]),
+        "conninfo": make_conninfo(**parts),  # not a URL: SQLAlchemy quotes not all that libpq wants quoted
+        "options": " ".join([options, *set_limits]),
         "connect_timeout": max(2, math.ceil(limit_s)),  # libpq takes no less than 2
         "keepalives_idle": 30,
         "keepalives_interval": 10,

@@ -53,7 +53,7 @@ def main(config_file, out, stop_at):
     log.told["ended"] = "failed"
     try:
         kind = kinds()[values["kind"]]
-        kind.load()(kind.read(values), Path(out), log)
+        kind.run(kind.read(values), Path(out), log)
         log.told["ended"] = "done"
     except Stopped:
         log.told["ended"] = "stopped"

@@ -27,6 +27,7 @@ from store.broker import connect
 from store.db import connect as connect_to_database
 from store.db import session_scope
 from store.jobs import OUTBOX_CHANNEL
+from store.settings import settings
 from workers.celery_app import RUN_JOB, app
 from workers.pulse import beat
 
@@ -69,9 +70,16 @@ def lead(stop: threading.Event) -> None:
                 look_after_workers(missed)
                 look_after_leases_and_retries()
                 emit_lost()
+                beat()
                 look_at = time.monotonic() + LOOK_EVERY_S
             for _ in connection.notifies(timeout=TICK_S, stop_after=1):
                 relay_outbox()
+
+
+def beat() -> None:
+    """Shows that the loop goes round: Postgres answers, and Redis where there was something to send."""
+    if file := settings().heartbeat_file:
+        file.touch()
 
 
 def relay_outbox() -> None:
@@ -86,7 +94,7 @@ def relay_outbox() -> None:
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
-    """Frees the jobs of workers that were killed. `missed`: since when each one's lock was free at every look."""
+    """Frees the jobs of killed workers. `missed`: whose lock is free, and since when every look has found it so."""
     now = time.monotonic()
     with session_scope() as session:
         absent = jobs.absent_workers(session)

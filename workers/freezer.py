@@ -46,9 +46,10 @@ class Freezer:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _freeze(self, ticker: Ticker) -> None:
+        from worlds.device import default_device
         from worlds.world_model.frozen import FrozenStep, package_name
 
-        if ticker.closed or self._closed:
+        if ticker.closed or self._closed or default_device().type != "cpu":  # a compiled step is a CPU's
             return
         try:
             package, began = self.cache / package_name(ticker.model.manifest), time.monotonic()

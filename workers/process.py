@@ -19,7 +19,7 @@ from typing import IO, Any
 log = logging.getLogger("terrarium.worker")
 RUNNER: Sequence[str] = (sys.executable, "-m", "workers.runner")
 # A recipe knows no database and no broker.
-SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "REDIS_URL", "TERRARIUM_REDIS_URL")
+SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "PGPASSWORD", "REDIS_URL", "TERRARIUM_REDIS_URL")
 
 
 class RunnerProcess:

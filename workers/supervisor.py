@@ -4,6 +4,7 @@
     stopped           -> cancelled, or queued again where this worker drains
     killed, vanished  -> queued again; the third time quarantined
     silent for long   -> hung: killed, tried again later; the third time failed
+    on a full disk    -> failed as disk_full, and what it had made is removed
     lease not renewed -> the runner is killed before the lease ends, and nothing more is written
 
 One loop does everything; a thread reads the runner's lines, another guards the lease. Nothing here imports torch.
@@ -22,7 +23,7 @@ from typing import Any
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from store import artifacts, jobs
+from store import artifacts, disk, jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
 from store.settings import settings
@@ -31,6 +32,7 @@ from workers import outputs
 from workers.log_tail import LogTail
 from workers.process import RunnerProcess
 from workers.recorder import Message, Recorder, clean
+from workers.run_folder import folder_of, make_room, sweep, take_over
 
 log = logging.getLogger("terrarium.worker")
 CANCEL_GRACE_S = 10.0
@@ -47,7 +49,7 @@ class Supervisor:
 
     def __init__(self, job: Job, drain: threading.Event) -> None:
         self.job, self.drain = job, drain
-        self.run_dir = (settings().runs_dir / str(job.id)).resolve()
+        self.run_dir = folder_of(job)
         self.recorder = Recorder(job.id, job.fence, self.run_dir)
         self.log_tail = LogTail(self.run_dir / "runner.log")
         self.process: RunnerProcess | None = None
@@ -63,15 +65,19 @@ class Supervisor:
 
     def run(self) -> None:
         """From start to a settled job. Raises LeaseLost where the job was taken away."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        self.recorder.sweep_states()
         try:
+            take_over(self.job)
+            self.log_tail = LogTail(self.log_tail.path)  # what earlier runs have written is known
             spec = self._spec()
         except ValueError as e:
             self.end = {"type": "error", "code": "invalid_input", "message": str(e)}
+        except OSError as e:
+            self.end = _no_room(e)
         else:
             self._run_process(spec)
         self._settle()
+        with contextlib.suppress(*DATABASE_DOWN):
+            sweep()
 
     def _spec(self) -> dict[str, Any]:
         inputs = outputs.input_folders(self.job.config)
@@ -177,6 +183,8 @@ class Supervisor:
 
     def _settle(self) -> None:
         """Writes the job's end; tries again while the database does not answer and the lease lasts."""
+        if self.end is None and not self.killed_for and disk.is_full(self.run_dir):
+            self.end = {"type": "error", "code": "disk_full", "message": self._reason()}
         while True:
             try:
                 self._write_end()
@@ -187,6 +195,10 @@ class Supervisor:
                 if time.monotonic() > self.lease_ends:
                     raise LeaseLost(str(self.job.id)) from e
                 time.sleep(1.0)
+            except OSError as e:
+                if self.end is None or self.end["type"] != "result":
+                    raise
+                self.end = _no_room(e)
 
     def _write_end(self) -> None:
         id, fence = self.job.id, self.job.fence
@@ -196,9 +208,11 @@ class Supervisor:
                 self._keep_log()
                 outputs.commit(self.job, result, self.run_dir)
             case {"type": "error"}:
+                make_room(self.run_dir)  # also for the rows
                 self._keep_log()
+                error = self._error()
                 with session_scope() as session:
-                    jobs.fail(session, id, fence, self._error(), self._evidence())
+                    jobs.fail(session, id, fence, error, self._evidence())
             case _ if self.killed_for == "silence":
                 self._keep_log()
                 with session_scope() as session:
@@ -217,18 +231,26 @@ class Supervisor:
     def _keep_log(self) -> None:
         """The log as an artifact, for gateways that do not see this machine's disk."""
         data = self.log_tail.tail()
-        if data and not self.log_kept:
-            self.recorder.pending = [
-                {"type": "artifact", "artifact": artifacts.put(self.job.id, "runner.log", "text/plain", data)}
-            ]
-            self.recorder.flush()
-            self.log_kept = True
+        if not data or self.log_kept:
+            return
+        try:
+            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data)
+        except OSError as e:
+            if not disk.says_full(e):
+                raise
+            log.warning("job %s: its log is lost: %s", self.job.id, e)
+            return
+        self.recorder.pending = [{"type": "artifact", "artifact": artifact}]
+        self.recorder.flush()
+        self.log_kept = True
 
     def _error(self) -> dict[str, Any]:
         assert self.end is not None
         error = {"code": self.end["code"], "message": self.end["message"]}
         if error["code"] == "internal_error":
             error["evidence"] = {"log_tail": self.log_tail.last_lines()}
+        if error["code"] == "disk_full":
+            error["message"] += f"; {disk.describe(settings().data_dir)}: remove something, then retry the job"
         return error
 
     def _hung(self) -> dict[str, Any]:
@@ -253,3 +275,10 @@ class Supervisor:
         assert self.process is not None
         how = self.process.signal_name or f"exit code {self.process.exit_code}"
         return f"the runner was ended by {how}" + (f" (our own, for {self.killed_for})" if self.killed_for else "")
+
+
+def _no_room(e: OSError) -> Message:
+    """The end of a run whose files cannot be kept here; raises what is not for want of room."""
+    if not disk.says_full(e):
+        raise e
+    return {"type": "error", "code": "disk_full", "message": str(e)}

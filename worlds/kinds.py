@@ -7,8 +7,9 @@ command line, the jobs that follow. Adding a room adds a name to `ROOMS`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,8 @@ ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds a di
 # Of every config: unknown fields are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "use_attribute_docstrings": True}
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
+Manifests = Mapping[str, Any]  # {field: manifest of the input}, a list of them where the field takes many
+Misfit = tuple[str, str]  # field, and what was found there instead of what
 
 
 @dataclass(frozen=True, init=False)
@@ -76,6 +79,12 @@ class JobKind:
     """Whether a client may submit it. False where the config names paths of this machine."""
     then: Callable[[str, dict[str, Any]], Any] | None = None
     """(id, manifest) of what a finished job made -> config of the job that follows it, or None."""
+    fits: Callable[[Any, Manifests], list[Misfit]] | None = None
+    """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
+
+    estimate: Callable[[Mapping[str, Any], int], int] | None = None
+    """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
+    within a third. If omitted, the job takes next to nothing."""
 
     @cached_property
     def inputs(self) -> dict[str, Slot]:
@@ -84,13 +93,64 @@ class JobKind:
         slots = {name: _slot(hint) for name, hint in hints.items()}
         return {name: slot for name, slot in slots.items() if slot is not None}
 
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the config; the strings below its fields are the descriptions."""
+        return TypeAdapter(self.config).json_schema()
+
     def read(self, values: Mapping[str, Any]) -> Any:
         """A config from plain values. pydantic's ValidationError, a ValueError, names what is wrong."""
         return TypeAdapter(self.config).validate_python(dict(values))
 
+    def draft(self, values: Mapping[str, Any]) -> Any:
+        """A config some of whose inputs are still to be chosen: "-" stands for each that it cannot do without."""
+        needed = {f.name for f in fields(self.config) if f.default is MISSING}
+        blank = {name: ("-",) if slot.many else "-" for name, slot in self.inputs.items() if name in needed}
+        return self.read(blank | dict(values))
+
+    def misfits(self, config: Any, manifests: Manifests) -> dict[str, str]:
+        """{field: reasons} of the inputs that do not fit, {} where all do."""
+        found: dict[str, str] = {}
+        for field, reason in self.fits(config, manifests) if self.fits else ():
+            found[field] = f"{found[field]}, {reason}" if field in found else reason
+        return found
+
+    def run(self, config: Any, out_dir: Path, progress: Progress) -> dict[str, Any]:
+        """The recipe, on a config whose inputs are folders. ValueError names those that do not fit each other."""
+        self.check_folders(config)
+        return self.load()(config, out_dir, progress)
+
+    def check_folders(self, config: Any) -> None:
+        """The last guard before the recipe."""
+        manifests: dict[str, Any] = {}
+        found: dict[str, str] = {}
+        for field, slot in self.inputs.items():
+            read = [read_manifest(Path(folder)) for folder in slot.named(getattr(config, field))]
+            for type in filter(None, map(type_of, read)):
+                if type not in slot.types:
+                    found[field] = f"is a {type}, expected a {' or '.join(slot.types)}"
+            if read:
+                manifests[field] = read if slot.many else read[0]
+        if found := found or self.misfits(config, manifests):
+            raise ValueError("; ".join(f"{field} {getattr(config, field)} {reason}" for field, reason in found.items()))
+
     def load(self) -> Recipe:
         module, _, name = self.recipe.partition(":")
         return getattr(import_module(module), name)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Of a dataset or a checkpoint; {} where there is none to read, which the recipe reports."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def type_of(manifest: dict[str, Any]) -> str | None:
+    """Of what the manifest describes; None where it does not say."""
+    return "dataset" if "episodes" in manifest else manifest.get("kind")
 
 
 def _slot(hint: Any, many: bool = False, optional: bool = False) -> Slot | None:

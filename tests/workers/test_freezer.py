@@ -57,6 +57,14 @@ def test_an_unloaded_model_is_not_compiled(ticker, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_on_a_gpu_nothing_is_compiled(ticker, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TERRARIUM_DEVICE", "cuda")
+    freezer = Freezer(tmp_path / "cache")
+    freezer.add(ticker)
+    finish(freezer)
+    assert not (tmp_path / "cache").exists() and not caplog.records
+
+
 def test_a_damaged_package_plays_uncompiled(ticker, tmp_path, caplog):
     cache = tmp_path / "cache"
     cache.mkdir()

@@ -86,11 +86,11 @@ def package_name(manifest: dict[str, Any]) -> str:
 
 
 def example(dynamics: Dynamics, batch: int) -> tuple[State, torch.Tensor, torch.Tensor]:
-    """Some state of `batch` players, their actions, and 0 as everybody's temperature."""
-    (h, w), memory = dynamics.grid, dynamics.initial(batch)
-    codes = torch.randint(math.prod(dynamics.factors), (batch, h, w))
-    picture = torch.rand(batch, 3, *(4 * n for n in (h, w))) - 0.5
-    return State(codes, picture, memory), torch.zeros(batch, dynamics.actions), torch.zeros(batch)
+    """Some state of `batch` players, their actions, and 0 as everybody's temperature, on the model's device."""
+    (h, w), memory, at = dynamics.grid, dynamics.initial(batch), dynamics.device
+    codes = torch.randint(math.prod(dynamics.factors), (batch, h, w), device=at)
+    picture = torch.rand(batch, 3, *(4 * n for n in (h, w)), device=at) - 0.5
+    return State(codes, picture, memory), torch.zeros(batch, dynamics.actions, device=at), torch.zeros(batch, device=at)
 
 
 @torch.no_grad()
@@ -145,7 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch
         made = Path(scratch) / "step.pt2"
-        dynamics, _ = load_world_model(folder)
+        dynamics = load_world_model(folder)[0].cpu()
         compile_step(dynamics, made)
         check(dynamics, FrozenStep(made))
         made.replace(package)

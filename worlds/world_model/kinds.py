@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from annotated_types import Ge, Le
 from pydantic import StringConstraints
 
 from worlds.kinds import CONFIG, Input, JobKind
+from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=100)]  # never a path: it comes over HTTP
@@ -62,8 +64,12 @@ class WorldModelConfig:
     kind: Literal["world-model.train"] = "world-model.train"
     data: Annotated[str, Input("dataset")]
     """Episodes to train on."""
-    tokenizer: Annotated[str, Input("tokenizer", "world-model")]
-    """The tokenizer, or a world model whose tokenizer is used."""
+    tokenizer: Annotated[str, Input("tokenizer", "world-model")] | None = None
+    """The tokenizer, or a world model whose tokenizer is used. If omitted, that of `start`, or one is trained first."""
+    tokenizer_channels: Annotated[int, Ge(8), Le(512)] = 32
+    """Width of the tokenizer that is trained first."""
+    tokenizer_steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    """Optimiser steps of the tokenizer that is trained first."""
     start: Annotated[str, Input("world-model")] | None = None
     """World model of this shape and tokenizer to continue from. If omitted, training starts from random weights."""
     channels: Annotated[int, Ge(8), Le(1024)] = 64
@@ -186,17 +192,27 @@ def tokenizer_ochre(data: str = "-") -> TokenizerConfig:
     return TokenizerConfig(data=data, codes=1024, code_dim=32, channels=128, steps=60_000, batch=64)
 
 
-def world_model_debug(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     return WorldModelConfig(
-        data=data, tokenizer=tokenizer, channels=16, steps=10, batch=4, frames=6, burn_in=3, horizon=2, log_every=1
+        data=data,
+        tokenizer=tokenizer,
+        tokenizer_channels=16,
+        tokenizer_steps=20,
+        channels=16,
+        steps=10,
+        batch=4,
+        frames=6,
+        burn_in=3,
+        horizon=2,
+        log_every=1,
     )
 
 
-def world_model_cpu(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+def world_model_cpu(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     return WorldModelConfig(data=data, tokenizer=tokenizer)
 
 
-def world_model_ochre_v6(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     """The prior art's recipe at the size of `cpu`: reset-before, uniform FiLM, attention over recent states, no flow,
     no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states."""
     return replace(
@@ -221,14 +237,22 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str = "-") -> WorldModelCon
     )
 
 
-def world_model_small(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
+def world_model_small(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     return replace(
         world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
     )
 
 
-def world_model_ochre(data: str = "-", tokenizer: str = "-") -> WorldModelConfig:
-    return replace(world_model_small(data, tokenizer), channels=512, layers=6, steps=200_000, batch=16)
+def world_model_ochre(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    return replace(
+        world_model_small(data, tokenizer),
+        tokenizer_channels=128,
+        tokenizer_steps=60_000,
+        channels=512,
+        layers=6,
+        steps=200_000,
+        batch=16,
+    )
 
 
 def judge_debug(data: str = "-") -> JudgeConfig:
@@ -239,15 +263,33 @@ def judge_cpu(data: str = "-") -> JudgeConfig:
     return JudgeConfig(data=data)
 
 
-def has_simulator(manifest: dict[str, Any]) -> bool:
-    """Whether the frames that a checkpoint or a dataset comes from can be had again: block worlds."""
-    source = manifest.get("data", manifest).get("source", {})
-    return source.get("kind") == "blocks"
-
-
 def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
     """The evaluation that follows a training, where there is a simulator to measure against."""
-    return EvaluateConfig(checkpoint=id) if has_simulator(manifest) else None
+    config = EvaluateConfig(checkpoint=id)
+    return None if evaluation_misfits(config, {"checkpoint": manifest}) else config
+
+
+STATE_BYTES = 3 * 16  # for each parameter: weights, their average and two moments, in three states while one is written
+
+
+def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    return STATE_BYTES * tokenizer_parameters(config)
+
+
+def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """States, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    return STATE_BYTES * world_model_parameters(config) + frame_bytes // 24
+
+
+def tokenizer_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as tokenizer.py makes."""
+    return 230 * config["channels"] ** 2 + config["codes"] * config["code_dim"]
+
+
+def world_model_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as dynamics.py makes."""
+    c = config["channels"]
+    return config["layers"] * (72 * c * c + 1800 * c) + 2500 * c + 60_000
 
 
 KINDS = {
@@ -257,7 +299,9 @@ KINDS = {
         makes="tokenizer",
         queue="gpu.train",
         title="Train a tokenizer",
+        estimate=tokenizer_bytes,
         presets={"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
+        fits=tokenizer_misfits,
     ),
     "world-model.train": JobKind(
         config=WorldModelConfig,
@@ -265,6 +309,7 @@ KINDS = {
         makes="world-model",
         queue="gpu.train",
         title="Train a world model",
+        estimate=world_model_bytes,
         presets={
             "debug": world_model_debug,
             "cpu": world_model_cpu,
@@ -272,6 +317,7 @@ KINDS = {
             "ochre": world_model_ochre,
             "ochre_v6": world_model_ochre_v6,
         },
+        fits=world_model_misfits,
         then=evaluation_of,
     ),
     "world-model.evaluate": JobKind(
@@ -281,6 +327,7 @@ KINDS = {
         queue="gpu.generate",
         title="Evaluate a world model",
         presets={},
+        fits=evaluation_misfits,
     ),
     "judge.train": JobKind(
         config=JudgeConfig,

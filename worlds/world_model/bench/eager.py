@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from worlds.world_model.codes import doubted, likeliest
 from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
 from worlds.world_model.dynamics import Dynamics, Memory, Prediction
+from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import WorldModelConfig
 from worlds.world_model.picture import between_margins, move_picture, picture_flow
-from worlds.world_model.tokenizer import DOWN, Tokenizer
+from worlds.world_model.tokenizer import Tokenizer
 
 
 class EagerDynamics(Dynamics):

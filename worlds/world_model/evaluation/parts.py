@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from worlds.checkpoint import load_checkpoint, save_checkpoint
+from worlds.device import default_device
 from worlds.progress import Progress
 
 Part = tuple[dict[str, torch.Tensor], dict[str, Any]]
 KIND = "training-state"
-RANDOM = "random"  # torch's state, among a part's tensors
+RANDOM = "random."  # begins the names of torch's states, among a part's tensors
 
 
 class Parts:
@@ -52,16 +53,30 @@ class Parts:
         tensors, manifest = load_checkpoint(self.folder, KIND)
         if manifest["key"] != self.key:
             raise ValueError(f"{self.folder} belongs to {manifest['key']}, expected {self.key}")
-        torch.set_rng_state(tensors.pop(RANDOM))
-        return {name: _laid_out(x, manifest["strides"][name]) for name, x in tensors.items()}, manifest["values"]
+        _set_random({name: tensors.pop(name) for name in list(tensors) if name.startswith(RANDOM)})
+        return {name: _as_it_was(x, **manifest["layout"][name]) for name, x in tensors.items()}, manifest["values"]
 
     def _save(self, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-        strides = {name: x.stride() for name, x in tensors.items()}
-        facts = {"key": self.key, "values": values, "strides": strides}
-        save_checkpoint(self.folder, KIND, tensors | {RANDOM: torch.get_rng_state()}, facts)
+        layout = {name: {"stride": x.stride(), "on_cpu": x.device.type == "cpu"} for name, x in tensors.items()}
+        facts = {"key": self.key, "values": values, "layout": layout}
+        save_checkpoint(self.folder, KIND, tensors | _random(), facts)
         self.progress.checkpoint(self.number, self.folder)
 
 
-def _laid_out(x: torch.Tensor, stride: list[int]) -> torch.Tensor:
-    """With the strides that it had: a convolution's last bits depend on them."""
-    return torch.empty_strided(x.shape, stride, dtype=x.dtype).copy_(x)
+def _as_it_was(x: torch.Tensor, stride: list[int], on_cpu: bool) -> torch.Tensor:
+    """Where it was, and with the strides that it had: a convolution's last bits depend on them."""
+    device = "cpu" if on_cpu else default_device()
+    return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=device).copy_(x)
+
+
+def _random() -> dict[str, torch.Tensor]:
+    states = {f"{RANDOM}cpu": torch.get_rng_state()}
+    if default_device().type == "cuda":
+        states[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(default_device())
+    return states
+
+
+def _set_random(states: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(states[f"{RANDOM}cpu"])
+    if f"{RANDOM}cuda" in states:
+        torch.cuda.set_rng_state(states[f"{RANDOM}cuda"], default_device())

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.device import default_device, fork_random
 from worlds.pictures.metrics import save_strip
+from worlds.precision import precision_now
 from worlds.progress import Progress, Silent
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation import stability
@@ -37,7 +39,7 @@ from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_m
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 
 
-@torch.random.fork_rng(devices=[])
+@fork_random()
 def evaluate(
     folder: Path,
     *,
@@ -48,8 +50,9 @@ def evaluate(
     states: Path | None = None,
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
-    rollouts.png and long.png. `states` keeps the finished parts, with which the next run of the same evaluation goes
-    on. ValueError for a checkpoint that no simulator goes with."""
+    rollouts.png and long.png. The model computes in fp32, or in what the caller chose (`precision.computing_in`).
+    `states` keeps the finished parts, after which the next run of the same evaluation goes on. ValueError for a
+    checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
@@ -57,6 +60,7 @@ def evaluate(
     for module in (model, model.tokenizer.encoder, model.tokenizer.decoder):
         module.register_forward_pre_hook(lambda *_: phases.go_on())
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
+    head["precision"] = precision_now(default_device())
     parts = Parts(states, head, phases.progress)
     trials = unpack(*parts(lambda: pack(find_trials(world, seed, episodes, phases))))
     state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
