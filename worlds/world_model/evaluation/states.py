@@ -11,7 +11,7 @@ import torch
 from worlds.blocks import actions as act
 from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld, State, world_of
-from worlds.progress import Progress, Stopped
+from worlds.progress import Progress, go_on
 from worlds.world_model.evaluation.parts import Part
 from worlds.world_model.fits import FIRST_SEED, evaluation_misfits
 from worlds.world_model.rollout import BURN_IN
@@ -51,9 +51,7 @@ class Phases:
 
     def go_on(self) -> None:
         """Within a step: still at work, or told to stop."""
-        if self.progress.stop_requested():
-            raise Stopped
-        self.progress.step(self.done, self.total, self.phase)
+        go_on(self.progress, self.done, self.total, self.phase)
 
 
 def simulator(manifest: dict[str, Any]) -> BlockWorld:
