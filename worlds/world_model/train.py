@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,13 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     dataset = open_dataset(config.data)
     folder, progress = tokenizer_first(config, out_dir, progress)
     tokenizer, tokenizer_manifest = load_tokenizer(folder)
-    progress.step(0, config.steps, "tokenise")
-    train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
+
+    def at_work() -> None:
+        progress.step(0, config.steps, "tokenise")
+
+    train_clips, val_clips = (
+        load_clips(dataset, split, tokenizer, config, out_dir, at_work) for split in ("train", "val")
+    )
     model = new_model(config, dataset, tokenizer)
     inputs = {"tokenizer": tokenizer_manifest["sha256"]}
     if config.start:
@@ -148,11 +154,16 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
 
 
 def load_clips(
-    dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path
+    dataset: Dataset,
+    split: str,
+    tokenizer: Tokenizer,
+    config: WorldModelConfig,
+    out_dir: Path,
+    at_work: Callable[[], None] = lambda: None,
 ) -> ClipStore:
-    """Clips of a split, tokenised; the codes are kept in `out_dir`."""
+    """Clips of a split, tokenised; the codes are kept in `out_dir`. `at_work` is called before each episode."""
     episodes = dataset.split(split)
-    codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
+    codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy", at_work)
     return ClipStore(episodes, codes, config.frames, config.rare_share)
 
 
