@@ -12,6 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
+from store.plays import Play, find_play, list_plays
+from store.settings import settings
 from store.tables import Checkpoint, Dataset
 from worlds.kinds import JobKind, Slot, kinds
 
@@ -21,12 +23,12 @@ LEAN = Dataset.manifest.op("-")("episodes")  # which may be thousands, and say n
 
 
 class Asset(BaseModel):
-    """A dataset or a checkpoint, as far as a job that takes it needs to know."""
+    """A dataset, a checkpoint or recorded play, as far as a job that takes it needs to know."""
 
     id: str
     type: str
     name: str
-    created_at: datetime | None
+    created_at: datetime
     manifest: dict[str, Any] = Field(exclude=True)
 
 
@@ -95,6 +97,8 @@ def _manifests(kind: JobKind, found: dict[str, dict[str, Asset | None]]) -> dict
 
 def _wrong(field: str, slot: Slot, found: dict[str, Asset | None]) -> Iterator[FieldError]:
     wanted = " or ".join(slot.types)
+    if slot.types == ("play",) and not found and not list_plays(settings().plays_dir):  # none named: all there are
+        yield FieldError(loc=["body", field], msg="nothing was recorded here yet", value="[]")
     for id, asset in found.items():
         if asset is None:
             yield FieldError(loc=["body", field], msg=f"no such {wanted}", value=echo(id))
@@ -111,8 +115,9 @@ def _misfit(field: str, reason: str, value: Any, offered: list[Candidate]) -> Fi
 
 
 def _find(session: Session, slot: Slot, id: str) -> Asset | None:
-    if slot.types == ("plays",):
-        return next((asset for asset in _newest(session, slot.types) if asset.id == id), None)
+    if slot.types == ("play",):
+        play = find_play(settings().plays_dir, id)
+        return _of_play(play) if play is not None else None
     if "\x00" in id:
         return None
     checkpoint = session.get(Checkpoint, id)
@@ -123,8 +128,8 @@ def _find(session: Session, slot: Slot, id: str) -> Asset | None:
 
 
 def _newest(session: Session, types: tuple[str, ...]) -> list[Asset]:
-    if types == ("plays",):
-        return [Asset(id="all", type="plays", name="all that was recorded here", created_at=None, manifest={})]
+    if types == ("play",):
+        return [_of_play(play) for play in list_plays(settings().plays_dir)[:MOST]]
     checkpoints = select(Checkpoint).where(Checkpoint.kind.in_(types)).order_by(Checkpoint.created_at.desc())
     assets = [_of_checkpoint(row) for row in session.scalars(checkpoints.limit(MOST))]
     if "dataset" in types:
@@ -143,6 +148,11 @@ def _of_dataset(id: UUID, name: str, created_at: datetime, manifest: dict[str, A
 
 def _of_checkpoint(row: Checkpoint) -> Asset:
     return Asset(id=row.id, type=row.kind, name=row.name, created_at=row.created_at, manifest=row.manifest)
+
+
+def _of_play(play: Play) -> Asset:
+    name = f"seed {play.seed}, {play.seconds:.0f} s, played with {play.checkpoint}"
+    return Asset(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest={})
 
 
 def _is_uuid(text: str) -> bool:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import configure
+from cli.machine import machine
 
 
 def training(
@@ -28,7 +29,6 @@ def training(
     """Training's speed against a straightforward eager implementation of the same model, in turns."""
     import torch
 
-    from cli.bench import machine
     from worlds.world_model.bench.training import bench_training
 
     config = configure("world-model.train", preset, {"data": str(data or "-")}, set_ or [])

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from store import artifacts, jobs
 from store.db import session_scope
+from store.plays import play_place
 from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
 from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
@@ -28,6 +29,8 @@ def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for field, value in _given(config).items():
         folders = [_existing(field, inputs[field], id) for id in inputs[field].named(value)]
+        if inputs[field].types == ("play",) and not folders:
+            folders = [str(settings().plays_dir.resolve())]  # none named: all there are
         found[field] = folders if inputs[field].many else folders[0]
     return found
 
@@ -48,8 +51,8 @@ def _existing(field: str, slot: Slot, id: str) -> str:
 def _folder(type: str, id: str) -> Path:
     if id == SHIPPED:
         return shipped_folder()
-    if type == "plays":
-        return settings().plays_dir.resolve()  # all there are
+    if type == "play":
+        return play_place(settings().plays_dir.resolve(), id)
     root = settings().datasets_dir if type == "dataset" else settings().checkpoints_dir
     return root.resolve() / str(UUID(id))
 

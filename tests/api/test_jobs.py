@@ -80,11 +80,12 @@ def test_no_client_names_code_to_import(http: TestClient) -> None:
 
 
 def test_no_client_names_a_folder_to_read(http: TestClient) -> None:
-    for path in ("/etc", "..", "plays"):
-        body = problem(http.post("/v1/jobs", json={"kind": "dataset.import-play", "plays": path}), 422, "invalid_input")
-        (error,) = body["errors"]
-        assert error["loc"] == ["body", "plays"] and error["msg"] == "no such plays"
-    assert http.post("/v1/jobs", json={"kind": "dataset.import-play"}).json()["config"]["plays"] == "all"
+    for path in ("/etc", "..", "a\x00b"):
+        body = {"kind": "dataset.import-play", "plays": [path]}
+        (error,) = problem(http.post("/v1/jobs", json=body), 422, "invalid_input")["errors"]
+        assert error["loc"][:2] == ["body", "plays"] and "no such play" in error["msg"]
+    (error,) = problem(http.post("/v1/jobs", json={"kind": "dataset.import-play"}), 422, "invalid_input")["errors"]
+    assert "nothing was recorded here yet" in error["msg"]
     assert http.post("/v1/jobs", json={"kind": "dataset.import", "path": "/etc"}).status_code == 422
 
 

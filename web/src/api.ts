@@ -58,6 +58,26 @@ export interface Dataset {
   created_at: string;
 }
 
+export interface RecordedPlay {
+  id: string;
+  seed: number | null;
+  checkpoint: string | null;
+  world: string | null; // the simulator's; null where it cannot be walked again
+  frames: number;
+  seconds: number;
+  size: number;
+  action_names: string[];
+  recorded_at: string;
+  problem: string | null;
+}
+
+export interface RecordedPlays {
+  items: RecordedPlay[];
+  total: number;
+  size: number;
+  max_size: number;
+}
+
 export interface Artifact {
   id: string;
   name: string;
@@ -96,7 +116,7 @@ export interface Candidate {
   id: string;
   type: string;
   name: string;
-  created_at: string | null;
+  created_at: string;
   misfits: Record<string, string>;
 }
 
@@ -174,6 +194,9 @@ const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
 export const listDatasets = (): Promise<Dataset[]> => items("/datasets");
+export const listPlays = (): Promise<RecordedPlays> => request("/plays");
+export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
+export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
 export const listJobs = (): Promise<Job[]> => items("/jobs?limit=50");
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
 export const listArtifacts = (job: string): Promise<Artifact[]> => items(`/jobs/${job}/artifacts`);

@@ -96,8 +96,8 @@ class ImportPlayConfig:
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.import-play"] = "dataset.import-play"
-    plays: Annotated[str, Input("plays")] = "all"
-    """Which recorded play."""
+    plays: tuple[Annotated[str, Input("play")], ...] = ()
+    """Which recordings; if none is named, all that were made here."""
     pictures: Literal["simulator", "model"] = "simulator"
     """Whose pictures become the frames."""
     width: Annotated[int, Ge(16), Le(256)] = 64

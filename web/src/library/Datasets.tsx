@@ -3,6 +3,7 @@ import { listDatasets, type Dataset } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
 import { datasetFacts } from "./manifest";
+import { Plays } from "./Plays";
 
 export function Datasets() {
   const { value, error } = usePoll(listDatasets, 5000);
@@ -28,6 +29,7 @@ export function Datasets() {
           <Tile key={d.id} dataset={d} />
         ))}
       </ul>
+      <Plays />
     </main>
   );
 }
