@@ -71,7 +71,7 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
         if makes == "evaluation":
             session.add_all(reports)
-            _store_evaluation(session, job.config["checkpoint"], result)
+            _store_evaluation(session, job.config[next(iter(kind.inputs))], result)
         elif makes == "dataset":
             _move(output, settings().datasets_dir / str(job.id))
             session.add(Dataset(id=job.id, name=_name(makes, job), manifest=manifest))
