@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from api.errors import FieldError, InvalidFields, echo
 from store.plays import Play, find_play, list_plays
 from store.settings import settings
 from store.tables import Checkpoint, Dataset
+from worlds.episodes.kinds import ImportPlayConfig
 from worlds.kinds import JobKind, Slot, kinds
 
 MOST = 200  # the newest of a type, which are offered
@@ -41,6 +43,8 @@ def check_inputs(session: Session, config: Any) -> None:
     which does not fit the others, and what would (code `input_misfit`)."""
     kind = kinds()[config.kind]
     found = {field: _given(session, slot, getattr(config, field)) for field, slot in kind.inputs.items()}
+    if isinstance(config, ImportPlayConfig) and not config.plays and not list_plays(settings().plays_dir):
+        raise InvalidFields([FieldError(loc=["body", "plays"], msg="nothing was recorded here yet", value="[]")])
     if errors := [error for field, slot in kind.inputs.items() for error in _wrong(field, slot, found[field])]:
         raise InvalidFields(errors)
     if misfits := kind.misfits(config, _manifests(kind, found)):
@@ -148,13 +152,13 @@ def _of_dataset(id: UUID, name: str, created_at: datetime, manifest: dict[str, A
     return Asset(id=str(id), type="dataset", name=name, created_at=created_at, manifest=manifest)
 
 
+def _of_play(play: Play) -> Asset:
+    name = f"{play.world or 'no simulator'}, seed {play.seed}, {play.seconds:.0f} s"
+    return Asset(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest=asdict(play))
+
+
 def _of_checkpoint(row: Checkpoint) -> Asset:
     return Asset(id=row.id, type=row.kind, name=row.name, created_at=row.created_at, manifest=row.manifest)
-
-
-def _of_play(play: Play) -> Asset:
-    name = f"seed {play.seed}, {play.seconds:.0f} s, played with {play.checkpoint}"
-    return Asset(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest={})
 
 
 def _is_uuid(text: str) -> bool:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from store import disk
 from store.shipped import shipped_folder
 from worlds.kinds import JobKind, kinds
 from worlds.progress import RecipeError, Stopped
@@ -92,6 +93,13 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
             raise typer.Exit(130) from None
         except RecipeError as e:
             typer.echo(f"terrarium: {e.code}: {e}", err=True)
+            raise typer.Exit(1) from None
+        except Exception as e:
+            if not disk.says_full(e) and not disk.is_full(out):
+                raise
+            free = disk.human(disk.free_bytes(out))
+            message = f"{e}; {free} are free; the same command goes on from the state in {out}"
+            typer.echo(f"terrarium: disk_full: {message}", err=True)
             raise typer.Exit(1) from None
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import configure, option, run_recipe
+from worlds.durable import sync
 
 app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
 
@@ -95,6 +96,7 @@ def _make(config: Any, out: Path) -> dict[str, Any]:
     result = run_recipe(config, scratch)
     shutil.rmtree(out, ignore_errors=True)
     (scratch / "output").rename(out)
+    sync(out.parent)
     shutil.rmtree(scratch)
     return result
 

@@ -29,6 +29,7 @@ BELOW = (
     "worlds.device",
     "worlds.kinds",
     "worlds.pictures",
+    "worlds.precision",
     "worlds.progress",
     "worlds.training",
 )
@@ -46,10 +47,17 @@ WITHIN_WORLDS = {
     "worlds.progress": (),
     "worlds.checkpoint": (),
     "worlds.device": (),
+    "worlds.precision": (),
     "worlds.played_model": ("worlds.blocks.actions",),
     "worlds.blocks": ("worlds.blocks",),
-    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint"),
-    "worlds.training": ("worlds.training", "worlds.checkpoint", "worlds.device", "worlds.progress"),
+    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint", "worlds.precision"),
+    "worlds.training": (
+        "worlds.training",
+        "worlds.checkpoint",
+        "worlds.device",
+        "worlds.precision",
+        "worlds.progress",
+    ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }

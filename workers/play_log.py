@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import simplejpeg
 
+from store import disk
 from store.plays import PICTURE
+from store.settings import settings
+from worlds.durable import sync
 from worlds.episodes.format import MIN_FRAMES
 from worlds.played_model import PlayedModel, Simulator
 
@@ -38,11 +41,13 @@ class Plays:
     def refusal(self) -> str | None:
         """Why nothing more is kept; None while there is room."""
         used = sum(file.stat().st_size for file in self.folder.rglob("*.npy"))
-        if used < self.max_bytes:
-            return None
-        return (
-            f"recorded play fills its {self.max_bytes / 1e9:.1f} GB: delete some of it, or raise TERRARIUM_MAX_PLAYS_GB"
-        )
+        if used >= self.max_bytes:
+            limit = f"{self.max_bytes / 1e9:.1f} GB"
+            return f"recorded play fills its {limit}: delete some of it, or raise TERRARIUM_MAX_PLAYS_GB"
+        free = disk.free_bytes(self.folder)
+        if free < settings().reserve_bytes:
+            return f"low disk: {disk.human(free)} are free, {disk.human(settings().reserve_bytes)} kept in reserve"
+        return None
 
     def save(self, part: Part, lost: Callable[[str], None]) -> None:
         """Writes in a thread. Calls `lost` with the reason, from that thread, if the part could not be kept."""
@@ -61,6 +66,7 @@ class Plays:
                 home = self.folder / part.walk
                 home.mkdir(exist_ok=True)
                 draft.rename(home / f"{part.number:03d}")
+                sync(home)
                 if not (home / PICTURE).exists():
                     (home / PICTURE).write_bytes(part.picture())
             except OSError as e:
@@ -82,6 +88,8 @@ class Part(NamedTuple):
         for name, array in self.arrays.items():
             np.save(folder / f"{name}.npy", array)
         (folder / "play.json").write_text(json.dumps(self.facts))
+        for file in folder.iterdir():
+            sync(file)
 
     def picture(self) -> bytes:
         """The frame in the middle as JPEG."""

@@ -81,6 +81,9 @@ class JobKind:
     """(id, manifest) of what a finished job made -> config of the job that follows it, or None."""
     fits: Callable[[Any, Manifests], list[Misfit]] | None = None
     """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
+    estimate: Callable[[Mapping[str, Any], int], int] | None = None
+    """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
+    within a third. If omitted, the job takes next to nothing."""
 
     @cached_property
     def inputs(self) -> dict[str, Slot]:

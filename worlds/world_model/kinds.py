@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -268,6 +269,44 @@ def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
     return None if evaluation_misfits(config, {"checkpoint": manifest}) else config
 
 
+STATE_BYTES = 3 * 16  # for each parameter: weights, their average and two moments, in three states while one is written
+
+
+def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    return STATE_BYTES * tokenizer_parameters(config)
+
+
+def first_tokenizer(config: WorldModelConfig) -> TokenizerConfig:
+    """The training of the tokenizer that a config does without."""
+    return TokenizerConfig(
+        data=config.data,
+        channels=config.tokenizer_channels,
+        steps=config.tokenizer_steps,
+        accumulate=config.accumulate,
+        seed=config.seed,
+        checkpoint_every_s=config.checkpoint_every_s,
+        log_every=config.log_every,
+    )
+
+
+def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """States, those of a tokenizer trained first, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    given = config["tokenizer"] or config["start"]
+    first = 0 if given else tokenizer_parameters(asdict(first_tokenizer(WorldModelConfig(**config))))
+    return STATE_BYTES * (world_model_parameters(config) + first) + frame_bytes // 24
+
+
+def tokenizer_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as tokenizer.py makes."""
+    return 230 * config["channels"] ** 2 + config["codes"] * config["code_dim"]
+
+
+def world_model_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as dynamics.py makes."""
+    c = config["channels"]
+    return config["layers"] * (72 * c * c + 1800 * c) + 2500 * c + 60_000
+
+
 KINDS = {
     "tokenizer.train": JobKind(
         config=TokenizerConfig,
@@ -275,6 +314,7 @@ KINDS = {
         makes="tokenizer",
         queue="gpu.train",
         title="Train a tokenizer",
+        estimate=tokenizer_bytes,
         presets={"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
         fits=tokenizer_misfits,
     ),
@@ -284,6 +324,7 @@ KINDS = {
         makes="world-model",
         queue="gpu.train",
         title="Train a world model",
+        estimate=world_model_bytes,
         presets={
             "debug": world_model_debug,
             "cpu": world_model_cpu,
