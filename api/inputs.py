@@ -101,8 +101,6 @@ def _manifests(kind: JobKind, found: dict[str, dict[str, Asset | None]]) -> dict
 
 def _wrong(field: str, slot: Slot, found: dict[str, Asset | None]) -> Iterator[FieldError]:
     wanted = " or ".join(slot.types)
-    if slot.types == ("play",) and not found and not list_plays(settings().plays_dir):  # none named: all there are
-        yield FieldError(loc=["body", field], msg="nothing was recorded here yet", value="[]")
     for id, asset in found.items():
         if asset is None:
             yield FieldError(loc=["body", field], msg=f"no such {wanted}", value=echo(id))
