@@ -27,6 +27,7 @@ BELOW = (
     "worlds.blocks",
     "worlds.checkpoint",
     "worlds.device",
+    "worlds.durable",
     "worlds.kinds",
     "worlds.pictures",
     "worlds.precision",
@@ -45,7 +46,8 @@ MAY_IMPORT = {
 WITHIN_WORLDS = {
     "worlds.kinds": ("worlds.progress",),
     "worlds.progress": (),
-    "worlds.checkpoint": (),
+    "worlds.durable": (),
+    "worlds.checkpoint": ("worlds.durable",),
     "worlds.device": (),
     "worlds.precision": (),
     "worlds.played_model": ("worlds.blocks.actions",),
