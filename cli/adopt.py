@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
+from store.places import place
+from worlds.durable import new_folder
 
 FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
 
@@ -24,14 +25,12 @@ def copy_checkpoint(folder: Path, data_dir: Path) -> str:
         raise InvalidInput(f"{folder} holds no world model: its manifest's kind is not 'world-model'")
     with (folder / "model.safetensors").open("rb") as weights:
         id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
-    target = data_dir / "checkpoints" / id
+    target = place("world-model", id, data_dir)
     if not target.is_dir():
-        draft = target.with_name(f"{id}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        for name in FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, draft / name)
-        draft.rename(target)
+        with new_folder(target) as draft:
+            for name in FILES:
+                if (folder / name).is_file():
+                    shutil.copyfile(folder / name, draft / name)
     return id
 
 
@@ -40,14 +39,14 @@ def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> Non
     from sqlalchemy.dialects.postgresql import insert
 
     from store.db import engine_for
-    from store.tables import Checkpoint
+    from store.tables import Asset
 
-    folder = data_dir / "checkpoints" / id
+    folder = place("world-model", id, data_dir)
     evaluation = folder / "evaluation.json"
-    row = insert(Checkpoint).values(
+    row = insert(Asset).values(
         id=id,
         name=name,
-        kind="world-model",
+        type="world-model",
         manifest=read_json(folder / "manifest.json"),
         evaluation=read_json(evaluation) if evaluation.is_file() else None,
     )

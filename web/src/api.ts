@@ -116,7 +116,7 @@ export interface Candidate {
   id: string;
   type: string;
   name: string;
-  created_at: string | null;
+  created_at: string;
   misfits: Record<string, string>;
 }
 

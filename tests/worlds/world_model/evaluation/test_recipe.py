@@ -40,6 +40,7 @@ def test_all_groups_are_there_and_are_json(recipe_run):
         assert set(result[name]) == {"1", "4", "8", "16"}
     assert set(result["memory_psnr"]) == {"2", "6", "12"}
     assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1
+    assert result["precision"] == "fp32", "on every processor"
     assert result["churn_ratio"] >= 0 and result["codes_per_frame_ratio"] > 0
     assert 0 <= result["steps_to_divergence"] <= 512
     assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
