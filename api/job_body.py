@@ -7,11 +7,12 @@ from dataclasses import asdict, fields
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Discriminator, TypeAdapter, ValidationError
+from pydantic import Discriminator, TypeAdapter
 from sqlalchemy.orm import Session
 
+from api.body import strict_json
 from api.errors import FieldError, InvalidFields, echo
 from store.settings import settings
 from store.tables import Checkpoint, Dataset
@@ -21,14 +22,11 @@ BODY: TypeAdapter[JobConfig] = TypeAdapter(Annotated[JobConfig, Discriminator("k
 
 
 async def job_config(request: Request) -> JobConfig:
-    """A dependency. Strict, so that "12", true and 12.5 are no integers; FastAPI's own bodies would take them."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise HTTPException(415, f"content type {media_type!r}, expected application/json")
+    """A dependency."""
     try:
-        config = BODY.validate_json(await request.body(), strict=True)
-    except ValidationError as e:
-        raise RequestValidationError([_located(error) for error in e.errors()]) from None
+        config = await strict_json(request, BODY)
+    except RequestValidationError as e:
+        raise RequestValidationError([_without_tag(error) for error in e.errors()]) from None
     try:
         json.dumps(asdict(config), allow_nan=False)
     except ValueError:
@@ -89,10 +87,13 @@ def schemas(ref_template: str) -> dict[str, Any]:
     return schema
 
 
-def _located(error: Any) -> dict[str, Any]:
-    """loc as (body, field): the union's tag is no part of what the client sent."""
-    loc = tuple(part for i, part in enumerate(error["loc"]) if not (i == 0 and part in CONFIGS))
-    return {**error, "loc": ("body", *loc)}
+def _without_tag(error: Any) -> dict[str, Any]:
+    """Of an error of the union: its tag in `loc` is no part of what the client sent."""
+    body, *rest = error["loc"]
+    if error["type"] == "union_tag_invalid":  # pydantic's message repeats the tag, however long
+        msg = f"expected one of {error['ctx']['expected_tags']}"
+        return {**error, "loc": (body, "kind"), "msg": msg, "input": error["input"]["kind"]}
+    return {**error, "loc": (body, *(rest[1:] if rest and rest[0] in CONFIGS else rest))}
 
 
 def _is_uuid(text: str) -> bool:

@@ -14,11 +14,12 @@ import secrets
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Request, WebSocket
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import func, text, update
 from starlette.concurrency import run_in_threadpool
 
+from api.body import described, strict_json
 from api.guard import allowed_origin
 from api.relay import relay
 from store.db import session_scope
@@ -43,8 +44,16 @@ class PlayTicket(BaseModel):
     url: str = Field(description="path of the WebSocket, ticket included")
 
 
-@router.post("/play/sessions", status_code=201)
-def create_session(body: PlayRequest) -> PlayTicket:
+BODY = TypeAdapter(PlayRequest)
+
+
+async def play_request(request: Request) -> PlayRequest:
+    """A dependency."""
+    return await strict_json(request, BODY)
+
+
+@router.post("/play/sessions", status_code=201, openapi_extra=described(BODY))
+def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
     id, ticket = uuid4(), secrets.token_urlsafe(32)
     seed = random.randrange(MAX_SEED) if body.seed is None else body.seed
