@@ -54,8 +54,7 @@ FROM base AS gateway
 COPY --from=gateway-build /venv /venv
 USER terrarium
 EXPOSE 8420
-CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8420", "--no-access-log", \
-     "--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"]
+CMD ["python", "-m", "api.server"]
 
 FROM base AS gpu
 # triton compiles its launcher with the C compiler

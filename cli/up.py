@@ -125,10 +125,6 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         argv = [sys.executable, "-m", module, *options.split()]
         return Child(name, argv, place.logs / f"{name}.log", env=env, cwd=ROOT, keep_fds=place.keep_fds)
 
-    gateway = (
-        f"api.app:app --host {place.host} --port {place.port} --no-access-log --timeout-graceful-shutdown 3 "
-        "--ws websockets-sansio --ws-per-message-deflate false"
-    )
     celery = (
         "-A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
@@ -137,7 +133,7 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
     services = [
         Service(python("player", "workers.player"), probe=lambda: listens(player_url)),
         *stores,
-        Service(python("gateway", "uvicorn", gateway), needs, probe=lambda: answers(place.reach, place.port)),
+        Service(python("gateway", "api.server"), needs, probe=lambda: answers(place.reach, place.port)),
         Service(python("dispatcher", "workers.dispatcher"), ["gateway"], awaited=False, stop_turn=1),
     ]
     if worker:  # has time to save what its runner was doing
