@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from api import paging
+from api.inputs import Candidate, candidates, uses
 from store.db import session_scope
 from store.shipped import SHIPPED, shipped_folder
 from store.tables import Checkpoint, Dataset
-from worlds.configs import CONFIGS, INPUTS, PRESETS
+from worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
+MADE = {kind.makes for kind in kinds().values() if kind.http}
+CheckpointKind = Annotated[str, paging.OneOf(tuple(sorted(MADE - {"dataset", "evaluation"})))]
 
 
-class JobKind(BaseModel):
+class JobKindView(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
     config_schema: dict[str, Any] = Field(alias="schema", description="JSON schema of the config")
+    title: str = Field(description="what the job does, as a button would say it")
+    makes: str = Field(description="type of what it makes")
     presets: dict[str, dict[str, Any]] = Field(description="{name: config}, without the inputs")
-    inputs: dict[str, str] = Field(
-        description="config fields that name something, and what: a dataset, or a checkpoint of that kind"
+    inputs: dict[str, list[str]] = Field(
+        description="config fields that name inputs, and the types that each accepts: dataset, or a checkpoint's kind"
     )
+
+
+class Candidates(BaseModel):
+    inputs: dict[str, list[Candidate]] = Field(description="{field: datasets and checkpoints of its types}")
 
 
 class DatasetView(BaseModel):
@@ -40,15 +51,23 @@ class DatasetView(BaseModel):
     manifest: dict[str, Any]
     created_at: datetime
 
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses("dataset", self.manifest)
+
 
 class CheckpointView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: str
     name: str
-    kind: str = Field(description="tokenizer or world-model")
+    kind: str = Field(description="its type: tokenizer, world-model, ...")
     manifest: dict[str, Any]
     evaluation: dict[str, Any] | None
     created_at: datetime
+
+    @computed_field(description="{kind: field} of the jobs that can take it, and where")
+    def uses(self) -> dict[str, str]:
+        return uses(self.kind, self.manifest)
 
 
 class DatasetPage(BaseModel):
@@ -62,9 +81,20 @@ class CheckpointPage(BaseModel):
 
 
 @router.get("/job-kinds")
-def job_kinds() -> dict[str, JobKind]:
+def job_kinds() -> dict[str, JobKindView]:
     """Everything that a form for a job needs."""
     return all_kinds()
+
+
+@router.post("/job-kinds/{kind}/candidates")
+def job_candidates(kind: Kind, draft: dict[str, Any]) -> Candidates:
+    """What each input field of a job may be, beside what the draft of its config names already."""
+    try:
+        config = kinds()[kind].draft(draft)
+    except ValidationError as e:
+        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in e.errors()]) from None
+    with session_scope() as session:
+        return Candidates(inputs=candidates(session, config))
 
 
 @router.get("/datasets")
@@ -77,7 +107,7 @@ def datasets(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> DatasetP
 
 @router.get("/checkpoints")
 def checkpoints(
-    kind: Literal["tokenizer", "world-model"] | None = None,
+    kind: CheckpointKind | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> CheckpointPage:
@@ -89,19 +119,22 @@ def checkpoints(
 
 
 @lru_cache
-def all_kinds() -> dict[str, JobKind]:
-    return {
-        kind: JobKind(
-            schema=TypeAdapter(config).json_schema(),
-            presets={name: _without_inputs(asdict(make())) for name, make in PRESETS[kind].items()},
-            inputs={f.name: INPUTS[f.name] for f in fields(config) if f.name in INPUTS},
-        )
-        for kind, config in CONFIGS.items()
-    }
+def all_kinds() -> dict[str, JobKindView]:
+    return {name: _view(kind) for name, kind in kinds().items() if kind.http}
 
 
-def _without_inputs(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in INPUTS}
+def _view(kind: JobKind) -> JobKindView:
+    presets = {name: asdict(make()) for name, make in kind.presets.items()}
+    return JobKindView(
+        schema=TypeAdapter(kind.config).json_schema(),
+        title=kind.title,
+        makes=kind.makes,
+        presets={
+            name: {field: value for field, value in config.items() if field not in kind.inputs}
+            for name, config in presets.items()
+        },
+        inputs={field: list(slot.types) for field, slot in kind.inputs.items()},
+    )
 
 
 def add_shipped(folder: Path | None = None) -> bool:

@@ -19,24 +19,18 @@ from sqlalchemy.orm import Session
 
 from api import paging
 from api.artifacts import ArtifactView, read_artifact
-from api.job_body import check_inputs, job_config
+from api.catalog import Kind
+from api.inputs import check_inputs
+from api.job_body import job_config
 from store import jobs
 from store.db import session_scope
 from store.errors import Conflict, NotFound
 from store.settings import settings
 from store.tables import Artifact, IdempotencyKey, Job, Metric
-from worlds.configs import JobConfig
+from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
-Kind = Literal[
-    "dataset.record",
-    "dataset.record-gym",
-    "dataset.import-play",
-    "tokenizer.train",
-    "world-model.train",
-    "world-model.evaluate",
-]
 LOG_TAIL = 256 * 1024
 
 
@@ -64,7 +58,7 @@ class JobView(BaseModel):
     result: dict[str, Any] | None
     error: JobError | None
     attempt: int
-    parent_id: UUID | None = Field(description="the job that this one tries again")
+    parent_id: UUID | None = Field(description="the job that this one tries again, or follows if it is of another kind")
     last_seq: int = Field(description="number of the newest event")
     created_at: datetime
     started_at: datetime | None
@@ -91,7 +85,7 @@ class ArtifactList(BaseModel):
 
 @router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
 def submit(
-    config: Annotated[JobConfig, Depends(job_config)],
+    config: Annotated[Any, Depends(job_config)],
     response: Response,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> JobView:
@@ -104,7 +98,7 @@ def submit(
                 response.status_code = 200
                 return JobView.of(earlier)
         check_inputs(session, config)
-        job = jobs.submit(session, body)
+        job = jobs.submit(session, body, kinds()[config.kind].queue)
         if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
             response.headers["Location"] = f"/v1/jobs/{job.id}"
             return JobView.of(job)
@@ -120,15 +114,18 @@ def submit(
 def list_jobs(
     state: State | None = None,
     kind: Kind | None = None,
+    parent: UUID | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> JobPage:
-    """Newest first."""
+    """Newest first. `parent`: only the jobs that try this one again or follow it."""
     statement = select(Job)
     if state is not None:
         statement = statement.where(Job.state == state)
     if kind is not None:
         statement = statement.where(Job.kind == kind)
+    if parent is not None:
+        statement = statement.where(Job.parent_id == parent)
     with session_scope() as session:
         rows, next_cursor = paging.page(session, Job, statement, limit, cursor)
     return JobPage(items=[JobView.of(job) for job in rows], next_cursor=next_cursor)
@@ -157,7 +154,7 @@ def retry(id: UUID, response: Response) -> JobView:
         job = existing(session, id)
         if job.state not in jobs.AT_REST:
             raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
-        again = jobs.submit(session, job.config, parent_id=job.id)
+        again = jobs.submit(session, job.config, job.queue, parent_id=job.id)
         response.headers["Location"] = f"/v1/jobs/{again.id}"
         return JobView.of(again)
 

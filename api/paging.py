@@ -1,13 +1,16 @@
-"""Lists by keyset: newest first, and a cursor that says after which row to go on. Rows that come in do not shift it."""
+"""Lists: by keyset, newest first, with a cursor that names the row to go on after, so that new rows do not shift it;
+and filters."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
+from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
@@ -16,6 +19,16 @@ from api.errors import FieldError, InvalidFields, echo
 Row = TypeVar("Row", bound=Any)
 Limit = Annotated[int, Query(ge=1, le=200, description="rows in an answer")]
 Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the answer before")]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Narrows a `str` to these values, as `Literal` does for values that are written out."""
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.literal_schema(list(self.values))
 
 
 def page(

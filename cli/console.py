@@ -5,42 +5,54 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from store.shipped import shipped_folder
-from worlds.configs import PRESETS
+from worlds.kinds import JobKind, kinds
 from worlds.progress import RecipeError, Stopped
-from worlds.recipes import load_recipe
 
 
-def configure(kind: str, preset: str, given: Mapping[str, Any], assignments: list[str]) -> Any:
+def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignments: list[str]) -> Any:
     """The preset's config, with the flags that were given and `--set key=value` on top, validated.
 
     ValueError names the field, the value and what was expected.
     """
-    presets = PRESETS[kind]
-    if preset not in presets:
-        raise ValueError(f"unknown preset {preset!r} of {kind}: expected one of {', '.join(presets)}")
-    base = presets[preset]()
-    values = asdict(base) | {k: v for k, v in given.items() if v is not None}
+    row = known_kind(kind)
+    values = preset_values(kind, preset) | {k: v for k, v in given.items() if v is not None}
+    names = [field.name for field in fields(row.config) if field.name != "kind"]
     for assignment in assignments:
         key, sep, value = assignment.partition("=")
-        if not sep or key not in values or key == "kind":
-            names = ", ".join(k for k in values if k != "kind")
-            raise ValueError(f"--set {assignment!r}: expected key=value with a key of {names}")
+        if not sep or key not in names:
+            raise ValueError(f"--set {assignment!r}: expected key=value with a key of {', '.join(names)}")
         values[key] = json.loads(value) if value.startswith("[") else value
     try:
-        return TypeAdapter(type(base)).validate_python(values)
+        return row.read(values)
     except ValidationError as e:
         first = e.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
+
+
+def known_kind(kind: str) -> JobKind:
+    if kind not in kinds():
+        raise ValueError(f"unknown kind {kind!r}: expected one of {', '.join(kinds())}")
+    return kinds()[kind]
+
+
+def preset_values(kind: str, preset: str | None) -> dict[str, Any]:
+    """The fields of a preset; of none: no field."""
+    presets = known_kind(kind).presets
+    if preset is None:
+        return {}
+    if preset not in presets:
+        raise ValueError(f"unknown preset {preset!r} of {kind}: expected one of {', '.join(presets) or 'none'}")
+    return asdict(presets[preset]())
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -54,7 +66,7 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
     (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
     with ConsoleProgress(config.kind) as progress:
         try:
-            return load_recipe(config.kind)(config, out, progress)
+            return kinds()[config.kind].run(config, out, progress)
         except Stopped:
             typer.echo(f"stopped; the same command goes on from the state in {out}", err=True)
             raise typer.Exit(130) from None

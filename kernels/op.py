@@ -2,13 +2,13 @@
 
 An operator is registered like this (fused.py of each folder):
 
-    @torch.library.custom_op("terrarium::name", mutates_args=(), device_types=DEVICES)
+    @operator("terrarium::name")                             # runs with its first tensor's device as the current one
     def _name(x: Tensor, ...) -> Tensor:
         from kernels.name.triton_kernels import forward     # triton is loaded here, not at import
         return forward(x, ...)
 
     @_name.register_fake                                     # shapes and strides that `forward` really returns
-    @torch.library.custom_op("terrarium::name_bwd", ...)     # the backward is an operator too
+    @operator("terrarium::name_bwd")                         # the backward is an operator too
     _name.register_autograd(backward, setup_context=setup)
 
     def name(x, ...):                                        # public, the signature of naive.py
@@ -21,10 +21,14 @@ compile and export are tested without a GPU. Otherwise CPU tensors take the naiv
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch.library import CustomOpDef, custom_op, infer_schema
 
 INTERPRET = os.environ.get("TRITON_INTERPRET", "0") == "1"
 DEVICES = ("cuda", "cpu") if INTERPRET else ("cuda",)
@@ -38,6 +42,21 @@ def runs_triton(x: torch.Tensor) -> bool:
 def on_device_of(x: torch.Tensor) -> AbstractContextManager[object]:
     """Triton launches on the current CUDA device, which need not be that of `x`."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+
+def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
+    """Registers a function of tensors as an operator that mutates none of them, on DEVICES."""
+
+    def register(function: Callable[..., Any]) -> CustomOpDef:
+        @functools.wraps(function)
+        def launch(*args: Any) -> Any:
+            with on_device_of(next(x for x in args if isinstance(x, torch.Tensor))):
+                return function(*args)
+
+        schema = infer_schema(function, mutates_args=())
+        return custom_op(name, launch, mutates_args=(), device_types=DEVICES, schema=schema)
+
+    return register
 
 
 def check_floating(**tensors: torch.Tensor | None) -> None:

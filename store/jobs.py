@@ -46,14 +46,6 @@ MAX_ATTEMPTS = 3
 RETRY_DELAYS_S = (5.0, 30.0)  # after the first and the second attempt
 
 OUTBOX_CHANNEL = "outbox"
-QUEUES = {
-    "dataset.record": "cpu",
-    "dataset.record-gym": "cpu",
-    "dataset.import-play": "cpu",
-    "tokenizer.train": "gpu.train",
-    "world-model.train": "gpu.train",
-    "world-model.evaluate": "gpu.generate",
-}
 
 
 class LeaseLost(Exception):
@@ -63,10 +55,9 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(session: Session, config: dict[str, Any], parent_id: UUID | None = None) -> Job:
-    """A queued job with its first event and the outbox row that will bring it to a worker."""
-    kind = config["kind"]
-    job = Job(id=uuid4(), kind=kind, config=config, queue=QUEUES[kind], parent_id=parent_id, last_seq=1)
+def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None) -> Job:
+    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`."""
+    job = Job(id=uuid4(), kind=config["kind"], config=config, queue=queue, parent_id=parent_id, last_seq=1)
     session.add(job)
     session.flush()
     session.refresh(job)

@@ -46,7 +46,7 @@ class Job(Base):
     lease_until: Mapped[datetime | None]
     retry_at: Mapped[datetime | None]  # retry_wait: when it goes back to queued
     queued_at: Mapped[datetime] = _now()  # long ago and in no Celery queue: its message was lost
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # retry of
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # retry of, or follows
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {step, total, phase, eta_s}
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]  # {code, message}

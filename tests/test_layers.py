@@ -1,7 +1,10 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
-kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.configs
+kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.kinds and the rooms' kinds
 workers -> store, worlds    cli -> api, workers, worlds, store    migrations -> store.tables
+
+Within worlds, rooms (the folders in worlds.kinds.ROOMS) share what lies below them and never import each other's
+recipes; a room that needs another's loads it by its kind.
 """
 
 from __future__ import annotations
@@ -15,16 +18,29 @@ from pathlib import Path
 
 import pytest
 
+from worlds.kinds import ROOMS
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
+BELOW = ("worlds.blocks", "worlds.checkpoint", "worlds.kinds", "worlds.pictures", "worlds.progress", "worlds.training")
 MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.configs"),
+    "api": ("api", "store", "worlds.kinds", *ROOMS),
     "workers": ("workers", "store", "worlds"),
     "cli": ("cli", "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
+}
+WITHIN_WORLDS = {
+    "worlds.kinds": ("worlds.progress",),
+    "worlds.progress": (),
+    "worlds.checkpoint": (),
+    "worlds.blocks": ("worlds.blocks",),
+    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint"),
+    "worlds.training": ("worlds.training", "worlds.checkpoint", "worlds.progress"),
+    "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }
 # Besides the standard library. The packages left out here may import what pyproject.toml installs.
 MAY_USE = {"kernels": ("torch", "triton")}
@@ -70,9 +86,23 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("part", WITHIN_WORLDS)
+def test_rooms_share_what_lies_below_them(part: str) -> None:
+    path = ROOT.joinpath(*part.split("."))
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    found = [(file, line, name) for file in files for line, name in imports(file) if within(name, ("worlds",))]
+    wrong = [(file, line, name) for file, line, name in found if not within(name, WITHIN_WORLDS[part])]
+    assert not wrong, "\n".join(f"{file.relative_to(ROOT)}:{line} imports {name}" for file, line, name in wrong)
+
+
+def test_every_part_of_worlds_has_its_place() -> None:
+    parts = {f"worlds.{path.stem}" for path in (ROOT / "worlds").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert parts - {"worlds.__init__", "worlds.__pycache__"} == set(WITHIN_WORLDS)
+
+
 def test_what_runs_without_torch_leaves_it_unloaded() -> None:
     code = (
-        "import sys, api.app, workers.dispatcher, store.db, worlds.configs;"
+        "import sys, api.app, workers.dispatcher, store.db, worlds.kinds; worlds.kinds.kinds();"
         "print(sorted({'torch', 'numba', 'triton'} & set(sys.modules)))"
     )
     env = os.environ | {"DATABASE_URL": "postgresql://nowhere/none", "REDIS_URL": "redis://nowhere"}

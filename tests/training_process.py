@@ -14,11 +14,9 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from pydantic import TypeAdapter
 
-from worlds.configs import CONFIGS
+from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
-from worlds.recipes import load_recipe
 
 
 class Log(Silent):
@@ -54,7 +52,8 @@ def main(config_file, out, stop_at):
     atexit.register(tell, log.told, out)  # first registered, so run last: training has cleaned up by then
     log.told["ended"] = "failed"
     try:
-        load_recipe(values["kind"])(TypeAdapter(CONFIGS[values["kind"]]).validate_python(values), Path(out), log)
+        kind = kinds()[values["kind"]]
+        kind.run(kind.read(values), Path(out), log)
         log.told["ended"] = "done"
     except Stopped:
         log.told["ended"] = "stopped"

@@ -19,40 +19,38 @@ from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
 from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
 from workers.recorder import clean
-from worlds.configs import INPUTS, EvaluateConfig
-
-MAKES = {
-    "dataset.record": "dataset",
-    "dataset.record-gym": "dataset",
-    "dataset.import-play": "dataset",
-    "tokenizer.train": "tokenizer",
-    "world-model.train": "world-model",
-    "world-model.evaluate": "evaluation",
-}
+from worlds.kinds import Slot, kinds
 
 
-def input_folders(config: dict[str, Any]) -> dict[str, str]:
-    """{field: folder} of the ids in a job's config. ValueError for one whose folder is gone."""
-    folders = {}
-    for field in _given(config):
-        folder = _folder(INPUTS[field], config[field])
-        if not folder.is_dir():
-            raise ValueError(f"{field}: the files of {INPUTS[field]} {config[field]} are gone ({folder})")
-        folders[field] = str(folder)
-    return folders
+def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:
+    """{field: folder or folders} of the ids in a job's config. ValueError for one whose folder is gone."""
+    inputs = kinds()[config["kind"]].inputs
+    found: dict[str, str | list[str]] = {}
+    for field, value in _given(config).items():
+        folders = [_existing(field, inputs[field], id) for id in inputs[field].named(value)]
+        found[field] = folders if inputs[field].many else folders[0]
+    return found
 
 
-def _given(config: dict[str, Any]) -> list[str]:
-    """The fields that name an input; one that may be left out can be None."""
-    return [field for field in INPUTS if config.get(field) is not None]
+def _given(config: dict[str, Any]) -> dict[str, Any]:
+    """The fields that name inputs, without those left out."""
+    return {name: config[name] for name in kinds()[config["kind"]].inputs if config.get(name) is not None}
 
 
-def _folder(kind: str, id: str) -> Path:
+def _existing(field: str, slot: Slot, id: str) -> str:
+    folders = [_folder(type, id) for type in slot.types]
+    for folder in folders:
+        if folder.is_dir():
+            return str(folder)
+    raise ValueError(f"{field}: the files of {' or '.join(slot.types)} {id} are gone ({folders[0]})")
+
+
+def _folder(type: str, id: str) -> Path:
     if id == SHIPPED:
         return shipped_folder()
-    if kind == "plays":
+    if type == "plays":
         return settings().plays_dir.resolve()  # all there are
-    root = settings().datasets_dir if kind == "dataset" else settings().checkpoints_dir
+    root = settings().datasets_dir if type == "dataset" else settings().checkpoints_dir
     return root.resolve() / str(UUID(id))
 
 
@@ -61,8 +59,10 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
 
     The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything.
     """
-    output, makes = run_dir / "output", MAKES[job.kind]
+    kind = kinds()[job.kind]
+    output, makes = run_dir / "output", kind.makes
     reports = _reports(job, output) if makes == "evaluation" else []
+    manifest = _manifest(output, job) if makes != "evaluation" else {}
     with session_scope() as session:
         jobs.finish(session, job.id, job.fence, result)
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
@@ -70,26 +70,20 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
             session.add_all(reports)
             _store_evaluation(session, job.config["checkpoint"], result)
         elif makes == "dataset":
-            manifest = _manifest(output, job)
             _move(output, settings().datasets_dir / str(job.id))
             session.add(Dataset(id=job.id, name=_name(makes, job), manifest=manifest))
         else:
-            manifest = _manifest(output, job)
             _move(output, settings().checkpoints_dir / str(job.id))
             session.add(Checkpoint(id=str(job.id), name=_name(makes, job), kind=makes, manifest=manifest))
-            if makes == "world-model" and _has_simulator(manifest):
-                jobs.submit(session, asdict(EvaluateConfig(checkpoint=str(job.id))))
+        following = kind.then(str(job.id), manifest) if kind.then else None
+        if following is not None:
+            jobs.submit(session, asdict(following), kinds()[following.kind].queue, parent_id=job.id)
 
 
 def _reports(job: Job, output: Path) -> list[Artifact]:
     """What an evaluation wrote, as artifacts; its pictures are previews already."""
     media_types = {"evaluation.json": "application/json", "report.html": "text/html"}
     return [artifacts.put(job.id, name, type, (output / name).read_bytes()) for name, type in media_types.items()]
-
-
-def _has_simulator(manifest: dict[str, Any]) -> bool:
-    """Whether a world model can be evaluated: its frames came from block worlds (worlds/world_model/evaluation)."""
-    return manifest.get("data", {}).get("source", {}).get("kind") == "blocks"
 
 
 def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:
@@ -105,8 +99,7 @@ def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any])
 def _manifest(output: Path, job: Job) -> dict[str, Any]:
     """The output's own manifest, and the ids that it was made from."""
     manifest = clean(json.loads((output / "manifest.json").read_text()))
-    inputs = {field: job.config[field] for field in _given(job.config)}
-    return manifest | {"inputs": inputs}
+    return manifest | {"inputs": _given(job.config)}
 
 
 def _name(makes: str, job: Job) -> str:

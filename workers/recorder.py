@@ -49,12 +49,12 @@ class Recorder:
 
     def sweep_states(self) -> None:
         """Before a runner starts: removes state folders whose row was never committed, and rows without folder."""
-        states = self.run_dir / "state"
+        states = [*self.run_dir.glob("state/*"), *self.run_dir.glob("*/state/*")]  # of the recipe, of its stages
         with session_scope() as session:
             jobs.held_state(session, self.job_id, self.fence)
             rows = session.scalars(select(TrainingState).where(TrainingState.job_id == self.job_id)).all()
             committed = {self.run_dir / row.path for row in rows}
-            for folder in states.iterdir() if states.is_dir() else ():
+            for folder in states:
                 if folder not in committed:
                     shutil.rmtree(folder)
             for row in rows:

@@ -23,16 +23,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from store.settings import settings
-from worlds.configs import CONFIGS
+from worlds.kinds import kinds
 from worlds.progress import RecipeError, Stopped
-from worlds.recipes import load_recipe
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first
@@ -132,15 +130,15 @@ class Reporter:
 
 def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The recipe, from spec to result."""
-    config: Any = TypeAdapter(CONFIGS[spec["kind"]]).validate_python(spec["config"])
-    config = replace(config, **spec["inputs"])  # ids -> folders
+    kind = kinds()[spec["kind"]]
+    config = kind.read(spec["config"] | spec["inputs"])  # ids -> folders
     out_dir = Path(spec["out_dir"])
     out_dir.mkdir(parents=True, exist_ok=True)
-    recipe = load_recipe(spec["kind"])
+    kind.load()
     _set_torch_threads()
     if reporter.stop_requested():  # asked while torch was being imported
         raise Stopped
-    return recipe(config, out_dir, reporter)
+    return kind.run(config, out_dir, reporter)
 
 
 def name_error(e: BaseException) -> tuple[str, str]:

@@ -37,6 +37,15 @@ def save_checkpoint(folder: Path, kind: str, tensors: dict[str, torch.Tensor], m
     _fsync(folder.parent)
 
 
+def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
+    """Of names and bytes: the same for the same weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def read_manifest(folder: Path, *kinds: str) -> dict[str, Any]:
     """The manifest of a checkpoint folder of one of the kinds; ValueError says what else was found."""
     file = folder / "manifest.json"

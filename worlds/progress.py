@@ -53,3 +53,30 @@ class Silent:
     def resumed(self, step: int) -> None: ...
     def stop_requested(self) -> bool:
         return False
+
+
+class Stage:
+    """A part of a run, as its `Progress`: its steps come after `before` steps of the run's `total`, so that no two of
+    the run's states and metrics share a step. `name`, if given, leads phases and the names of metrics."""
+
+    def __init__(self, progress: Progress, before: int, total: int, name: str = "") -> None:
+        self.progress, self.before, self.total, self.name = progress, before, total, name
+
+    def step(self, step: int, total: int, phase: str = "") -> None:
+        self.progress.step(self.before + step, self.total, f"{self.name} {phase}".strip())
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        prefix = f"{self.name}/" if self.name else ""
+        self.progress.metrics(self.before + step, {prefix + key: value for key, value in values.items()})
+
+    def preview(self, name: str, path: Path) -> None:
+        self.progress.preview(name, path)
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        self.progress.checkpoint(self.before + step, path)
+
+    def resumed(self, step: int) -> None:
+        self.progress.resumed(self.before + step)
+
+    def stop_requested(self) -> bool:
+        return self.progress.stop_requested()

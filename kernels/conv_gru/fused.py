@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from kernels.conv_gru import naive
-from kernels.op import DEVICES, check_floating, check_one_device, check_shape, empty_channels_last, runs_triton
+from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
 
 Tensor = torch.Tensor
 MAX_CHANNELS = 1024  # a program holds all channels of a cell
@@ -62,7 +62,7 @@ def sizes(h: Tensor) -> tuple[int, int, int, int]:
     return b, c, height, width
 
 
-@torch.library.custom_op("terrarium::conv_gru_gates", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_gates")
 def _gates(
     gx: Tensor,
     gh: Tensor,
@@ -87,7 +87,7 @@ def _(gx, gh, h, x_norm, x_bias, h_norm, h_bias, scale, shift, keep):
     return empty_channels_last(h, c, dtype), gates
 
 
-@torch.library.custom_op("terrarium::conv_gru_gates_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_gates_bwd")
 def _gates_bwd(
     dout: Tensor,
     gates: Tensor | None,

@@ -10,7 +10,7 @@ import torch
 
 from kernels.conv_gru import naive
 from kernels.conv_gru.fused import sizes
-from kernels.op import DEVICES, check_floating, check_one_device, check_shape, empty_channels_last, runs_triton
+from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
 
 Tensor = torch.Tensor
 
@@ -38,7 +38,7 @@ def conv_gates(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None = No
     return _conv_gates(gx, h, h_conv, h_bias)
 
 
-@torch.library.custom_op("terrarium::conv_gru_conv_gates", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_conv_gates")
 def _conv_gates(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None) -> Tensor:
     from kernels.conv_gru.implicit_gemm_kernel import forward
 

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 from kernels.conv_gru.triton_kernels import tanh
-from kernels.op import cells_of, empty_channels_last, on_device_of
+from kernels.op import cells_of, empty_channels_last
 
 Tensor = torch.Tensor
 WARPS = 4  # 3x3 products of this kind have come out wrong at 8: check each count on a GPU before it is used
@@ -65,9 +65,8 @@ def forward(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None) -> Ten
     h, h_strides = cells_of(h)
     grid = (triton.cdiv(b * height * width, BLOCK_M), triton.cdiv(c, BLOCK_N))
     if out.numel():
-        with on_device_of(h):
-            conv_gates_fwd[grid](
-                gx, h, h_conv.permute(2, 3, 1, 0).contiguous(), h_bias, out, *gx_strides, *h_strides, b, height, width,
-                C=c, BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K, num_warps=WARPS,
-            )  # fmt: skip
+        conv_gates_fwd[grid](
+            gx, h, h_conv.permute(2, 3, 1, 0).contiguous(), h_bias, out, *gx_strides, *h_strides, b, height, width,
+            C=c, BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K, num_warps=WARPS,
+        )  # fmt: skip
     return out

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 
 from kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
-from kernels.op import cells_of, empty_channels_last, on_device_of
+from kernels.op import cells_of, empty_channels_last
 
 Tensor = torch.Tensor
 FWD_WARPS = 4
@@ -51,11 +51,10 @@ def forward(
     block_m, block_c = blocks(c, cells, FWD_WARPS)
     grid = (len(h) * triton.cdiv(cells, block_m),)
     if out.numel():
-        with on_device_of(h):
-            gates_fwd[grid](
-                gx, gh, h, *rows, out, gates if keep else None, *gx_strides, *gh_strides, *h_strides, cells,
-                C=c, ACC=accumulator(gx, gh, h), BLOCK_M=block_m, BLOCK_C=block_c, num_warps=FWD_WARPS,
-            )  # fmt: skip
+        gates_fwd[grid](
+            gx, gh, h, *rows, out, gates if keep else None, *gx_strides, *gh_strides, *h_strides, cells,
+            C=c, ACC=accumulator(gx, gh, h), BLOCK_M=block_m, BLOCK_C=block_c, num_warps=FWD_WARPS,
+        )  # fmt: skip
     return out, gates
 
 
@@ -82,13 +81,12 @@ def backward(
     x_sums = sums_memory(h, programs, wide, x_norm, x_bias, scale, shift)
     h_sums = sums_memory(h, programs, wide, h_norm, h_bias)
     if dh.numel():
-        with on_device_of(h):
-            gates_bwd[(b * programs,)](
-                dout, gates, gx, gh, h, *rows,
-                dgx, dgh, dh, x_sums, h_sums,
-                *dout_strides, *gx_strides, *gh_strides, *h_strides, cells,
-                C=c, ACC=wide, BLOCK_M=block_m, BLOCK_C=block_c, num_warps=warps,
-            )  # fmt: skip
+        gates_bwd[(b * programs,)](
+            dout, gates, gx, gh, h, *rows,
+            dgx, dgh, dh, x_sums, h_sums,
+            *dout_strides, *gx_strides, *gh_strides, *h_strides, cells,
+            C=c, ACC=wide, BLOCK_M=block_m, BLOCK_C=block_c, num_warps=warps,
+        )  # fmt: skip
     empty = h.new_empty(0, dtype=WIDE[wide])
     x_total, h_total = (empty.clone() if sums is None else sums.sum(1) for sums in (x_sums, h_sums))
     return dgx, dgh, dh, x_total, h_total
@@ -109,9 +107,8 @@ def run_cells(program: Any, c: int, inputs: Sequence[Tensor], results: Sequence[
     b, _, height, width = results[0].shape
     block_m, block_c = blocks(c, height * width, FWD_WARPS)
     grid = (b * triton.cdiv(height * width, block_m),)
-    with on_device_of(results[0]):
-        program[grid](
-            *(x for x, _ in laid), *(x if x.numel() else None for x in results),
-            *(stride for _, strides in laid for stride in strides), height * width,
-            C=c, ACC=accumulator(*inputs), BLOCK_M=block_m, BLOCK_C=block_c, num_warps=FWD_WARPS,
-        )  # fmt: skip
+    program[grid](
+        *(x for x, _ in laid), *(x if x.numel() else None for x in results),
+        *(stride for _, strides in laid for stride in strides), height * width,
+        C=c, ACC=accumulator(*inputs), BLOCK_M=block_m, BLOCK_C=block_c, num_warps=FWD_WARPS,
+    )  # fmt: skip

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import torch
 
+from kernels.op import on_device_of
+
 Tensor = torch.Tensor
 Step = Callable[..., tuple[Tensor, ...]]
 WARM_UP = 3  # calls before the capture, so that every program is compiled and every workspace is there
@@ -26,7 +28,8 @@ class LiveStep:
         self.like = [(tuple(x.shape), x.dtype, x.device) for x in example]
         self.graph: torch.cuda.CUDAGraph | None = None
         if example[0].is_cuda:
-            self._capture(example)
+            with on_device_of(example[0]):  # its streams, whichever device is the current one
+                self._capture(example)
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Raises ValueError for tensors that are not like the example."""

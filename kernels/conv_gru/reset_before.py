@@ -11,7 +11,7 @@ import torch
 
 from kernels.conv_gru import naive
 from kernels.conv_gru.fused import MAX_CHANNELS, sizes, widest
-from kernels.op import DEVICES, check_floating, check_one_device, check_shape, empty_channels_last, runs_triton
+from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
 
 Tensor = torch.Tensor
 
@@ -53,7 +53,7 @@ def _kept(h: Tensor, keep: bool, dtype: torch.dtype) -> Tensor:
     return empty_channels_last(h, h.shape[1], dtype) if keep else h.new_empty(0, dtype=dtype)
 
 
-@torch.library.custom_op("terrarium::conv_gru_reset", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_reset")
 def _reset(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """-> r * h, z, and r for the backward (empty without `keep`)."""
     from kernels.conv_gru.launch import run_cells
@@ -71,7 +71,7 @@ def _reset_fake(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, 
     return rh, z, _kept(h, keep, dtype)
 
 
-@torch.library.custom_op("terrarium::conv_gru_reset_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_reset_bwd")
 def _reset_bwd(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """-> the gradient to gx, which is that to gh, and the one to h."""
     from kernels.conv_gru.launch import run_cells
@@ -87,7 +87,7 @@ def _reset_bwd_fake(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) ->
     return empty_channels_last(h, 2 * h.shape[1], r.dtype), empty_channels_last(h, h.shape[1], h.dtype)
 
 
-@torch.library.custom_op("terrarium::conv_gru_update", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_update")
 def _update(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     """-> h', and n for the backward (empty without `keep`)."""
     from kernels.conv_gru.launch import run_cells
@@ -104,7 +104,7 @@ def _update_fake(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tu
     return empty_channels_last(h, h.shape[1], dtype), _kept(h, keep, dtype)
 
 
-@torch.library.custom_op("terrarium::conv_gru_update_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::conv_gru_update_bwd")
 def _update_bwd(dout: Tensor, n: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """-> the gradient to gx, which is that to gh, and those to z and h."""
     from kernels.conv_gru.launch import run_cells

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels.lpips import naive
-from kernels.op import DEVICES, check_floating, check_one_device, check_shape, runs_triton
+from kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
 
 MAX_CHANNELS = 1024  # a program holds all of a pixel's
 
@@ -40,7 +40,7 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
     return _lpips_head(f0.contiguous(memory_format=layout), f1.contiguous(memory_format=layout), weight.contiguous())
 
 
-@torch.library.custom_op("terrarium::lpips_head", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::lpips_head")
 def _lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
     from kernels.lpips.triton_kernels import forward
 
@@ -52,7 +52,7 @@ def _(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
     return f0.new_empty(f0.shape[0], dtype=torch.promote_types(f0.dtype, torch.float32))
 
 
-@torch.library.custom_op("terrarium::lpips_head_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::lpips_head_bwd")
 def _lpips_head_bwd(
     grad: Tensor, f0: Tensor, f1: Tensor, weight: Tensor, need0: bool, need1: bool
 ) -> tuple[Tensor, Tensor]:

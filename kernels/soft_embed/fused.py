@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import DEVICES, check_floating, check_one_device, runs_triton
+from kernels.op import check_floating, check_one_device, operator, runs_triton
 from kernels.soft_embed import naive
 
 MAX_DIM = {2: 256, 4: 128, 8: 64}  # by bytes a number: a program holds all of a row's output
@@ -39,7 +39,7 @@ def soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float = 1.0)
     return _soft_embed(logits.contiguous(), codebook.contiguous(), seed, tau)[0]
 
 
-@torch.library.custom_op("terrarium::soft_embed", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::soft_embed")
 def _soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> tuple[Tensor, Tensor]:
     from kernels.soft_embed.triton_kernels import forward
 
@@ -53,7 +53,7 @@ def _(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> tuple[Tenso
     return codebook.new_empty((rows, codebook.shape[1])), logits.new_empty(rows, dtype=wide)
 
 
-@torch.library.custom_op("terrarium::soft_embed_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::soft_embed_bwd")
 def _soft_embed_bwd(
     grad: Tensor, out: Tensor, lse: Tensor, logits: Tensor, codebook: Tensor, seed: Tensor, tau: float
 ) -> tuple[Tensor, Tensor]:

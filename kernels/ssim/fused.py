@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import DEVICES, check_floating, check_one_device, check_shape, runs_triton
+from kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
 from kernels.ssim import naive
 
 
@@ -37,7 +37,7 @@ def _dense(x: Tensor) -> Tensor:
     return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
 
 
-@torch.library.custom_op("terrarium::ssim", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::ssim")
 def _ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     from kernels.ssim.triton_kernels import forward
 
@@ -49,7 +49,7 @@ def _(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     return x.new_empty(x.shape[0], dtype=torch.promote_types(x.dtype, torch.float32))
 
 
-@torch.library.custom_op("terrarium::ssim_bwd", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::ssim_bwd")
 def _ssim_bwd(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
     from kernels.ssim.triton_kernels import backward
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import DEVICES, check_floating, check_one_device, runs_triton
+from kernels.op import check_floating, check_one_device, operator, runs_triton
 from kernels.vq import naive
 
 MAX_DIM = 256
@@ -35,7 +35,7 @@ def vector_quantize(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     return codes, quantised
 
 
-@torch.library.custom_op("terrarium::vq", mutates_args=(), device_types=DEVICES)
+@operator("terrarium::vq")
 def _vq(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     from kernels.vq.triton_kernels import forward
 

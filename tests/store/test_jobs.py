@@ -24,7 +24,7 @@ FENCE = 1
 
 def make(db: Session, state: str) -> Job:
     """A job in `state`, brought there by the functions under test; fence 1 wherever it was claimed."""
-    job = jobs.submit(db, CONFIG)
+    job = jobs.submit(db, CONFIG, "cpu")
     if state == "queued":
         return job
     if state == "cancelled":
@@ -112,7 +112,7 @@ def test_every_act_on_every_state(db: Session, act: str, state: str) -> None:
 
 def test_only_one_of_many_claims_wins(db: Session) -> None:
     with session_scope() as session:
-        job_id = jobs.submit(session, CONFIG).id
+        job_id = jobs.submit(session, CONFIG, "cpu").id
     together = Barrier(8)
 
     def claim(n: int) -> int | None:

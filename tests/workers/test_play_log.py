@@ -26,8 +26,8 @@ from workers.play_log import Plays
 from workers.player import Player, listen
 from worlds.blocks.actions import ACTION_NAMES, Layout
 from worlds.blocks.world import BlockWorld
-from worlds.configs import ImportPlayConfig, import_play_debug
 from worlds.episodes.format import Episode, open_dataset
+from worlds.episodes.kinds import ImportPlayConfig, import_play_debug
 from worlds.episodes.sources.recipe import import_dataset
 from worlds.progress import Silent
 

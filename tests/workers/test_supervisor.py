@@ -33,7 +33,7 @@ class Bench:
         self.db, self.script_path = db, script_path
         self.drain = threading.Event()
         with session_scope() as session:
-            self.id = jobs.submit(session, CONFIG).id
+            self.id = jobs.submit(session, CONFIG, "cpu").id
 
     def script(self, *runs: dict[str, Any]) -> None:
         self.script_path.write_text(json.dumps(runs))
@@ -108,7 +108,8 @@ def test_an_error_fails_at_once(bench: Bench) -> None:
 
 def test_missing_input_fails_without_a_runner(bench: Bench) -> None:
     with session_scope() as session:
-        bench.id = jobs.submit(session, {"kind": "tokenizer.train", "data": str(bench.id)}).id
+        config = {"kind": "tokenizer.train", "data": str(bench.id)}
+        bench.id = jobs.submit(session, config, "gpu.train").id
     job = bench.run()
     assert job.state == "failed" and job.error is not None and job.error["code"] == "invalid_input"
     assert "the files of dataset" in job.error["message"]

@@ -33,7 +33,7 @@ export interface Job {
   result: Record<string, unknown> | null;
   error: JobError | null;
   attempt: number;
-  parent_id: string | null; // the job that this one tries again
+  parent_id: string | null; // the job that this one tries again, or follows if it is of another kind
   last_seq: number; // number of its newest event
   created_at: string;
   started_at: string | null;
@@ -84,7 +84,9 @@ export interface Schema {
 export interface JobKind {
   schema: Schema;
   presets: Record<string, Config>;
-  inputs: Record<string, string>; // config field -> "dataset", or the kind of a checkpoint
+  title: string; // what the job does, as a button says it
+  makes: string;
+  inputs: Record<string, string[]>; // config field -> the types that it accepts: "dataset", or a checkpoint's kind
 }
 
 export type Series = Record<string, [step: number, value: number][]>;
@@ -162,6 +164,7 @@ const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
 export const listDatasets = (): Promise<Dataset[]> => items("/datasets");
 export const listJobs = (): Promise<Job[]> => items("/jobs?limit=50");
+export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
 export const listArtifacts = (job: string): Promise<Artifact[]> => items(`/jobs/${job}/artifacts`);
 export const getJob = (id: string): Promise<Job> => request(`/jobs/${id}`);
 export const getJobKinds = (): Promise<Record<string, JobKind>> => request("/job-kinds");

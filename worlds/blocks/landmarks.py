@@ -12,6 +12,7 @@ import numpy as np
 
 from worlds.blocks.palette import AIR, ID
 
+# Drawn by index: another colour here would repaint the towers of every world. A new landmark brings its own tuple.
 WOOLS = tuple(ID[f"{c}Wool"] for c in ("Red", "Orange", "Yellow", "Teal", "Blue", "Purple", "Pink"))
 Landmark = Callable[[np.ndarray, int, int, int, np.random.Generator], None]
 

@@ -2,6 +2,10 @@
 
 `generate(kind, seed)` is deterministic. A world is 64 x 24 x 64; most cells of a jittered 8 x 8 lattice hold
 a tree or a landmark, so that objects stand 4 to 15 blocks from nearly anywhere.
+
+A world that exists is frozen: seeds stand in datasets, recordings and published figures. `SALTS`, `MIXED` and the
+`things` of a biome are drawn from by index, so what stands there never changes: a new terrain is a new row in
+`BIOMES` and in `SALTS`, a new mixture a tuple of its own. tests/worlds/blocks/test_frozen.py holds hashes of worlds.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from worlds.blocks import landmarks as lm
 from worlds.blocks.palette import ID
 
 SIZE = (64, 24, 64)
-KINDS = ("mixed", "plains", "desert", "forest", "lake", "hills")
+SALTS = {"mixed": 0, "plains": 1, "desert": 2, "forest": 3, "lake": 4, "hills": 5}  # seed a kind's worlds; never reused
+KINDS = tuple(SALTS)
+MIXED = ("plains", "desert", "forest", "lake", "hills")  # what `mixed` chooses four of, by index
 CELL = 8  # lattice of objects, in blocks
 RIM = 3  # width of the cliffs at the border
 WATER_LEVEL = 5  # the height of the ground's highest block, where it is water
@@ -76,7 +82,7 @@ def _biome_weights(kind: str, rng: np.random.Generator) -> tuple[list[str], np.n
     """Biome names and their share of every column, float64 [N, X, Z], summing to 1."""
     if kind != "mixed":
         return [kind], np.ones((1, SIZE[0], SIZE[2]))
-    names = [str(name) for name in rng.choice(list(BIOMES), 4, replace=False)]
+    names = [str(name) for name in rng.choice(MIXED, 4, replace=False)]
     # one middle a quarter of the map, jittered: every mixed world has borders near its centre
     middles = np.array([[16, 16], [48, 16], [16, 48], [48, 48]]) + rng.integers(-10, 11, (4, 2))
     x, z = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[2]), indexing="ij")
@@ -136,9 +142,9 @@ def _furnish(blocks, biomes, dominant, height, rng) -> None:
 @lru_cache(maxsize=8)
 def generate(kind: str, seed: int) -> np.ndarray:
     """The world of a seed, uint8 [X, Y, Z]; shared and read-only."""
-    if kind not in KINDS:
-        raise ValueError(f"unknown terrain {kind!r}: expected one of {', '.join(KINDS)}")
-    rng = np.random.default_rng([KINDS.index(kind), seed])
+    if kind not in SALTS:
+        raise ValueError(f"unknown terrain {kind!r}: expected one of {', '.join(SALTS)}")
+    rng = np.random.default_rng([SALTS[kind], seed])
     names, weights = _biome_weights(kind, rng)
     biomes = [BIOMES[name] for name in names]
     dominant = weights.argmax(0)

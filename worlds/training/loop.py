@@ -29,6 +29,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from worlds.checkpoint import load_checkpoint, save_checkpoint
+from worlds.device import default_device
 from worlds.progress import Progress, RecipeError, Silent, Stopped
 from worlds.training import parallel
 from worlds.training.prefetch import prefetch
@@ -119,7 +120,7 @@ class Trainer:
     """Model, optimizer and EMA, and what one step does with them."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFn, loop: Loop, states: Path, progress: Progress) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = default_device()
         self.model, self.loop, self.states, self.progress = model.to(self.device), loop, states, progress
         self.objective: nn.Module = Objective(model, loss_fn)
         if parallel.world_size() > 1:

@@ -10,12 +10,13 @@ A process that torchrun did not start is alone, and all of this does nothing.
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Callable
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+from worlds.device import default_device
 
 PATIENCE = timedelta(hours=2)  # the others wait while the first one tokenises a dataset
 
@@ -27,8 +28,8 @@ def join() -> None:
     """
     if not dist.is_torchelastic_launched() or dist.is_initialized():
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if (device := default_device()).type == "cuda":
+        torch.cuda.set_device(device)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     else:
         dist.init_process_group("gloo", timeout=PATIENCE)

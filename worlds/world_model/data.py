@@ -15,6 +15,12 @@ from worlds.episodes.format import Dataset, Episode
 from worlds.training import parallel
 from worlds.world_model.tokenizer import Tokenizer
 
+# In a config, between the runs of one training. Inputs count by their contents.
+MAY_CHANGE = (
+    *("data", "tokenizer", "tokenizer_channels", "tokenizer_steps", "start"),
+    *("checkpoint_every_s", "log_every", "steps", "compile", "accumulate"),
+)
+
 
 class FrameStore:
     """Uniform frames out of memory-mapped episodes."""
@@ -115,8 +121,6 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 
 def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
     """A hash of the config (less what may change on resume), of the data's hashes and of other inputs' hashes."""
-    fixed = asdict(config)
-    for name in ("data", "tokenizer", "start", "checkpoint_every_s", "log_every", "steps", "compile", "accumulate"):
-        fixed.pop(name, None)
+    fixed = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     shas = [e["sha256"] for e in dataset.manifest["episodes"]]
     return hashlib.sha256(json.dumps([fixed, shas, inputs], sort_keys=True).encode()).hexdigest()

@@ -20,19 +20,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.soft_embed.fused import soft_embed
-from worlds.configs import WorldModelConfig
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, Flow, RecentStates, place_basis, zero_linear
-from worlds.world_model.quantise import join_factors, split_factors
-from worlds.world_model.tokenizer import DOWN, Tokenizer
+from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
+from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
+from worlds.world_model.fits import DOWN
+from worlds.world_model.kinds import WorldModelConfig
+from worlds.world_model.picture import move_pictures, picture_flow
+from worlds.world_model.quantise import split_factors
+from worlds.world_model.tokenizer import Tokenizer
 
 EMBED = 64  # of an action and the one before it
-TOKEN = 32  # of a code
 EYE = 32  # of a cell's pixels
-ROUNDS = 2  # in which the codes of a frame are chosen
-CHANCE = 0.75  # in which of them come first: the surest alone are the dullest, and whole frames go flat
-STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is, or the filter would sharpen it for ever
-DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
 
 
 @dataclass
@@ -168,18 +165,18 @@ class Dynamics(nn.Module):
             moved_states[-1] = self.recent(newest, recent).flatten(0, 1)
             recent = torch.cat([recent, newest], dim=1)[:, t:]
         flow = picture_flow(field).unflatten(0, (b, t))
-        moved, margins = self._move(pictures, flow, memory.margins)
+        moved, margins = move_pictures(pictures, flow, memory.margins)
         moved, known = moved.split([3, 1], dim=1)
         guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
-        odds = self._odds(guess)
+        odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
         x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         logits, mask = self.head(x, flat_act, odds, self.basis)
         logits, moved, mask, known = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
-        likeliest = self.likeliest(odds).unflatten(0, (b, t))
+        codes = likeliest(odds, self.factors).unflatten(0, (b, t))
         kept = Memory(states, action[:, -1], margins, recent)
-        return Prediction(logits, moved, mask, known, flow, likeliest, kept)
+        return Prediction(logits, moved, mask, known, flow, codes, kept)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""
@@ -198,71 +195,25 @@ class Dynamics(nn.Module):
         seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
         return torch.cat([x, seen, place], dim=-1).permute(0, 3, 1, 2)
 
-    def _move(
-        self, pictures: torch.Tensor, flow: torch.Tensor, margins: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> pictures and `known` moved by the flow [BT, 4, H, W], margins after the last frame.
-
-        The margins move by the flow at the picture's edge; only the picture itself passes a gradient to the flow.
-        """
-        m, width = self.config.margin, pictures.shape[-1]
-        seen, moved = [], []
-        with torch.no_grad():
-            for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
-                canvas = self._canvas(picture, margins)
-                seen.append(canvas)
-                if flow.requires_grad:  # the picture itself is moved below, all T at once
-                    left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, m))
-                    right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, m), m + width)
-                else:
-                    flow_t = flow_t * (flow_t.abs().amax(dim=(1, 2, 3), keepdim=True) > STILL)
-                    whole = move_picture(canvas, F.pad(flow_t, (m, m, 0, 0), mode="replicate"))
-                    left, middle, right = whole.split([m, width, m], dim=-1)
-                    moved.append(middle)
-                margins = torch.cat([left, right], dim=-1)
-        if flow.requires_grad:
-            return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), m), margins
-        return torch.stack(moved, dim=1).flatten(0, 1), margins
-
-    def _canvas(self, picture: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
-        """[B, 3, H, W] between its margins [B, 4, H, 2M] -> [B, 4, H, W + 2M]."""
-        left, right = margins.chunk(2, dim=-1)
-        return torch.cat([left, torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1), right], dim=-1)
-
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
         return self.tokenizer.decoder(self.tokenizer.quantiser.decode(codes))
-
-    def _odds(self, guess: torch.Tensor) -> torch.Tensor:
-        """Log-odds of latents that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
-        parts = self.tokenizer.quantiser.logits(guess).split(self.factors, dim=1)
-        return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in parts], dim=1)
-
-    def soft_latents(self, logits: torch.Tensor) -> torch.Tensor:
-        """logits [N, K, h, w] -> latents [N, D, h, w] of codes drawn softly (Gumbel softmax), with a gradient."""
-        latents = []
-        tables = self.tokenizer.quantiser.tables()
-        for part, table in zip(logits.split(self.factors, dim=1), tables, strict=True):
-            rows = part.permute(0, 2, 3, 1).flatten(0, 2)
-            seed = torch.randint(2**31, ())
-            latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
-        return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def draw(self, codes: torch.Tensor) -> torch.Tensor:
         """Chosen codes [B, T, h, w] -> pictures [B, T, 3, H, W] in [-.5, .5]."""
         return self.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
-    def compose(self, prediction: Prediction, drawn: torch.Tensor, *, soft: bool = False) -> torch.Tensor:
-        """The pictures [B, T, 3, H, W] in [-.5, .5] of a prediction and of what was drawn for it.
+    @torch.no_grad()
+    def choose(self, prediction: Prediction, temperature: torch.Tensor | float) -> torch.Tensor:
+        """The codes [B, h, w] of a prediction with T = 1: those of the moved picture where it is shown, the others
+        drawn (see `codes.choose`)."""
+        logits, shown = prediction.logits[:, 0], F.avg_pool2d(prediction.mask[:, 0], DOWN)[:, 0] > 0.5
 
-        Each pixel is moved or drawn. `soft` mixes the two by the mask, for the gradient of a loss: a mixture of two
-        pictures that do not agree is blurred, and shown again and again ever more so.
-        """
-        moved, drawn = prediction.moved, drawn.to(prediction.moved.dtype)  # autocast leaves three types here
-        if not soft:
-            return torch.where(prediction.mask > 0.5, moved, drawn).clamp(-0.5, 0.5)
-        return torch.lerp(drawn, moved, prediction.mask.expand_as(drawn).to(drawn.dtype)).clamp(-0.5, 0.5)
+        def refine(codes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+            return self.refine(logits, self.embed_codes(codes), chosen)
+
+        return choose(refine, prediction.guess[:, 0], shown, temperature, self.factors)
 
     def compile_parts(self) -> None:
         """torch.compile on the parts that recur: one step of a layer, its hoisted input, the head."""
@@ -270,50 +221,6 @@ class Dynamics(nn.Module):
             layer.input.compile()
             layer.compile()
         self.head.compile()
-
-    @torch.no_grad()
-    def choose(self, prediction: Prediction, temperature: torch.Tensor | float) -> torch.Tensor:
-        """The codes [B, h, w] of a prediction with T = 1; temperature [B] or one number, 0 is greedy.
-
-        Those of the moved picture where it is shown. The others are drawn in ROUNDS rounds: of each the surest are
-        kept, give or take a chance that grows with the temperature, and the rest are drawn again knowing them.
-        """
-        logits = prediction.logits[:, 0]
-        chance = CHANCE * self._heat(logits, temperature).view(-1, 1)
-        chosen = F.avg_pool2d(prediction.mask[:, 0], DOWN)[:, 0] > 0.5
-        codes, left = prediction.guess[:, 0], (~chosen).flatten(1).sum(dim=1, keepdim=True)
-        for done in range(ROUNDS):
-            refined = self.refine(logits, self.embed_codes(codes), chosen)
-            drawn = self.sample(refined, temperature)
-            codes = torch.where(chosen, codes, drawn)
-            doubt = self.nats(refined, codes).flatten(1)
-            surest = (doubt + chance * gumbel(doubt)).masked_fill(chosen.flatten(1), -torch.inf)
-            keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
-            chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
-        return codes
-
-    def likeliest(self, logits: torch.Tensor) -> torch.Tensor:
-        """logits [N, K, h, w] -> codes int64 [N, h, w]."""
-        digits = [largest(part) for part in logits.split(self.factors, dim=1)]
-        return join_factors(torch.stack(digits, dim=-1), self.factors)
-
-    def nats(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
-        digits = split_factors(codes, self.factors)
-        parts = [part.log_softmax(dim=-3) for part in logits.split(self.factors, dim=-3)]
-        losses = [-p.gather(-3, digits[..., f].unsqueeze(-3)).squeeze(-3) for f, p in enumerate(parts)]
-        return torch.stack(losses).sum(dim=0)
-
-    @torch.no_grad()
-    def sample(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
-        """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
-        heat = self._heat(logits, temperature).view(-1, 1, 1, 1)
-        digits = [largest(part + heat * gumbel(part)) for part in logits.split(self.factors, dim=1)]
-        return join_factors(torch.stack(digits, dim=-1), self.factors)
-
-    def _heat(self, logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
-        """[B], one a row of the logits."""
-        return torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
 
 
 def perceptron(inputs: int, outputs: int) -> nn.Sequential:
@@ -339,30 +246,6 @@ class ActionPaths(nn.Module):
         return torch.cat([self.camera(camera), self.movement(movement)], dim=-1)
 
 
-class Refine(nn.Module):
-    """Logits anew where some codes are chosen already, so that cells drawn in one frame agree with each other.
-
-    Trained on codes hidden at random, as in MaskGIT (Chang et al. 2022, arXiv:2202.04200).
-    """
-
-    def __init__(self, channels: int, factors: list[int]) -> None:
-        super().__init__()
-        self.factors = factors
-        self.near = nn.Conv2d(sum(factors) + TOKEN + 1, channels, 3, padding=1)
-        self.far = nn.Conv2d(channels, channels, 3, padding=2, dilation=2)
-        self.out = nn.Conv2d(channels, sum(factors), 1)
-        for p in self.out.parameters():
-            nn.init.zeros_(p)
-
-    def forward(self, logits: torch.Tensor, codes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """logits [N, K, h, w], embedded codes [N, h, w, TOKEN], chosen bool [N, h, w] -> logits [N, K, h, w]."""
-        sure = chosen.unsqueeze(-1).to(logits.dtype)
-        known = torch.cat([codes * sure, sure], dim=-1).permute(0, 3, 1, 2)
-        odds = [part.log_softmax(dim=1) for part in logits.split(self.factors, dim=1)]
-        x = F.silu(self.near(torch.cat([*odds, known], dim=1)))
-        return logits + self.out(F.silu(x + self.far(x)))
-
-
 class Head(nn.Module):
     """Moved states of all layers, the guess and what was seen -> logits of the next codes, and the mask."""
 
@@ -385,37 +268,6 @@ class Head(nn.Module):
         logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))
-
-
-def gumbel(like: torch.Tensor) -> torch.Tensor:
-    """Standard Gumbel noise of a tensor's shape; the same in every memory format."""
-    return -torch.empty(like.shape, dtype=like.dtype, device=like.device).exponential_().log()
-
-
-def largest(x: torch.Tensor) -> torch.Tensor:
-    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast with them last."""
-    return x.contiguous(memory_format=torch.channels_last).argmax(dim=1)
-
-
-def picture_flow(field: torch.Tensor) -> torch.Tensor:
-    """A layer's field in cells (see `Flow`) [N, 12, h, w] -> the picture's flow in pixels [N, 2, H, W]."""
-    coarse = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear")
-    fine = F.interpolate(F.pixel_shuffle(field[:, 2 * Flow.GROUPS :], 2), scale_factor=DOWN // 2, mode="bilinear")
-    return DOWN * (coarse + fine)
-
-
-def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> torch.Tensor:
-    """canvas [N, 4, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on.
-
-    Bicubic, since it is done again in every frame and bilinear weights would blur. Channel 3, `known`, is 0 outside.
-    """
-    height, width = canvas.shape[2:]
-    y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
-    x = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device) + flow[:, 0]
-    at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
-    moved = F.grid_sample(canvas, at, mode="bicubic", padding_mode="border", align_corners=True)
-    inside = (x > -1) & (x < width) & (y > -1) & (y < height)
-    return torch.cat([moved[:, :3].clamp(-0.5, 0.5), moved[:, 3:].clamp(0, 1) * inside.unsqueeze(1)], dim=1)
 
 
 def fold_time(steps: list[torch.Tensor]) -> torch.Tensor:

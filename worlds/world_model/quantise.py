@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.vq.fused import vector_quantize
-from worlds.configs import TokenizerConfig
+from worlds.world_model.kinds import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
 

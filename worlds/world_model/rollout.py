@@ -12,8 +12,9 @@ import torch
 from pydantic import TypeAdapter
 
 from worlds.checkpoint import load_checkpoint, load_into
-from worlds.configs import WorldModelConfig
 from worlds.world_model.dynamics import Dynamics, Memory
+from worlds.world_model.kinds import WorldModelConfig
+from worlds.world_model.picture import compose
 from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
@@ -96,7 +97,8 @@ def step(
         without = model(*given, drop=torch.ones(action.shape[:1] + (1,), dtype=torch.bool)).logits
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
     codes = model.choose(prediction, temperature)
-    return State(codes, model.compose(prediction, model.draw(codes.unsqueeze(1)))[:, 0], prediction.memory)
+    picture = compose(prediction.moved, model.draw(codes.unsqueeze(1)), prediction.mask)[:, 0]
+    return State(codes, picture, prediction.memory)
 
 
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:

@@ -12,10 +12,8 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from worlds.checkpoint import load_checkpoint, load_into
-from worlds.configs import TokenizerConfig
+from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.quantise import make_quantiser
-
-DOWN = 4
 
 
 class ResBlock(nn.Module):

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.checkpoint import save_checkpoint
-from worlds.configs import TokenizerConfig
+from worlds.checkpoint import save_checkpoint, tensors_sha256
 from worlds.episodes.format import open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
@@ -18,14 +17,12 @@ from worlds.progress import Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, Step, train
 from worlds.world_model.data import FrameStore, data_facts, resume_key
-from worlds.world_model.tokenizer import DOWN, Tokenizer, channels_last, to_input
+from worlds.world_model.kinds import TokenizerConfig
+from worlds.world_model.tokenizer import Tokenizer, channels_last, to_input
 
 
 def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
     dataset = open_dataset(config.data)
-    height, width = dataset.frame_size
-    if height % DOWN or width % DOWN:
-        raise ValueError(f"frame size {height}x{width}: both must be multiples of {DOWN}")
     torch.manual_seed(config.seed)
     tokenizer = channels_last(Tokenizer(config))
     lpips = _lpips(config)
@@ -70,7 +67,12 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     best = train(tokenizer, sample, loss_fn, loop, out_dir, progress, preview)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
-    manifest = {"tokenizer": asdict(config) | {"data": "-"}, "data": data_facts(dataset), "quality": quality}
+    manifest = {
+        "tokenizer": asdict(config) | {"data": "-"},
+        "tokenizer_sha256": tensors_sha256(best.state_dict()),
+        "data": data_facts(dataset),
+        "quality": quality,
+    }
     if lpips is not None:
         manifest["perceptual"] = lpips.facts | {"weight": config.perceptual}
     parallel.on_first(lambda: save_checkpoint(out_dir / "output", "tokenizer", best.state_dict(), manifest))

@@ -5,7 +5,7 @@ import pytest
 
 from worlds.blocks import terrain
 from worlds.blocks.palette import ID, NAMES
-from worlds.configs import Terrain
+from worlds.episodes.kinds import Terrain
 
 
 def test_kinds_are_those_of_the_config():

@@ -5,8 +5,8 @@ import pytest
 
 from worlds.blocks.actions import A
 from worlds.blocks.world import BlockWorld
-from worlds.configs import record_debug
 from worlds.episodes.format import open_dataset, write_episode
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent
 

@@ -6,8 +6,8 @@ import numpy as np
 from worlds.blocks.map_json import BlockMap, write_map
 from worlds.blocks.terrain import generate
 from worlds.blocks.world import world_of
-from worlds.configs import record_debug
 from worlds.episodes.format import open_dataset
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent
 

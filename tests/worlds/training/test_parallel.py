@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 from training_process import Log
 
-from worlds.configs import tokenizer_debug, world_model_debug
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from worlds.world_model.train import train_world_model
 
 TESTS = Path(__file__).resolve().parents[2]

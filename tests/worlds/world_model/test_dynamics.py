@@ -5,12 +5,15 @@ import torch
 import torch.nn.functional as F
 
 from worlds.blocks.actions import A
-from worlds.configs import tokenizer_debug, world_model_debug
-from worlds.world_model import dynamics
+from worlds.world_model import codes as codes_module
+from worlds.world_model.codes import nats, sample, soft_latents
 from worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
-from worlds.world_model.dynamics import Dynamics, move_picture, picture_flow
+from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.fits import DOWN
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.picture import compose, move_picture, move_pictures, picture_flow
 from worlds.world_model.quantise import split_factors
-from worlds.world_model.tokenizer import DOWN, Tokenizer
+from worlds.world_model.tokenizer import Tokenizer
 
 FACTORS, GRID = [4, 3], (6, 8)
 
@@ -114,9 +117,10 @@ def test_soft_latents_are_those_of_a_code_where_the_logits_are_sure(model):
     digits = split_factors(codes, FACTORS)
     sure = torch.cat([F.one_hot(digits[..., f], n).movedim(-1, 1) for f, n in enumerate(FACTORS)], dim=1)
     logits = (100.0 * sure).requires_grad_()
-    latents = model.soft_latents(logits)
+    tables = model.tokenizer.quantiser.tables()
+    latents = soft_latents(logits, tables)
     torch.testing.assert_close(latents, model.tokenizer.quantiser.decode(codes), atol=1e-4, rtol=1e-4)
-    (soft,) = torch.autograd.grad(model.soft_latents(logits * 0.01).square().sum(), logits)
+    (soft,) = torch.autograd.grad(soft_latents(logits * 0.01, tables).square().sum(), logits)
     assert soft.abs().min(dim=1).values.max() > 0
 
 
@@ -135,9 +139,9 @@ def test_what_left_the_picture_comes_back(model):
     picture = torch.rand(1, 3, 24, 32) - 0.5
     right = torch.zeros(1, 2, 24, 32)
     right[:, 0] = 4.0
-    moved, margins = model._move(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).margins)
+    moved, margins = move_pictures(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).margins)
     assert (moved[:, 3, :, 28:] == 0).all(), "the new columns were never seen"
-    back, _ = model._move(moved[:, None, :3], -right.unsqueeze(1), margins)
+    back, _ = move_pictures(moved[:, None, :3], -right.unsqueeze(1), margins)
     torch.testing.assert_close(back[:, :3, :, :28], picture[..., :28])
     assert (back[:, 3] > 0.999).all()
 
@@ -147,7 +151,7 @@ def test_a_picture_in_which_nothing_moves_is_kept(model):
     pictures, flow = torch.rand(2, 1, 3, 24, 32) - 0.5, torch.full((2, 1, 2, 24, 32), 0.1)
     flow[1, 0, 0, 3, 4] = 0.5
     with torch.no_grad():
-        moved, _ = model._move(pictures, flow, model.initial(2).margins)
+        moved, _ = move_pictures(pictures, flow, model.initial(2).margins)
     torch.testing.assert_close(moved[0, :3], pictures[0, 0])
     assert (moved[1, :3] - pictures[1, 0]).abs().mean() > 0.01
 
@@ -175,7 +179,7 @@ def test_composed_pictures_show_the_moved_one_where_the_mask_says(model):
     p = model(codes, pictures, actions, model.initial(2))
     p.mask = torch.zeros_like(p.mask)
     p.mask[..., :16] = 1.0
-    shown = model.compose(p, model.draw(codes))
+    shown = compose(p.moved, model.draw(codes), p.mask)
     torch.testing.assert_close(shown[..., :16], p.moved[..., :16])
     torch.testing.assert_close(shown[:, 0, ..., 16:], model.decode(codes[:, 0]).clamp(-0.5, 0.5)[..., 16:])
 
@@ -186,9 +190,9 @@ def test_play_shows_no_mixtures_and_training_does(model):
     drawn = model.decode(codes[:, 0]).unsqueeze(1)
     for share, shown in ((0.75, p.moved), (0.25, drawn)):
         p.mask = torch.full_like(p.mask, share)
-        torch.testing.assert_close(model.compose(p, drawn), shown.clamp(-0.5, 0.5))
+        torch.testing.assert_close(compose(p.moved, drawn, p.mask), shown.clamp(-0.5, 0.5))
         mixed = share * p.moved + (1 - share) * drawn
-        torch.testing.assert_close(model.compose(p, drawn, soft=True), mixed.clamp(-0.5, 0.5))
+        torch.testing.assert_close(compose(p.moved, drawn, p.mask, soft=True), mixed.clamp(-0.5, 0.5))
 
 
 def test_players_in_a_batch_do_not_see_each_other(model):
@@ -228,11 +232,11 @@ def test_every_parameter_gets_a_gradient(model):
     codes, pictures, actions = inputs()
     drop = torch.tensor([[True, False, False, False]]).expand(3, -1)
     p = model(codes[:, :-1], pictures[:, :-1], actions[:, :-1], model.initial(3), torch.rand(3), drop)
-    shown = (model.compose(p, model.draw(codes[:, 1:]), soft=True) - pictures[:, 1:]).abs().mean()
+    shown = (compose(p.moved, model.draw(codes[:, 1:]), p.mask, soft=True) - pictures[:, 1:]).abs().mean()
     chosen = torch.rand(12, *GRID) < 0.5
     refined = model.refine(p.logits.flatten(0, 1), model.embed_codes(codes[:, 1:].flatten(0, 1)), chosen)
-    nats = model.nats(p.logits, codes[:, 1:]).mean() + model.nats(refined, codes[:, 1:].flatten(0, 1)).mean()
-    (nats + shown).backward()
+    loss = nats(p.logits, codes[:, 1:], FACTORS).mean() + nats(refined, codes[:, 1:].flatten(0, 1), FACTORS).mean()
+    (loss + shown).backward()
     moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     assert not any(n.startswith("tokenizer") for n, _ in moving)
     assert [n for n, p in moving if p.grad is None or not p.grad.abs().sum() > 0] == []
@@ -245,7 +249,7 @@ def test_cross_entropy_is_that_of_the_joint_code(model):
     a, b = (part.softmax(dim=2) for part in logits.split(FACTORS, dim=2))
     joint = torch.einsum("btihw,btjhw->btjihw", a, b).flatten(2, 3)  # code = i + 4 j
     expected = -joint.gather(2, codes[:, 1:].unsqueeze(2)).squeeze(2).log()
-    torch.testing.assert_close(model.nats(logits, codes[:, 1:]), expected)
+    torch.testing.assert_close(nats(logits, codes[:, 1:], FACTORS), expected)
 
 
 def test_chosen_codes_are_the_moved_pictures_where_it_is_shown(model):
@@ -294,7 +298,7 @@ def test_which_cells_come_first_is_a_matter_of_chance_and_temperature(model, mon
     assert second_rounds(0.0).unique(dim=0).shape[0] == 1
     halves = second_rounds(2.0)
     assert (halves.sum(dim=(1, 2)) == halves[0].sum()).all() and halves[0].sum() == codes[0].numel() / 2
-    monkeypatch.setattr(dynamics, "CHANCE", 1e6)
+    monkeypatch.setattr(codes_module, "CHANCE", 1e6)
     assert second_rounds(2.0).mean(dim=0).min() > 0.1, "any cell may come first"
 
 
@@ -307,9 +311,9 @@ def test_hidden_codes_do_not_reach_the_refinement(model):
 
 def test_sampling_is_greedy_at_zero_and_follows_the_distribution_at_one(model):
     logits = torch.randn(1, sum(FACTORS), 1, 1).expand(4000, -1, -1, -1)
-    greedy = model.sample(logits, 0.0)
+    greedy = sample(logits, 0.0, FACTORS)
     best = [p[0, :, 0, 0].argmax().item() for p in logits.split(FACTORS, dim=1)]
     assert greedy.unique().tolist() == [best[0] + 4 * best[1]]
-    drawn = model.sample(logits, 1.0).flatten()
+    drawn = sample(logits, 1.0, FACTORS).flatten()
     share = torch.bincount(drawn % 4, minlength=4) / len(drawn)
     torch.testing.assert_close(share, logits[0, :4, 0, 0].softmax(0), atol=0.04, rtol=0)

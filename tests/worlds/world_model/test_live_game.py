@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from worlds.configs import record_gym_debug, tokenizer_debug, world_model_debug
 from worlds.episodes.format import open_dataset
+from worlds.episodes.kinds import record_gym_debug
 from worlds.episodes.sources.gym_recipe import record_gym
 from worlds.progress import Silent
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from worlds.world_model.live import LiveModel
 from worlds.world_model.train import train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer

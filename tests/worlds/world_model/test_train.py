@@ -13,12 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from worlds.configs import record_debug, tokenizer_debug, world_model_debug
 from worlds.episodes.format import open_dataset
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
+from worlds.kinds import kinds
 from worlds.progress import Silent, Stopped
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.losses import Losses, horizon
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, horizon, new_model, train_world_model
+from worlds.world_model.train import new_model, train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -28,7 +31,8 @@ class Log(Silent):
     """Keeps the loss curve; asks to stop after `stop_at` steps."""
 
     def __init__(self, stop_at=None):
-        self.curve, self.stop_at, self.at, self.resumed_at = {}, stop_at, 0, None
+        self.curve, self.stop_at, self.at, self.resumed_at, self.states = {}, stop_at, 0, None, []
+        self.first_curve = {}  # of the tokenizer that is trained first
 
     def step(self, step, total, phase=""):
         self.at = step
@@ -36,6 +40,11 @@ class Log(Silent):
     def metrics(self, step, values):
         if "loss" in values:
             self.curve[step] = values["loss"]
+        if "tokenizer/loss" in values:
+            self.first_curve[step] = values["tokenizer/loss"]
+
+    def checkpoint(self, step, path):
+        self.states.append(step)
 
     def resumed(self, step):
         self.resumed_at = step
@@ -53,6 +62,24 @@ def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_t
     train_world_model(config, tmp_path / "parts", second)
     assert second.resumed_at == 4
     assert first.curve | second.curve == whole.curve and len(whole.curve) == config.steps
+    a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "parts"))
+    assert all(a[k].equal(b[k]) for k in a)
+
+
+@pytest.mark.parametrize("stop_at", [7, 24], ids=["in the tokenizer", "after it"])
+def test_without_a_tokenizer_one_is_trained_first_and_resumed(debug_data, tmp_path, stop_at):
+    """Its 20 steps come first; the model's 10 are counted on from there, so no two states share a step."""
+    config = world_model_debug(str(debug_data))
+    whole, first, second = Log(), Log(stop_at), Log()
+    train_world_model(config, tmp_path / "whole", whole)
+    assert list(whole.first_curve) == list(range(1, 21)) and list(whole.curve) == list(range(21, 31))
+    assert whole.states == [20, 30] and whole.at == 30
+    with pytest.raises(Stopped):
+        train_world_model(config, tmp_path / "parts", first)
+    train_world_model(config, tmp_path / "parts", second)
+    assert second.resumed_at == stop_at
+    assert first.curve | second.curve == whole.curve
+    assert first.first_curve | second.first_curve == whole.first_curve
     a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "parts"))
     assert all(a[k].equal(b[k]) for k in a)
 
@@ -130,8 +157,8 @@ def test_state_of_another_config_is_refused(debug_data, debug_tokenizer, tmp_pat
 def test_wrong_dataset_for_a_tokenizer_shows_both_sizes(debug_tokenizer, tmp_path):
     record_dataset(replace(record_debug(), width=48), tmp_path / "wide", Silent())
     config = world_model_debug(str(tmp_path / "wide" / "output"), str(debug_tokenizer))
-    with pytest.raises(ValueError, match="frames of 32x48, the tokenizer was trained on 32x32"):
-        train_world_model(config, tmp_path / "out", Silent())
+    with pytest.raises(ValueError, match=r"tokenizer .* was trained on frames of 32x32, the dataset has 48x32"):
+        kinds()["world-model.train"].run(config, tmp_path / "out", Silent())
 
 
 def test_a_trained_model_is_gone_on_from(debug_data, debug_tokenizer, tmp_path):

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from worlds.configs import TokenizerConfig, tokenizer_debug
 from worlds.progress import Silent
+from worlds.world_model.kinds import TokenizerConfig, tokenizer_debug
 from worlds.world_model.train_tokenizer import train_tokenizer
 
 

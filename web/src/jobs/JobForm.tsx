@@ -7,15 +7,6 @@ import { usePoll } from "../poll";
 import { go, query } from "../router";
 import { fieldsOf, startValues, toConfig, type Field, type Value } from "./schema";
 
-const VERBS: Record<string, string> = {
-  "dataset.record": "Record a dataset",
-  "dataset.record-gym": "Record a game",
-  "dataset.import-play": "Make a dataset of recorded play",
-  "tokenizer.train": "Train a tokenizer",
-  "world-model.train": "Train a world model",
-  "world-model.evaluate": "Evaluate a world model",
-};
-
 /** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
@@ -56,7 +47,7 @@ export function JobForm({ submitted }: { submitted: () => void }) {
     setPreset(name);
     setValues((now) => startValues(fields, kind?.presets[name], now));
   };
-  const optionsOf = (field: Field): Option[] => inputs[field.input ?? ""] ?? [];
+  const optionsOf = (field: Field): Option[] => field.inputs.flatMap((type) => inputs[type] ?? []);
   const valueOf = (field: Field): Value => {
     const value = values[field.name] ?? "";
     return field.type === "input" && field.required && value === "" ? (optionsOf(field)[0]?.id ?? "") : value;
@@ -87,9 +78,9 @@ export function JobForm({ submitted }: { submitted: () => void }) {
       <label class="field">
         <span>What to do</span>
         <select name="kind" onChange={(e) => setChosen(e.currentTarget.value)}>
-          {Object.keys(kinds.value).map((name) => (
+          {Object.entries(kinds.value).map(([name, { title }]) => (
             <option key={name} value={name} selected={name === chosen}>
-              {VERBS[name] ?? name}
+              {title}
             </option>
           ))}
         </select>
@@ -123,7 +114,7 @@ export function JobForm({ submitted }: { submitted: () => void }) {
         </p>
       )}
       <button type="submit" class="primary wide-button" disabled={busy || !kind}>
-        {busy ? "Submitting…" : (VERBS[chosen] ?? "Submit")}
+        {busy ? "Submitting…" : (kind?.title ?? "Submit")}
       </button>
     </form>
   );
@@ -142,8 +133,6 @@ function useInputs(): Record<string, Option[]> {
     plays: [{ id: "all", text: "all that was recorded here" }],
   };
   for (const c of checkpoints) (out[c.kind] ??= []).push(option(c));
-  const within = (out["world-model"] ?? []).map((o) => ({ id: o.id, text: `that of ${o.text}` }));
-  out.tokenizer = [...(out.tokenizer ?? []), ...within];
   return out;
 }
 
@@ -161,7 +150,7 @@ function FieldRow({ field, value, options, error, set }: FieldRowProps) {
     id,
     name: field.name,
     "aria-invalid": error !== undefined,
-    "aria-describedby": error ? `${id}-error` : undefined,
+    "aria-describedby": [field.help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ") || undefined,
   };
   return (
     <div class={`field of-${field.type}`}>
@@ -169,7 +158,7 @@ function FieldRow({ field, value, options, error, set }: FieldRowProps) {
       {field.type === "input" ? (
         <select {...common} required={field.required} onChange={(e) => set(e.currentTarget.value)}>
           {!field.required && <option value="">none</option>}
-          {field.required && !options.length && <option value="">no {field.input?.replace("-", " ")} yet</option>}
+          {field.required && !options.length && <option value="">no {field.inputs[0]?.replace("-", " ")} yet</option>}
           {options.map((o) => (
             <option key={o.id} value={o.id} selected={o.id === value}>
               {o.text}
@@ -196,6 +185,11 @@ function FieldRow({ field, value, options, error, set }: FieldRowProps) {
         />
       ) : (
         <input {...common} type="text" list={undefined} value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
+      )}
+      {field.help && (
+        <p class="quiet help" id={`${id}-help`}>
+          {field.help}
+        </p>
       )}
       {error && (
         <p class="error" id={`${id}-error`}>

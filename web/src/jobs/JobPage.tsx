@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { artifactUrl, cancelJob, Problem, releaseJob, retryJob, AT_REST, type Job } from "../api";
+import { artifactUrl, cancelJob, getJob, listChildren, Problem, releaseJob, retryJob, AT_REST, type Job } from "../api";
 import { ago, bytes, duration, figures, label } from "../format";
 import { EvaluationTables } from "../library/EvaluationTables";
 import { go } from "../router";
@@ -132,14 +132,38 @@ function Times({ job }: { job: Job }) {
     <p class="quiet">
       submitted {ago(job.created_at)}
       {job.started_at && ` · ${job.finished_at ? "took" : "running for"} ${duration((end - Date.parse(job.started_at)) / 1000)}`}
-      {job.parent_id && (
-        <>
-          {" · tries "}
-          <a href={`/jobs/${job.parent_id}`}>{job.parent_id.slice(0, 8)}…</a> again
-        </>
-      )}
       {job.attempt > 1 && ` · attempt ${job.attempt}`}
+      <Family job={job} />
     </p>
+  );
+}
+
+/** The job that this one tries again or follows, and those that try this one again or follow it. */
+function Family({ job }: { job: Job }) {
+  const [parent, setParent] = useState<Job | null>(null);
+  const [children, setChildren] = useState<Job[]>([]);
+  useEffect(() => {
+    if (job.parent_id) void getJob(job.parent_id).then(setParent, () => undefined);
+  }, [job.parent_id]);
+  useEffect(() => void listChildren(job.id).then(setChildren, () => undefined), [job.state]);
+  return (
+    <>
+      {parent && <Relative how={parent.kind === job.kind ? "tries again" : "follows"} job={parent} />}
+      {children.map((child) => (
+        <Relative key={child.id} how={child.kind === job.kind ? "tried again as" : "followed by"} job={child} />
+      ))}
+    </>
+  );
+}
+
+function Relative({ how, job }: { how: string; job: Job }) {
+  return (
+    <>
+      {` · ${how} `}
+      <a href={`/jobs/${job.id}`}>
+        {job.kind} {job.id.slice(0, 8)}…
+      </a>
+    </>
   );
 }
 

@@ -8,7 +8,8 @@ export interface Field {
   name: string;
   type: "number" | "integer" | "boolean" | "choice" | "input" | "list" | "text";
   choices: string[];
-  input?: string; // "dataset", or the kind of a checkpoint
+  inputs: string[]; // types of what the field names: "dataset", or a checkpoint's kind
+  help: string;
   min?: number;
   max?: number;
   required: boolean;
@@ -27,14 +28,16 @@ export function fieldsOf(kind: JobKind): Field[] {
         name,
         type: "text",
         choices: [],
+        inputs: kind.inputs[name] ?? [],
+        help: whole.description ?? "",
         required: required.has(name),
         initial: show(whole.default ?? schema.default),
       };
       if (schema.minimum !== undefined) field.min = schema.minimum;
       if (schema.maximum !== undefined) field.max = schema.maximum;
-      if (kind.inputs[name]) {
+      if (field.inputs.length) {
         const required = !whole.anyOf?.some((s) => s.type === "null"); // the first choice stands for what has a default
-        return { ...field, type: "input", input: kind.inputs[name], initial: "", required };
+        return { ...field, type: "input", initial: "", required };
       }
       if (schema.enum) return { ...field, type: "choice", choices: schema.enum.map(String) };
       if (schema.type === "boolean") return { ...field, type: "boolean", initial: field.initial === true };

@@ -8,7 +8,7 @@ const KIND: JobKind = {
     required: ["data"],
     properties: {
       kind: { const: "tokenizer.train", default: "tokenizer.train", type: "string" },
-      data: { type: "string" },
+      data: { type: "string", description: "Frames to train on." },
       start: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
       quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
@@ -18,7 +18,9 @@ const KIND: JobKind = {
     },
   },
   presets: { debug: { kind: "tokenizer.train", data: "-", steps: 20, flow: false } },
-  inputs: { data: "dataset", start: "world-model" },
+  title: "Train a tokenizer",
+  makes: "tokenizer",
+  inputs: { data: ["dataset"], start: ["tokenizer", "world-model"] },
 };
 
 describe("a form out of a schema", () => {
@@ -33,6 +35,10 @@ describe("a form out of a schema", () => {
       ["steps", "integer"],
       ["lr", "number"],
       ["flow", "boolean"],
+    ]);
+    expect(fields.slice(0, 2).map((f) => [f.inputs, f.help])).toEqual([
+      [["dataset"], "Frames to train on."],
+      [["tokenizer", "world-model"], ""],
     ]);
     expect(fields.slice(0, 2).map((f) => f.required)).toEqual([true, false]);
     expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, initial: "50" });

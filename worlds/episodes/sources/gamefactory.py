@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from worlds.blocks.actions import KEYS
-from worlds.configs import ImportConfig
+from worlds.episodes.kinds import ImportConfig
 from worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
 from worlds.episodes.sources.video import fps_of, frame_times, read_frames
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from worlds.configs import RecordGymConfig
 from worlds.episodes.format import write_episode, write_manifest
+from worlds.episodes.kinds import RecordGymConfig
 from worlds.episodes.sources.gym import Game
 from worlds.pictures.metrics import save_strip
 from worlds.progress import Progress, Stopped

@@ -22,7 +22,7 @@ from PIL import Image
 
 from worlds.blocks.actions import layout_of
 from worlds.blocks.world import State, world_of
-from worlds.configs import ImportPlayConfig
+from worlds.episodes.kinds import ImportPlayConfig
 from worlds.episodes.sources.recording import Clip, Recording
 
 FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")

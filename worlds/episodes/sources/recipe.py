@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from worlds.blocks.actions import layout_of
-from worlds.configs import ImportConfig, ImportPlayConfig
 from worlds.episodes.format import MIN_FRAMES, episode_entry, write_manifest
+from worlds.episodes.kinds import ImportConfig, ImportPlayConfig
 from worlds.episodes.sources import gamefactory, minerl, played, vpt
 from worlds.episodes.sources.recording import Clip, Recording
 from worlds.pictures.metrics import save_strip

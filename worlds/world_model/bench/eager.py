@@ -9,9 +9,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.configs import WorldModelConfig
+from worlds.world_model.codes import doubted, likeliest
 from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
-from worlds.world_model.dynamics import DOWN, Dynamics, Memory, Prediction, move_picture, picture_flow
+from worlds.world_model.dynamics import Dynamics, Memory, Prediction
+from worlds.world_model.fits import DOWN
+from worlds.world_model.kinds import WorldModelConfig
+from worlds.world_model.picture import between_margins, move_picture, picture_flow
 from worlds.world_model.tokenizer import Tokenizer
 
 
@@ -62,17 +65,17 @@ class EagerDynamics(Dynamics):
             states.append(h)
         flow = picture_flow(field)
         margin, width = self.config.margin, picture.shape[-1]
-        canvas = self._canvas(picture, memory.margins)
+        canvas = between_margins(picture, memory.margins)
         moved, known = move_picture(canvas, flow, margin).split([3, 1], dim=1)
         with torch.no_grad():
             whole = move_picture(canvas, F.pad(flow, (margin, margin, 0, 0), mode="replicate"))
             margins = torch.cat([whole[..., :margin], whole[..., margin + width :]], dim=-1)
         guess = self.tokenizer.encoder(moved)
         seen = torch.cat([*states, guess, F.avg_pool2d(known, DOWN)], dim=1)
-        odds = self._odds(guess)
+        odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         logits, mask = self.head(seen, act, odds, self.basis)
         after = Memory(states, action, margins, memory.recent)
-        return Prediction(logits, moved, mask * known, known, flow, self.likeliest(odds), after)
+        return Prediction(logits, moved, mask * known, known, flow, likeliest(odds, self.factors), after)
 
 
 def layer_step(

@@ -18,14 +18,15 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
-from worlds.configs import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.episodes.format import open_dataset
 from worlds.progress import Progress
 from worlds.training.loop import Step
 from worlds.world_model.evaluation.recipe import evaluate
+from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import Losses, load_clips, new_model, train_world_model
+from worlds.world_model.train import load_clips, new_model, train_world_model
 
 WINDOW = "65-256"  # of the judge, in the table
 PROBES = 8  # steps that are timed, evenly spread over the curriculum
@@ -101,6 +102,7 @@ def compare(
 
 def _share_codes(config: WorldModelConfig, out: Path, folder: Path) -> None:
     """The data is tokenised once, for all recipes."""
+    assert config.tokenizer is not None
     tokenizer, _ = load_tokenizer(Path(config.tokenizer))
     for split in ("train", "val"):
         load_clips(open_dataset(config.data), split, tokenizer, config, out)
@@ -110,6 +112,7 @@ def _share_codes(config: WorldModelConfig, out: Path, folder: Path) -> None:
 
 def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     """The mean time of a step without the optimizer's, over the curriculum."""
+    assert config.tokenizer is not None
     tokenizer, _ = load_tokenizer(Path(config.tokenizer))
     dataset = open_dataset(config.data)
     clips = load_clips(dataset, "train", tokenizer, config, folder)

@@ -17,17 +17,18 @@ from typing import Any
 
 import torch
 
-from worlds.configs import RecordConfig, TokenizerConfig, WorldModelConfig
 from worlds.episodes.format import open_dataset
-from worlds.episodes.record import record_dataset
+from worlds.kinds import kinds
 from worlds.progress import Silent
 from worlds.training.loop import Batch, Loop, Step, Trainer
 from worlds.training.prefetch import prefetch
 from worlds.world_model.bench.eager import EagerDynamics
 from worlds.world_model.data import ClipStore
 from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import Tokenizer, channels_last
-from worlds.world_model.train import Losses, load_clips, new_model
+from worlds.world_model.train import load_clips, new_model
 
 PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimizer": "update", "ema": "average"}
 
@@ -69,7 +70,8 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
 
 def _prepare(config: WorldModelConfig, folder: Path) -> tuple[Dynamics, ClipStore]:
     if config.data == "-":
-        record_dataset(RecordConfig(episodes=6, steps=64, val_fraction=0.34), folder, Silent())
+        record = kinds()["dataset.record"]
+        record.run(record.read({"episodes": 6, "steps": 64, "val_fraction": 0.34}), folder, Silent())
     dataset = open_dataset(folder / "output" if config.data == "-" else config.data)
     torch.manual_seed(config.seed)
     tokenizer = channels_last(Tokenizer(TokenizerConfig(data="-"))).eval()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld
-from worlds.episodes.record import Walker
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
 from worlds.world_model.rollout import burn_in, rollout

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.world_model.codes import likeliest
 from worlds.world_model.dynamics import Dynamics, Memory
 from worlds.world_model.evaluation.states import Trial, encoded, rounded
 from worlds.world_model.tokenizer import to_pictures
@@ -29,7 +30,7 @@ def parity(model: Dynamics, trials: list[Trial]) -> dict[str, Any]:
         sessions = [made.memory.select(slice(i, i + 1)) for i in range(len(codes))]
         live.append(made.logits)
     stepped = torch.cat(live, dim=1)
-    same = model.sample(stepped.flatten(0, 1), 0.0) == model.sample(whole.flatten(0, 1), 0.0)
+    same = likeliest(stepped.flatten(0, 1), model.factors) == likeliest(whole.flatten(0, 1), model.factors)
     return {
         "parity": {
             "largest_logit_difference": float(f"{(stepped - whole).abs().max().item():.2e}"),

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.configs import EvaluateConfig
 from worlds.pictures.metrics import save_strip
 from worlds.progress import Progress, Silent
 from worlds.world_model.dynamics import Dynamics
@@ -31,6 +30,7 @@ from worlds.world_model.evaluation.retrieval import hold_probes, retrieval
 from worlds.world_model.evaluation.rollouts import rollout_quality
 from worlds.world_model.evaluation.states import Phases, Trial, find_trials, simulator
 from worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
+from worlds.world_model.kinds import EvaluateConfig
 from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
 
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows

@@ -23,6 +23,7 @@ import torch
 
 from worlds.blocks import actions as act
 from worlds.pictures.metrics import edge_energy
+from worlds.world_model.codes import nats
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation.long import BEFORE, Walks
 from worlds.world_model.evaluation.states import Trial, encoded, rounded
@@ -84,12 +85,12 @@ def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> 
     actions = torch.from_numpy(np.stack([t.walk_actions for t in trials]))
     true = encoded(model.tokenizer, real)
 
-    def nats(codes: torch.Tensor, frames: np.ndarray) -> float:
+    def cost(codes: torch.Tensor, frames: np.ndarray) -> float:
         before = torch.cat([state.codes.unsqueeze(1), codes[:, :-1]], dim=1)
         pictures = torch.cat([state.picture.unsqueeze(1), to_pictures(frames[:, :-1])], dim=1)
-        return model.nats(model(before, pictures, actions, state.memory).logits, true).mean().item()
+        return nats(model(before, pictures, actions, state.memory).logits, true, model.factors).mean().item()
 
-    forced, free = nats(true, real), nats(own.codes, own.frames)
+    forced, free = cost(true, real), cost(own.codes, own.frames)
     return {"ce_teacher_forced": rounded(forced), "ce_free_running": rounded(free), "ce_gap": rounded(free - forced)}
 
 

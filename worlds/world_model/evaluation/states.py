@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
+from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld, State, world_of
-from worlds.episodes.record import Walker
 from worlds.progress import Progress, Stopped
+from worlds.world_model.fits import FIRST_SEED, evaluation_misfits
 from worlds.world_model.rollout import BURN_IN
 from worlds.world_model.tokenizer import Tokenizer
 
 HELD = 4  # steps that a probe is held
 WALK = 16  # steps of a short walk
-FIRST_SEED = 1_000_000_000  # evaluation seeds start here; recording seeds are below
 SEEDS = 100_000  # of worlds for each seed of an evaluation
 TRIES = 50  # states for each that is wanted
 DISTINCT = 0.75  # mean absolute difference, of 255, by which two branches must differ to be told apart
@@ -50,12 +50,9 @@ class Phases:
 
 def simulator(manifest: dict[str, Any]) -> BlockWorld:
     """The world that a checkpoint was trained on; ValueError where it was another source or knew the held-out seeds."""
+    for _, reason in evaluation_misfits(None, {"checkpoint": manifest}):
+        raise ValueError(f"the checkpoint {reason}")
     data = manifest["data"]
-    if data["source"].get("kind") != "blocks":
-        kind = data["source"].get("kind")
-        raise ValueError(f"trained on {kind!r}: only block worlds have a simulator to compare with")
-    if data["seeds"][1] >= FIRST_SEED:
-        raise ValueError(f"trained on seed {data['seeds'][1]}: seeds from {FIRST_SEED} on are for evaluation")
     height, width = data["frame_size"]
     return world_of(data["source"], width, height)
 

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 
 from worlds.blocks import actions as act
 from worlds.checkpoint import save_checkpoint
-from worlds.configs import JudgeConfig
 from worlds.episodes.format import Dataset, Episode, open_dataset
 from worlds.progress import Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, Step, train
 from worlds.world_model.data import data_facts, resume_key, share
 from worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
+from worlds.world_model.kinds import JudgeConfig
 from worlds.world_model.tokenizer import channels_last
 
 THRESHOLDS = np.linspace(0.1, 0.9, 17)

@@ -5,7 +5,7 @@ import pytest
 import videos
 
 from worlds.blocks.actions import ACTION_NAMES, action
-from worlds.configs import ImportConfig
+from worlds.episodes.kinds import ImportConfig
 from worlds.episodes.sources.gamefactory import iter_episodes, read_steps
 
 

@@ -5,8 +5,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from worlds.configs import RecordGymConfig, record_gym_debug
 from worlds.episodes.format import open_dataset
+from worlds.episodes.kinds import RecordGymConfig, record_gym_debug
 from worlds.episodes.sources.gym import Game
 from worlds.episodes.sources.gym_recipe import record_gym
 from worlds.progress import Silent, Stopped

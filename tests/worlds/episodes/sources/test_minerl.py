@@ -5,7 +5,7 @@ import pytest
 import videos
 
 from worlds.blocks.actions import ACTION_NAMES
-from worlds.configs import ImportConfig
+from worlds.episodes.kinds import ImportConfig
 from worlds.episodes.sources.minerl import iter_episodes, nearest, read_step_s, read_steps
 
 W = ACTION_NAMES.index("w")

@@ -3,7 +3,7 @@ import pytest
 import videos
 
 from worlds.blocks.actions import ACTION_NAMES
-from worlds.configs import ImportConfig
+from worlds.episodes.kinds import ImportConfig
 from worlds.episodes.sources.vpt import iter_episodes, read_steps
 
 

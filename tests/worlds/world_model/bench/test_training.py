@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.configs import tokenizer_debug, world_model_debug
 from worlds.training.loop import Step
 from worlds.world_model.bench.training import PARTS, bench_training, eager_twin
 from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.losses import Losses
 from worlds.world_model.tokenizer import Tokenizer, channels_last
-from worlds.world_model.train import Losses
 
 
 @pytest.fixture(params=[0.0, 1.0], ids=["teacher_forcing", "rollout"])

@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 from worlds.blocks import actions as act
-from worlds.configs import EvaluateConfig, judge_debug
 from worlds.progress import Silent
 from worlds.world_model.evaluation import recipe as ev
 from worlds.world_model.evaluation.judged import WINDOWS
 from worlds.world_model.judge.model import KEYS
 from worlds.world_model.judge.recipe import train_judge
+from worlds.world_model.kinds import EvaluateConfig, judge_debug
 from worlds.world_model.rollout import load_world_model, shipped_folder
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld
-from worlds.episodes.record import Walker
 from worlds.world_model.evaluation.long import BEFORE, Walks
 from worlds.world_model.evaluation.stability import WINDOW, Features, churn, codes_per_frame, divergence
 from worlds.world_model.evaluation.states import stroll

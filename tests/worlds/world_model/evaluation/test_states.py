@@ -5,7 +5,8 @@ from worlds.blocks import actions as act
 from worlds.blocks.world import BlockWorld
 from worlds.progress import Silent, Stopped
 from worlds.world_model.evaluation import states
-from worlds.world_model.evaluation.states import FIRST_SEED, Phases, find_trial, find_trials, held_out_seed, simulator
+from worlds.world_model.evaluation.states import Phases, find_trial, find_trials, held_out_seed, simulator
+from worlds.world_model.fits import FIRST_SEED
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from worlds.blocks import actions as act
+from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld
-from worlds.episodes.record import Walker
 from worlds.world_model.evaluation.states import stroll
 from worlds.world_model.judge.model import KEYS, Judge, f1, labels, load_judge, mirror, shipped_judge, soften, to_clips
 

@@ -3,11 +3,12 @@ from dataclasses import replace
 
 import pytest
 
-from worlds.configs import judge_debug, record_debug
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent
 from worlds.world_model.judge.model import KEYS, load_judge
 from worlds.world_model.judge.recipe import train_judge
+from worlds.world_model.kinds import judge_debug
 
 
 class Curve(Silent):

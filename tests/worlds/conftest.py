@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from worlds.configs import record_debug, tokenizer_debug, world_model_debug
+from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
 from worlds.progress import Silent
+from worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from worlds.world_model.train import train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
 

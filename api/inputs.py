@@ -1,0 +1,152 @@
+"""A job's inputs: they exist, are of the right type and fit each other; and which others would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.errors import FieldError, InvalidFields, echo
+from store.tables import Checkpoint, Dataset
+from worlds.kinds import JobKind, Slot, kinds
+
+MOST = 200  # the newest of a type, which are offered
+NAMED = 5  # in an error
+LEAN = Dataset.manifest.op("-")("episodes")  # which may be thousands, and say nothing of what fits
+
+
+class Asset(BaseModel):
+    """A dataset or a checkpoint, as far as a job that takes it needs to know."""
+
+    id: str
+    type: str
+    name: str
+    created_at: datetime | None
+    manifest: dict[str, Any] = Field(exclude=True)
+
+
+class Candidate(Asset):
+    misfits: dict[str, str] = Field(description="{field: reason} of what does not fit with this one in its place")
+
+
+def check_inputs(session: Session, config: Any) -> None:
+    """Raises a 422 that names each input which does not exist or is of another type; of those that are there, each
+    which does not fit the others, and what would (code `input_misfit`)."""
+    kind = kinds()[config.kind]
+    found = {field: _given(session, slot, getattr(config, field)) for field, slot in kind.inputs.items()}
+    if errors := [error for field, slot in kind.inputs.items() for error in _wrong(field, slot, found[field])]:
+        raise InvalidFields(errors)
+    if misfits := kind.misfits(config, _manifests(kind, found)):
+        offered = candidates(session, config)
+        errors = [_misfit(field, reason, getattr(config, field), offered[field]) for field, reason in misfits.items()]
+        raise InvalidFields(errors, code="input_misfit")
+
+
+def candidates(session: Session, config: Any) -> dict[str, list[Candidate]]:
+    """For each field of a config that takes inputs, those of its types, newest first, each judged beside the others
+    that the config names. A config may be a draft."""
+    kind = kinds()[config.kind]
+    given = {field: _given(session, slot, getattr(config, field)) for field, slot in kind.inputs.items()}
+    manifests = _manifests(kind, given)
+    offered: dict[str, list[Candidate]] = {}
+    for field, slot in kind.inputs.items():
+        chosen = [asset for asset in given[field].values() if asset is not None and asset.type in slot.types]
+        known = {asset.id: asset for asset in [*_newest(session, slot.types), *chosen]}
+        offered[field] = [
+            Candidate(
+                **dict(asset),
+                misfits=kind.misfits(config, manifests | {field: [asset.manifest] if slot.many else asset.manifest}),
+            )
+            for asset in known.values()
+        ]
+    return offered
+
+
+def uses(type: str, manifest: dict[str, Any]) -> dict[str, str]:
+    """{kind: field} of the jobs that can take an asset, and where."""
+    found: dict[str, str] = {}
+    for name, kind in kinds().items():
+        for field, slot in kind.inputs.items() if kind.http else ():
+            alone = {field: [manifest] if slot.many else manifest}
+            if type in slot.types and field not in kind.misfits(kind.draft({}), alone):
+                found.setdefault(name, field)
+    return found
+
+
+def _given(session: Session, slot: Slot, value: Any) -> dict[str, Asset | None]:
+    """{id: asset} of a field's value; None where there is no such."""
+    return {id: _find(session, slot, id) for id in slot.named(value)}
+
+
+def _manifests(kind: JobKind, found: dict[str, dict[str, Asset | None]]) -> dict[str, Any]:
+    """Of the assets that are there."""
+    manifests: dict[str, Any] = {}
+    for field, assets in found.items():
+        read = [asset.manifest for asset in assets.values() if asset is not None]
+        if read:
+            manifests[field] = read if kind.inputs[field].many else read[0]
+    return manifests
+
+
+def _wrong(field: str, slot: Slot, found: dict[str, Asset | None]) -> Iterator[FieldError]:
+    wanted = " or ".join(slot.types)
+    for id, asset in found.items():
+        if asset is None:
+            yield FieldError(loc=["body", field], msg=f"no such {wanted}", value=echo(id))
+        elif asset.type not in slot.types:
+            msg = f"this is a {asset.type}, expected a {wanted}"
+            yield FieldError(loc=["body", field], msg=msg, value=echo(id))
+
+
+def _misfit(field: str, reason: str, value: Any, offered: list[Candidate]) -> FieldError:
+    fitting = [f"{c.name} ({c.id})" for c in offered if field not in c.misfits]
+    more = f" and {len(fitting) - NAMED} more" if len(fitting) > NAMED else ""
+    advice = f"these fit: {', '.join(fitting[:NAMED])}{more}" if fitting else "none here fits"
+    return FieldError(loc=["body", field], msg=f"{reason}; {advice}", value=echo(value))
+
+
+def _find(session: Session, slot: Slot, id: str) -> Asset | None:
+    if slot.types == ("plays",):
+        return next((asset for asset in _newest(session, slot.types) if asset.id == id), None)
+    if "\x00" in id:
+        return None
+    checkpoint = session.get(Checkpoint, id)
+    if checkpoint is not None:
+        return _of_checkpoint(checkpoint)
+    row = session.execute(_datasets().where(Dataset.id == UUID(id))).one_or_none() if _is_uuid(id) else None
+    return _of_dataset(*row) if row is not None else None
+
+
+def _newest(session: Session, types: tuple[str, ...]) -> list[Asset]:
+    if types == ("plays",):
+        return [Asset(id="all", type="plays", name="all that was recorded here", created_at=None, manifest={})]
+    checkpoints = select(Checkpoint).where(Checkpoint.kind.in_(types)).order_by(Checkpoint.created_at.desc())
+    assets = [_of_checkpoint(row) for row in session.scalars(checkpoints.limit(MOST))]
+    if "dataset" in types:
+        datasets = session.execute(_datasets().order_by(Dataset.created_at.desc()).limit(MOST))
+        assets += [_of_dataset(*row) for row in datasets]
+    return assets
+
+
+def _datasets() -> Any:
+    return select(Dataset.id, Dataset.name, Dataset.created_at, LEAN)
+
+
+def _of_dataset(id: UUID, name: str, created_at: datetime, manifest: dict[str, Any]) -> Asset:
+    return Asset(id=str(id), type="dataset", name=name, created_at=created_at, manifest=manifest)
+
+
+def _of_checkpoint(row: Checkpoint) -> Asset:
+    return Asset(id=row.id, type=row.kind, name=row.name, created_at=row.created_at, manifest=row.manifest)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,194 @@
+"""Kinds of jobs that make datasets: their configs, presets and rows. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from worlds.kinds import CONFIG, Input, JobKind
+
+Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordConfig:
+    """Walk the block world and record episodes. Every episode has its own world seed: `seed`, `seed + 1`, ...
+
+    On the command line `world` may also be the path of a map.json: one world, the seed says where a walk starts.
+    """
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["dataset.record"] = "dataset.record"
+    world: Terrain = "mixed"
+    """Terrain of the worlds; mixed: another one for each seed."""
+    episodes: Annotated[int, Ge(2), Le(100_000)] = 200
+    """Number of walks, each in a world of its own."""
+    steps: Annotated[int, Ge(16), Le(10_000)] = 256
+    """Actions in an episode, which holds one frame more."""
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame width in pixels."""
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame height in pixels."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """World seed of the first episode."""
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    """Share of the episodes held out for validation: the last ones, so that no world is in both splits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordGymConfig:
+    """Play a game at random and record episodes. `env` is an id that gymnasium knows, or `module:Class`; it needs
+    discrete actions, and a picture as its observation or from `render()`."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["dataset.record-gym"] = "dataset.record-gym"
+    env: Annotated[str, MinLen(1), MaxLen(200)] = "crafter:Env"
+    """A gymnasium id, or `module:Class` of an environment that is installed here."""
+    episodes: Annotated[int, Ge(2), Le(100_000)] = 100
+    """Number of games, each with a seed of its own."""
+    steps: Annotated[int, Ge(16), Le(10_000)] = 256
+    """Most actions in an episode: the game may be over sooner."""
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame width in pixels."""
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame height in pixels."""
+    frame_skip: Annotated[int, Ge(1), Le(16)] = 1
+    """Steps of the environment that one action lasts."""
+    sticky: Annotated[float, Ge(0), Le(0.99)] = 0.7
+    """Probability that the last action is repeated."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Seed of the first game."""
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    """Share of the episodes held out for validation: the last ones, so that no seed is in both splits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Turn recordings made elsewhere into a dataset (worlds/episodes/sources). On the command line only: `path` is
+    a folder of this machine, which no HTTP client may name."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["dataset.import"] = "dataset.import"
+    source: Literal["gamefactory", "minerl", "vpt"]
+    """Format of the recordings."""
+    path: Annotated[str, MinLen(1)]
+    """Folder of the recordings."""
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame width in pixels."""
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame height in pixels."""
+    stride: Annotated[int, Ge(1), Le(16)] = 3
+    """Steps of the source that become one."""
+    max_yaw_deg: Annotated[float, Gt(0), Le(180)] = 24.0
+    """Turn in one frame, after the stride, that yaw = 1 stands for; faster turns are clipped."""
+    max_pitch_deg: Annotated[float, Gt(0), Le(180)] = 24.0
+    """The same for pitch."""
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    """Share of the recordings held out for validation, by world."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlayConfig:
+    """Turn recorded play into a dataset: with the pictures that the simulator draws for what was pressed, or with
+    those of the model that was played."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["dataset.import-play"] = "dataset.import-play"
+    plays: Annotated[str, Input("plays")] = "all"
+    """Which recorded play."""
+    pictures: Literal["simulator", "model"] = "simulator"
+    """Whose pictures become the frames."""
+    width: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame width in pixels."""
+    height: Annotated[int, Ge(16), Le(256)] = 64
+    """Frame height in pixels."""
+    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    """Share of the recordings held out for validation, by world seed."""
+
+
+def record_debug() -> RecordConfig:
+    return RecordConfig(world="plains", episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
+
+
+def record_cpu() -> RecordConfig:
+    return RecordConfig()
+
+
+def record_ochre() -> RecordConfig:
+    return RecordConfig(width=128, height=72, episodes=2000)
+
+
+def record_gym_debug() -> RecordGymConfig:
+    return RecordGymConfig(episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
+
+
+def record_gym_cpu() -> RecordGymConfig:
+    return RecordGymConfig()
+
+
+def record_gym_small() -> RecordGymConfig:
+    return RecordGymConfig(episodes=2000)
+
+
+def import_debug() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-", width=32, height=32, val_fraction=0.34)
+
+
+def import_small() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-")
+
+
+def import_ochre() -> ImportConfig:
+    return ImportConfig(source="gamefactory", path="-", width=128, height=72)
+
+
+def import_play_debug() -> ImportPlayConfig:
+    return ImportPlayConfig(width=32, height=32, val_fraction=0.34)
+
+
+def import_play_ochre() -> ImportPlayConfig:
+    return ImportPlayConfig(width=128, height=72)
+
+
+KINDS = {
+    "dataset.record": JobKind(
+        config=RecordConfig,
+        recipe="worlds.episodes.record:record_dataset",
+        makes="dataset",
+        queue="cpu",
+        title="Record a dataset",
+        presets={"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
+    ),
+    "dataset.record-gym": JobKind(
+        config=RecordGymConfig,
+        recipe="worlds.episodes.sources.gym_recipe:record_gym",
+        makes="dataset",
+        queue="cpu",
+        title="Record a game",
+        presets={"debug": record_gym_debug, "cpu": record_gym_cpu, "small": record_gym_small},
+    ),
+    "dataset.import": JobKind(
+        config=ImportConfig,
+        recipe="worlds.episodes.sources.recipe:import_dataset",
+        makes="dataset",
+        queue="cpu",
+        title="Import recordings",
+        presets={"debug": import_debug, "cpu": import_small, "small": import_small, "ochre": import_ochre},
+        http=False,
+    ),
+    "dataset.import-play": JobKind(
+        config=ImportPlayConfig,
+        recipe="worlds.episodes.sources.recipe:import_dataset",
+        makes="dataset",
+        queue="cpu",
+        title="Make a dataset of recorded play",
+        presets={
+            "debug": import_play_debug,
+            "cpu": ImportPlayConfig,
+            "small": ImportPlayConfig,
+            "ochre": import_play_ochre,
+        },
+    ),
+}

@@ -1,0 +1,125 @@
+"""Codes of a frame: what logits say of them, and how they are drawn.
+
+Shapes as in dynamics.py: B batch, F factors of a code, K = sum of the factors' levels, h x w the grid of codes.
+`factors` is the levels of each (quantise.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kernels.soft_embed.fused import soft_embed
+from worlds.world_model.quantise import join_factors, split_factors
+
+TOKEN = 32  # numbers that embed a code
+ROUNDS = 2  # in which the codes of a frame are chosen
+CHANCE = 0.75  # in which of them come first: the surest alone are the dullest, and whole frames go flat
+DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
+
+
+def nats(logits: torch.Tensor, codes: torch.Tensor, factors: list[int]) -> torch.Tensor:
+    """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
+    digits = split_factors(codes, factors)
+    parts = [part.log_softmax(dim=-3) for part in logits.split(factors, dim=-3)]
+    losses = [-p.gather(-3, digits[..., f].unsqueeze(-3)).squeeze(-3) for f, p in enumerate(parts)]
+    return torch.stack(losses).sum(dim=0)
+
+
+def likeliest(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
+    """logits [N, K, h, w] -> codes int64 [N, h, w]."""
+    digits = [largest(part) for part in logits.split(factors, dim=1)]
+    return join_factors(torch.stack(digits, dim=-1), factors)
+
+
+@torch.no_grad()
+def sample(logits: torch.Tensor, temperature: torch.Tensor | float, factors: list[int]) -> torch.Tensor:
+    """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
+    heat = _heat(logits, temperature).view(-1, 1, 1, 1)
+    digits = [largest(part + heat * gumbel(part)) for part in logits.split(factors, dim=1)]
+    return join_factors(torch.stack(digits, dim=-1), factors)
+
+
+@torch.no_grad()
+def choose(
+    refine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    codes: torch.Tensor,
+    chosen: torch.Tensor,
+    temperature: torch.Tensor | float,
+    factors: list[int],
+) -> torch.Tensor:
+    """`codes` int64 [B, h, w] where `chosen` bool [B, h, w], and the others drawn -> codes int64 [B, h, w].
+
+    `refine(codes, chosen)` gives logits [B, K, h, w]; temperature [B] or one number, 0 is greedy. The codes are drawn
+    in ROUNDS rounds: of each the surest are kept, give or take a chance that grows with the temperature, and the rest
+    are drawn again knowing them.
+    """
+    left = (~chosen).flatten(1).sum(dim=1, keepdim=True)
+    for done in range(ROUNDS):
+        refined = refine(codes, chosen)
+        drawn = sample(refined, temperature, factors)
+        codes = torch.where(chosen, codes, drawn)
+        doubt = nats(refined, codes, factors).flatten(1)
+        chance = CHANCE * _heat(doubt, temperature).view(-1, 1)
+        surest = (doubt + chance * gumbel(doubt)).masked_fill(chosen.flatten(1), -torch.inf)
+        keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
+        chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
+    return codes
+
+
+def soft_latents(logits: torch.Tensor, tables: list[torch.Tensor]) -> torch.Tensor:
+    """logits [N, K, h, w] and a quantiser's tables -> latents [N, D, h, w] of codes drawn softly (Gumbel softmax)."""
+    latents = []
+    for part, table in zip(logits.split([len(t) for t in tables], dim=1), tables, strict=True):
+        rows = part.permute(0, 2, 3, 1).flatten(0, 2)
+        seed = torch.randint(2**31, ())
+        latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
+    return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
+
+
+def doubted(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
+    """Log-odds of a guess that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
+    parts = logits.split(factors, dim=1)
+    return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in parts], dim=1)
+
+
+class Refine(nn.Module):
+    """Logits anew where some codes are chosen already, so that cells drawn in one frame agree with each other.
+
+    Trained on codes hidden at random, as in MaskGIT (Chang et al. 2022, arXiv:2202.04200).
+    """
+
+    def __init__(self, channels: int, factors: list[int]) -> None:
+        super().__init__()
+        self.factors = factors
+        self.near = nn.Conv2d(sum(factors) + TOKEN + 1, channels, 3, padding=1)
+        self.far = nn.Conv2d(channels, channels, 3, padding=2, dilation=2)
+        self.out = nn.Conv2d(channels, sum(factors), 1)
+        for p in self.out.parameters():
+            nn.init.zeros_(p)
+
+    def forward(self, logits: torch.Tensor, codes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """logits [N, K, h, w], embedded codes [N, h, w, TOKEN], chosen bool [N, h, w] -> logits [N, K, h, w]."""
+        sure = chosen.unsqueeze(-1).to(logits.dtype)
+        known = torch.cat([codes * sure, sure], dim=-1).permute(0, 3, 1, 2)
+        odds = [part.log_softmax(dim=1) for part in logits.split(self.factors, dim=1)]
+        x = F.silu(self.near(torch.cat([*odds, known], dim=1)))
+        return logits + self.out(F.silu(x + self.far(x)))
+
+
+def _heat(logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
+    """[B], one a row of the logits."""
+    return torch.as_tensor(temperature, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
+
+
+def gumbel(like: torch.Tensor) -> torch.Tensor:
+    """Standard Gumbel noise of a tensor's shape; the same in every memory format."""
+    return -torch.empty(like.shape, dtype=like.dtype, device=like.device).exponential_().log()
+
+
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast with them last."""
+    return x.contiguous(memory_format=torch.channels_last).argmax(dim=1)

@@ -1,0 +1,315 @@
+"""Kinds of jobs that train and measure world models: their configs, presets and rows. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import StringConstraints
+
+from worlds.kinds import CONFIG, Input, JobKind
+from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=100)]  # never a path: it comes over HTTP
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """VQ-VAE on frames: 4x down, then one code a cell (`ema_vq`: EMA codebook; `fsq`: finite scalar levels)."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["tokenizer.train"] = "tokenizer.train"
+    data: Annotated[str, Input("dataset")]
+    """Frames to train on."""
+    quantiser: Literal["ema_vq", "fsq"] = "fsq"
+    """How a cell becomes a code."""
+    codes: Annotated[int, Ge(8), Le(65_536)] = 512
+    """Codebook size of ema_vq."""
+    code_dim: Annotated[int, Ge(2), Le(64)] = 16
+    """Channels of a code of ema_vq."""
+    levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)
+    """Levels of each channel of fsq; their product is the number of codes."""
+    perceptual: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Loss weight of LPIPS; 0 leaves it out."""
+    perceptual_trunk: Literal["random", "vgg", "alex", "squeeze"] = "random"
+    """Network whose features LPIPS compares."""
+    perceptual_weights: FileName | None = None
+    """File in torch.hub's folder of checkpoints. If omitted, the published file."""
+    channels: Annotated[int, Ge(8), Le(512)] = 32
+    """Width of the network."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(4096)] = 32
+    """Frames in a step."""
+    accumulate: Annotated[int, Ge(1), Le(256)] = 1
+    """Parts in which a batch is computed, to save memory."""
+    lr: Annotated[float, Ge(0), Le(1)] = 1e-3
+    """Peak learning rate."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Seed of the weights and of the batches."""
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    """Seconds between saved training states."""
+    log_every: Annotated[int, Ge(1)] = 10
+    """Steps between reported metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldModelConfig:
+    """ConvGRU dynamics on a tokenizer's codes (worlds/world_model/dynamics.py)."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["world-model.train"] = "world-model.train"
+    data: Annotated[str, Input("dataset")]
+    """Episodes to train on."""
+    tokenizer: Annotated[str, Input("tokenizer", "world-model")] | None = None
+    """The tokenizer, or a world model whose tokenizer is used. If omitted, that of `start`, or one is trained first."""
+    tokenizer_channels: Annotated[int, Ge(8), Le(512)] = 32
+    """Width of the tokenizer that is trained first."""
+    tokenizer_steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    """Optimiser steps of the tokenizer that is trained first."""
+    start: Annotated[str, Input("world-model")] | None = None
+    """World model of this shape and tokenizer to continue from. If omitted, training starts from random weights."""
+    channels: Annotated[int, Ge(8), Le(1024)] = 64
+    """Channels of the recurrent state."""
+    layers: Annotated[int, Ge(1), Le(16)] = 2
+    """ConvGRU layers."""
+    flow: bool = True
+    """Warp the state and the picture in each step by a bounded, learned, zero-initialised flow."""
+    flow_context: bool = True
+    """Let the picture's flow see up to six cells around."""
+    moving: bool = True
+    """Show the warped picture where it serves; otherwise every picture is decoded from codes alone."""
+    reset: Literal["after", "before"] = "after"
+    """Where the reset gate acts; before: the original ConvGRU, with two recurrent convolutions."""
+    film: Literal["place", "uniform", "paths"] = "place"
+    """How actions modulate the state: per place, the same everywhere, or the camera on a path of its own."""
+    recent: Annotated[int, Ge(0), Le(16)] = 0
+    """Last states that each cell attends over."""
+    margin: Annotated[int, Ge(0), Le(256)] = 32
+    """Pixels remembered to the left and to the right of the picture."""
+    burn_in: Annotated[int, Ge(1), Le(64)] = 4
+    """Real frames before a self-rollout."""
+    horizon: Annotated[int, Ge(1), Le(64)] = 8
+    """Longest self-rollout on sampled tokens, in frames."""
+    rollout_fraction: Fraction = 0.4
+    """Share of the batches that end in a self-rollout."""
+    frames: Annotated[int, Ge(4), Le(128)] = 12
+    """Frames in a training clip."""
+    corruption: Fraction = 0.3
+    """Tokens are corrupted with a probability drawn from 0 to this."""
+    cross_entropy: Annotated[float, Ge(0), Le(100)] = 1.0
+    """Weight of the main loss."""
+    refine: Annotated[float, Ge(0), Le(100)] = 1.0
+    """Loss weight of hidden codes, given the others."""
+    action_contrast: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Loss weight of telling the action from three others."""
+    soft: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Loss weight of the embedding and the decoded picture of soft codes (Gumbel softmax)."""
+    echo: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Loss weight of an inverse-dynamics head on the states."""
+    changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0
+    """Loss weight of tokens that change."""
+    photometric: Annotated[float, Ge(0), Le(100)] = 10.0
+    """Loss weight of the warped picture's difference from the next."""
+    composed: Annotated[float, Ge(0), Le(100)] = 10.0
+    """Loss weight of the composed picture's difference from the next."""
+    contrast: Annotated[float, Ge(0), Le(100)] = 10.0
+    """Loss weight of the composed picture's local contrast against the next one's."""
+    blur: Fraction = 0.5
+    """Share of the clips shown blurred, to be drawn sharp."""
+    rare_share: Fraction = 0.3
+    """Share of the clips that hold a change of a key that is seldom pressed."""
+    action_dropout: Fraction = 0.1
+    """Share of the actions hidden in training, for guidance."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(4096)] = 8
+    """Clips in a step."""
+    accumulate: Annotated[int, Ge(1), Le(256)] = 1
+    """Parts in which a batch is computed, to save memory."""
+    lr: Annotated[float, Ge(0), Le(1)] = 1.5e-3
+    """Peak learning rate."""
+    ema: Fraction = 0.99
+    """Decay of the averaged weights, which are the ones kept."""
+    compile: bool = False
+    """torch.compile on the recurring parts; pays from about 500 steps on, needs a C++ compiler."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Seed of the weights and of the batches."""
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    """Seconds between saved training states."""
+    log_every: Annotated[int, Ge(1)] = 10
+    """Steps between reported metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """The evaluation's judge of keys (worlds/world_model/judge). On the command line only."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["judge.train"] = "judge.train"
+    data: Annotated[str, Input("dataset")]
+    """Episodes of the block world to train on."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 4000
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(4096)] = 64
+    """Clips in a step."""
+    lr: Annotated[float, Ge(0), Le(1)] = 2e-3
+    """Peak learning rate."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Seed of the weights and of the batches."""
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    """Seconds between saved training states."""
+    log_every: Annotated[int, Ge(1)] = 50
+    """Steps between reported metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluation/recipe.py)."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["world-model.evaluate"] = "world-model.evaluate"
+    checkpoint: Annotated[str, Input("world-model")]
+    """The world model to measure."""
+    episodes: Annotated[int, Ge(1), Le(10_000)] = 20
+    """Held-out states."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 7
+    """Which held-out worlds."""
+
+
+def tokenizer_debug(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data, codes=64, channels=16, steps=20, batch=8, log_every=1)
+
+
+def tokenizer_cpu(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data)
+
+
+def tokenizer_ochre(data: str = "-") -> TokenizerConfig:
+    return TokenizerConfig(data=data, codes=1024, code_dim=32, channels=128, steps=60_000, batch=64)
+
+
+def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    return WorldModelConfig(
+        data=data,
+        tokenizer=tokenizer,
+        tokenizer_channels=16,
+        tokenizer_steps=20,
+        channels=16,
+        steps=10,
+        batch=4,
+        frames=6,
+        burn_in=3,
+        horizon=2,
+        log_every=1,
+    )
+
+
+def world_model_cpu(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    return WorldModelConfig(data=data, tokenizer=tokenizer)
+
+
+def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    """The prior art's recipe at the size of `cpu`: reset-before, uniform FiLM, attention over recent states, no flow,
+    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states."""
+    return replace(
+        world_model_cpu(data, tokenizer),
+        flow=False,
+        moving=False,
+        margin=0,
+        reset="before",
+        film="uniform",
+        recent=4,
+        cross_entropy=0.0,
+        refine=0.0,
+        soft=1.0,
+        echo=0.2,
+        photometric=0.0,
+        composed=0.0,
+        contrast=0.0,
+        blur=0.0,
+        rollout_fraction=0.0,
+        corruption=0.0,
+        rare_share=0.0,
+    )
+
+
+def world_model_small(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    return replace(
+        world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
+    )
+
+
+def world_model_ochre(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    return replace(
+        world_model_small(data, tokenizer),
+        tokenizer_channels=128,
+        tokenizer_steps=60_000,
+        channels=512,
+        layers=6,
+        steps=200_000,
+        batch=16,
+    )
+
+
+def judge_debug(data: str = "-") -> JudgeConfig:
+    return JudgeConfig(data=data, steps=5, batch=8, log_every=1)
+
+
+def judge_cpu(data: str = "-") -> JudgeConfig:
+    return JudgeConfig(data=data)
+
+
+def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
+    """The evaluation that follows a training, where there is a simulator to measure against."""
+    config = EvaluateConfig(checkpoint=id)
+    return None if evaluation_misfits(config, {"checkpoint": manifest}) else config
+
+
+KINDS = {
+    "tokenizer.train": JobKind(
+        config=TokenizerConfig,
+        recipe="worlds.world_model.train_tokenizer:train_tokenizer",
+        makes="tokenizer",
+        queue="gpu.train",
+        title="Train a tokenizer",
+        presets={"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
+        fits=tokenizer_misfits,
+    ),
+    "world-model.train": JobKind(
+        config=WorldModelConfig,
+        recipe="worlds.world_model.train:train_world_model",
+        makes="world-model",
+        queue="gpu.train",
+        title="Train a world model",
+        presets={
+            "debug": world_model_debug,
+            "cpu": world_model_cpu,
+            "small": world_model_small,
+            "ochre": world_model_ochre,
+            "ochre_v6": world_model_ochre_v6,
+        },
+        fits=world_model_misfits,
+        then=evaluation_of,
+    ),
+    "world-model.evaluate": JobKind(
+        config=EvaluateConfig,
+        recipe="worlds.world_model.evaluation.recipe:evaluate_recipe",
+        makes="evaluation",
+        queue="gpu.generate",
+        title="Evaluate a world model",
+        presets={},
+        fits=evaluation_misfits,
+    ),
+    "judge.train": JobKind(
+        config=JudgeConfig,
+        recipe="worlds.world_model.judge.recipe:train_judge",
+        makes="judge",
+        queue="gpu.train",
+        title="Train the judge of keys",
+        presets={"debug": judge_debug, "cpu": judge_cpu},
+        http=False,
+    ),
+}

@@ -1,0 +1,196 @@
+"""The loss of a training step of the dynamics.
+
+Teacher forcing with corrupted codes; in a share of the batches the clip ends in a self-rollout on sampled, detached
+codes with gradient through the state, of 1 to `horizon` frames; the horizon is 1, 2, 4, ... over the run.
+
+Shapes as in dynamics.py: B batch, T time, A action columns, K = sum of the factors' levels, h x w the grid of codes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from worlds.training.loop import Step
+from worlds.world_model.codes import likeliest, nats, sample, soft_latents
+from worlds.world_model.dynamics import Dynamics, Prediction
+from worlds.world_model.fits import DOWN
+from worlds.world_model.kinds import WorldModelConfig
+from worlds.world_model.picture import compose
+from worlds.world_model.tokenizer import to_pictures
+
+OTHERS = 3  # actions that the true one is told from
+WITNESSES = 16  # independent cells in a frame, more or less: neighbours say the same
+SAMPLE_AT = 0.5  # temperature of the codes that training shows itself
+
+
+class Losses:
+    """The loss of one training step."""
+
+    def __init__(self, model: Dynamics, config: WorldModelConfig) -> None:
+        self.model, self.config = model, config
+
+    def __call__(
+        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics."""
+        config = self.config
+        pictures = to_pictures(frames)
+        drop = torch.rand(actions.shape[:2], device=actions.device) < config.action_dropout
+        free = 0
+        if step.rng.random() < config.rollout_fraction:
+            longest = min(self._horizon(step), actions.shape[1] - config.burn_in)
+            free = int(step.rng.integers(1, longest + 1)) if longest > 0 else 0
+        seen = blur(pictures, config.blur) if config.moving else pictures
+        predictions, shown = self._predict(codes, seen, actions, drop, free)
+        logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
+        cross_entropy, metrics = self._score(logits, codes)
+        losses = {"cross_entropy": cross_entropy}
+        if config.moving:
+            known = torch.cat([p.known for p in predictions], dim=1)
+            moved = torch.cat([p.moved for p in predictions], dim=1)
+            last = actions.shape[1] - free  # what is moved up to here was as blurred as `seen`
+            target = torch.cat([seen[:, 1 : last + 1], pictures[:, last + 1 :]], dim=1)
+            losses["photometric"] = difference((moved - target) * known)
+            losses["composed"] = difference(shown - after)
+            losses["contrast"] = (contrast(shown) - contrast(after)).abs().mean()
+        if config.soft:
+            losses["soft"] = self._soft(logits, codes[:, 1:], after)
+        if self.model.echo is not None:
+            state = predictions[-1].memory.layers[-1].mean(dim=(2, 3))
+            losses["echo"] = F.mse_loss(self.model.echo(state), actions[:, -1])
+        if config.action_contrast:
+            losses["action_contrast"] = self._action_contrast(codes, seen, actions, actions.shape[1] - free)
+        if config.refine:
+            mask = torch.cat([p.mask for p in predictions], dim=1)
+            losses["refine"] = self._refine(logits, mask, codes[:, 1:])
+        loss = sum(getattr(config, name) * value for name, value in losses.items())
+        parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
+        return loss, metrics | parts
+
+    def _horizon(self, step: Step) -> int:
+        """A model that is trained on has been through the shorter ones."""
+        return self.config.horizon if self.config.start else horizon(step.done, self.config.horizon)
+
+    def _soft(self, logits: torch.Tensor, codes: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """Softly drawn codes against the true ones, as latents and as pictures."""
+        tokenizer = self.model.tokenizer
+        latents = soft_latents(logits.flatten(0, 1), tokenizer.quantiser.tables())
+        with torch.no_grad():
+            true = tokenizer.quantiser.decode(codes.flatten(0, 1))
+        drawn = tokenizer.decoder(latents).unflatten(0, after.shape[:2])
+        return F.mse_loss(latents, true) + difference(drawn - after)
+
+    def _action_contrast(
+        self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, real: int
+    ) -> torch.Tensor:
+        """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748): which of four actions led to the last real frame?
+
+        The true one, or those of the next three clips of the batch; a score is the log-likelihood of a frame's codes,
+        its mean over the cells taken for that of `WITNESSES` independent ones.
+        """
+        model, last = self.model, real - 1
+        with torch.no_grad():
+            before = model(codes[:, :last], pictures[:, :last], actions[:, :last], model.initial(len(codes))).memory
+        true = actions[:, last]
+        which = torch.arange(len(true), device=true.device).unsqueeze(1) + torch.arange(OTHERS + 1, device=true.device)
+        choice = true[which % len(true)]  # [B, 1 + OTHERS, A], the true one first
+        start, picture = (x[:, last].repeat_interleave(OTHERS + 1, 0).unsqueeze(1) for x in (codes, pictures))
+        p = model(start, picture, choice.flatten(0, 1).unsqueeze(1), before.repeat(OTHERS + 1))
+        target = codes[:, real].repeat_interleave(OTHERS + 1, 0)
+        score = -WITNESSES * nats(p.logits[:, 0], target, model.factors).mean(dim=(1, 2)).view(-1, OTHERS + 1)
+        same = (choice == true.unsqueeze(1)).all(dim=-1)
+        same[:, 0] = False
+        odds = score.masked_fill(same, -torch.inf)
+        return F.cross_entropy(odds, torch.zeros(len(true), dtype=torch.int64, device=true.device))
+
+    def _corrupt(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A share p ~ U(0, corruption) of each clip's codes replaced by codes drawn from the batch itself."""
+        device = codes.device
+        noise = torch.rand(len(codes), device=device) * self.config.corruption
+        hit = torch.rand(codes.shape, device=device) < noise.view(-1, 1, 1, 1)
+        other = codes.flatten()[torch.randint(codes.numel(), codes.shape, device=device)]
+        return torch.where(hit, other, codes), noise
+
+    def _predict(
+        self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
+    ) -> tuple[list[Prediction], torch.Tensor]:
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures shown."""
+        model, real = self.model, actions.shape[1] - free
+        seen, noise = self._corrupt(codes[:, :real])
+        p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
+        if not free and not self.config.moving:
+            return [p], p.moved  # nothing needs what would be shown
+        own, picture = self._show(p)
+        predictions, shown = [p], [picture]
+        for t in range(real, actions.shape[1]):
+            # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
+            p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
+            own, picture = self._show(p)
+            predictions.append(p)
+            shown.append(picture)
+        return predictions, torch.cat(shown, dim=1)
+
+    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sampled codes [B, T, h, w], and the pictures mixed of them and of what was moved."""
+        codes = sample(p.logits.detach().flatten(0, 1), SAMPLE_AT, self.model.factors).unflatten(0, p.logits.shape[:2])
+        return codes, compose(p.moved, self.model.draw(codes), p.mask, soft=True)
+
+    def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that
+        the moved picture shows. The logits [B, T, K, h, w] are taken as they are."""
+        target = codes.flatten(0, 1)
+        draw = torch.rand(len(target), 2, 1, 1, device=target.device)
+        shown = F.avg_pool2d(mask.flatten(0, 1), DOWN)[:, 0] > 0.5
+        chosen = (torch.rand(target.shape, device=target.device) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
+        model = self.model
+        refined = model.refine(logits.detach().flatten(0, 1), model.embed_codes(target), chosen)
+        hidden = (~chosen).to(refined.dtype)
+        return (nats(refined, target, model.factors) * hidden).sum() / hidden.sum().clamp(min=1)
+
+    def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        target = codes[:, 1:]
+        cost = nats(logits, target, self.model.factors)
+        changed = target != codes[:, :-1]
+        weight = 1 + (self.config.changed_weight - 1) * changed.to(cost.dtype)
+        loss = (cost * weight).sum() / weight.sum()
+        with torch.no_grad():
+            hit = likeliest(logits.flatten(0, 1), self.model.factors) == target.flatten(0, 1)
+            metrics = {"ce": cost.mean(), "ce_changed": cost[changed].mean(), "accuracy": hit.float().mean()}
+        return loss, metrics
+
+
+def blur(pictures: torch.Tensor, share: float) -> torch.Tensor:
+    """A share of the clips [B, T, 3, H, W] blurred, each by its own amount.
+
+    What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
+    """
+    draw = torch.rand(2, len(pictures), device=pictures.device)
+    amount = draw[0] * (draw[1] < share)
+    hit = amount.nonzero().squeeze(1)
+    sharp = pictures[hit]
+    soft = sharp.flatten(0, 1)
+    for _ in range(2):
+        soft = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    return pictures.index_copy(0, hit, torch.lerp(sharp, soft.view_as(sharp), amount[hit].view(-1, 1, 1, 1, 1)))
+
+
+def contrast(pictures: torch.Tensor) -> torch.Tensor:
+    """Standard deviation in windows of 8 pixels, 4 apart, of pictures [B, T, 3, H, W].
+
+    The mean absolute difference alone is least where an unsure picture is flat; matched contrast asks for texture.
+    """
+    flat = pictures.flatten(0, 1)
+    mean, square = F.avg_pool2d(flat, 8, stride=4), F.avg_pool2d(flat * flat, 8, stride=4)
+    return (square - mean * mean).clamp(min=0).add(1e-4).sqrt()
+
+
+def difference(d: torch.Tensor) -> torch.Tensor:
+    """Mean absolute value of a difference of pictures [B, T, 3, H, W], fine and 4x coarse."""
+    return d.abs().mean() + F.avg_pool2d(d.flatten(0, 1), 4).abs().mean()
+
+
+def horizon(done: float, longest: int) -> int:
+    """1, 2, 4, ... up to `longest`, in equal shares of the first 60 % of the run."""
+    stages = 1 + (longest - 1).bit_length()
+    return min(longest, 1 << int(min(done / 0.6, 0.999) * stages))
