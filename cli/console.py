@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from store.shipped import shipped_folder
-from worlds.kinds import JobKind, kinds
+from worlds.kinds import Conflict, JobKind, kinds
 from worlds.progress import RecipeError, Stopped
 
 
@@ -36,6 +36,8 @@ def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignmen
         return row.read(values)
     except ValidationError as e:
         first = e.errors()[0]
+        if isinstance(conflict := first.get("ctx", {}).get("error"), Conflict):
+            raise conflict from None
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
 
 

@@ -17,7 +17,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import GroupedMetadata, MaxLen, MinLen
-from pydantic import TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
 from worlds.progress import Progress
 
@@ -28,6 +28,14 @@ CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstri
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 Manifests = Mapping[str, Any]  # {field: manifest of the input}, a list of them where the field takes many
 Misfit = tuple[str, str]  # field, and what was found there instead of what
+
+
+class Conflict(ValueError):
+    """A field that contradicts another one. A config's `__post_init__` raises it, also where JSON was read into it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
 
 
 @dataclass(frozen=True, init=False)
@@ -45,6 +53,7 @@ class Input(GroupedMetadata):
     def __iter__(self) -> Iterator[object]:
         yield MinLen(1)
         yield MaxLen(4096)
+        yield StringConstraints(pattern=r"^[^\x00]*$")  # neither an id nor a path
 
 
 @dataclass(frozen=True)

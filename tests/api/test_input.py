@@ -94,3 +94,22 @@ def test_a_long_path_or_method_is_not_repeated(http: TestClient) -> None:
 @pytest.mark.parametrize("origin", ["http://[::1", "http://a:99999999", "http://\xff", "null", ""])
 def test_an_origin_that_is_none(http: TestClient, origin: str) -> None:
     refused(http.post("/v1/jobs", json=RECORD, headers={"Origin": origin.encode("latin-1")}), 403, "bad_origin")
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ({"kind": "dataset.record-gym", "env": "a\0b"}, "env", "match pattern"),
+        ({"kind": "dataset.import-play", "plays": "\0"}, "plays", "match pattern"),
+        ({"kind": "dataset.record", "width": 33}, "width", "33 is not a multiple of 4"),
+        ({"kind": "tokenizer.train", "data": "d", "levels": [16] * 8}, "levels", "expected at most 65536"),
+        ({"kind": "tokenizer.train", "data": "d", "levels": [2] * 100_000}, "levels", "at most 16 items"),
+        ({"kind": "world-model.train", "data": "d", "burn_in": 50}, "burn_in", "50 of the 12 frames"),
+        ({"kind": "world-model.train", "data": "d", "accumulate": 3}, "accumulate", "3 parts of a batch of 8"),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else None,
+)
+def test_what_would_fail_later_is_refused_by_name(http: TestClient, body: Any, field: str, says: str) -> None:
+    (error,) = refused(http.post("/v1/jobs", json=body), 422, "invalid_input")["errors"]
+    assert error["loc"] == ["body", field] and says in error["msg"]
+    assert error["value"] == body[field] or len(str(error["value"])) < 300

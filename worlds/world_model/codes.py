@@ -74,7 +74,7 @@ def soft_latents(logits: torch.Tensor, tables: list[torch.Tensor]) -> torch.Tens
     """logits [N, K, h, w] and a quantiser's tables -> latents [N, D, h, w] of codes drawn softly (Gumbel softmax)."""
     latents = []
     for part, table in zip(logits.split([len(t) for t in tables], dim=1), tables, strict=True):
-        rows = part.permute(0, 2, 3, 1).flatten(0, 2)
+        rows = part.permute(0, 2, 3, 1).flatten(0, 2).to(table.dtype)  # under autocast the logits may be bf16
         seed = torch.randint(2**31, ())
         latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
     return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)

@@ -12,6 +12,7 @@ export interface Field {
   help: string;
   min?: number;
   max?: number;
+  step?: number;
   required: boolean;
   initial: Value;
 }
@@ -35,6 +36,7 @@ export function fieldsOf(kind: JobKind): Field[] {
       };
       if (schema.minimum !== undefined) field.min = schema.minimum;
       if (schema.maximum !== undefined) field.max = schema.maximum;
+      if (schema.multipleOf !== undefined) field.step = schema.multipleOf;
       if (field.inputs.length) {
         const required = !whole.anyOf?.some((s) => s.type === "null"); // the first choice stands for what has a default
         return { ...field, type: "input", initial: "", required };

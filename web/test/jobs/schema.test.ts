@@ -12,7 +12,7 @@ const KIND: JobKind = {
       start: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
       quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
-      steps: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+      steps: { type: "integer", minimum: 1, maximum: 100, multipleOf: 5, default: 50 },
       lr: { type: "number", default: 0.001 },
       flow: { type: "boolean", default: true },
     },
@@ -41,7 +41,7 @@ describe("a form out of a schema", () => {
       [["tokenizer", "world-model"], ""],
     ]);
     expect(fields.slice(0, 2).map((f) => f.required)).toEqual([true, false]);
-    expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, initial: "50" });
+    expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, step: 5, initial: "50" });
   });
 
   it("starts from the preset over the defaults and keeps the chosen inputs", () => {
