@@ -22,7 +22,15 @@ from worlds.kinds import ROOMS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
-BELOW = ("worlds.blocks", "worlds.checkpoint", "worlds.kinds", "worlds.pictures", "worlds.progress", "worlds.training")
+BELOW = (
+    "worlds.blocks",
+    "worlds.checkpoint",
+    "worlds.json_file",
+    "worlds.kinds",
+    "worlds.pictures",
+    "worlds.progress",
+    "worlds.training",
+)
 MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
@@ -33,9 +41,10 @@ MAY_IMPORT = {
     "migrations": ("migrations", "store.tables"),
 }
 WITHIN_WORLDS = {
-    "worlds.kinds": ("worlds.progress",),
+    "worlds.kinds": ("worlds.json_file", "worlds.progress"),
     "worlds.progress": (),
-    "worlds.checkpoint": (),
+    "worlds.json_file": (),
+    "worlds.checkpoint": ("worlds.json_file",),
     "worlds.blocks": ("worlds.blocks",),
     "worlds.pictures": ("worlds.pictures", "worlds.checkpoint"),
     "worlds.training": ("worlds.training", "worlds.checkpoint", "worlds.progress"),

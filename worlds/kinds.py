@@ -7,7 +7,6 @@ command line, the jobs that follow. Adding a room adds a name to `ROOMS`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
@@ -19,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from annotated_types import GroupedMetadata, MaxLen, MinLen
 from pydantic import StringConstraints, TypeAdapter
 
+from worlds.json_file import read_object
 from worlds.progress import Progress
 
 ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds a dict literal KINDS: {kind: JobKind}
@@ -142,10 +142,9 @@ class JobKind:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Of a dataset or a checkpoint; {} where there is none to read, which the recipe reports."""
     try:
-        found = json.loads((folder / "manifest.json").read_text())
+        return read_object(folder / "manifest.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def type_of(manifest: dict[str, Any]) -> str | None:
