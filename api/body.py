@@ -8,6 +8,8 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
+from worlds.kinds import Conflict
+
 T = TypeVar("T")
 MAX_ERRORS = 20  # that an answer names: a body has room for a hundred thousand
 
@@ -21,8 +23,21 @@ async def strict_json(request: Request, type: TypeAdapter[T]) -> T:
     try:
         return type.validate_json(await request.body(), strict=True)
     except ValidationError as e:
-        errors = e.errors(include_url=False)[:MAX_ERRORS]
-        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors]) from None
+        raise refused(e) from None
+
+
+def refused(e: ValidationError) -> RequestValidationError:
+    """The first of a body's errors. A contradiction is one of its field."""
+    errors = []
+    for error in e.errors(include_url=False)[:MAX_ERRORS]:
+        loc = ("body", *error["loc"])
+        conflict = error.get("ctx", {}).get("error")
+        if isinstance(conflict, Conflict):
+            value = error["input"].get(conflict.field)
+            errors.append({**error, "loc": (*loc, conflict.field), "msg": conflict.reason, "input": value})
+        else:
+            errors.append({**error, "loc": loc})
+    return RequestValidationError(errors)
 
 
 def described(type: TypeAdapter[Any]) -> dict[str, Any]:

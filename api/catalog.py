@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, computed_field
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from api import paging
+from api.body import described, refused, strict_json
 from api.inputs import Candidate, candidates, uses
 from store.db import session_scope
 from store.shipped import SHIPPED, shipped_folder
@@ -25,6 +25,7 @@ from worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
+DRAFT = TypeAdapter(dict[str, Any])
 MADE = {kind.makes for kind in kinds().values() if kind.http}
 CheckpointKind = Annotated[str, paging.OneOf(tuple(sorted(MADE - {"dataset", "evaluation"})))]
 
@@ -86,13 +87,18 @@ def job_kinds() -> dict[str, JobKindView]:
     return all_kinds()
 
 
-@router.post("/job-kinds/{kind}/candidates")
-def job_candidates(kind: Kind, draft: dict[str, Any]) -> Candidates:
+async def draft_of_config(request: Request) -> dict[str, Any]:
+    """A dependency."""
+    return await strict_json(request, DRAFT)
+
+
+@router.post("/job-kinds/{kind}/candidates", openapi_extra=described(DRAFT))
+def job_candidates(kind: Kind, draft: Annotated[dict[str, Any], Depends(draft_of_config)]) -> Candidates:
     """What each input field of a job may be, beside what the draft of its config names already."""
     try:
         config = kinds()[kind].draft(draft)
     except ValidationError as e:
-        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in e.errors()]) from None
+        raise refused(e) from None
     with session_scope() as session:
         return Candidates(inputs=candidates(session, config))
 

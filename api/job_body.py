@@ -14,7 +14,7 @@ from api.body import strict_json
 from api.errors import FieldError, InvalidFields, echo
 from store.settings import settings
 from worlds.episodes.kinds import RecordGymConfig
-from worlds.kinds import Conflict, kinds
+from worlds.kinds import kinds
 
 
 @cache
@@ -57,8 +57,4 @@ def _without_tag(error: Any) -> dict[str, Any]:
     if error["type"] == "union_tag_invalid":  # pydantic's message repeats the tag, however long
         msg = f"expected one of {error['ctx']['expected_tags']}"
         return {**error, "loc": (body, "kind"), "msg": msg, "input": error["input"]["kind"]}
-    conflict = error.get("ctx", {}).get("error")
-    if isinstance(conflict, Conflict):
-        value = error["input"].get(conflict.field)
-        return {**error, "loc": (body, conflict.field), "msg": conflict.reason, "input": value}
     return {**error, "loc": (body, *(rest[1:] if rest and rest[0] in kinds() else rest))}

@@ -52,7 +52,7 @@ def test_the_first_of_many_wrong_fields_are_named(http: TestClient) -> None:
     assert [e["loc"][1] for e in body["errors"]] == [f"field{i}" for i in range(20)]
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/play/sessions"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/play/sessions", "/v1/job-kinds/dataset.record/candidates"])
 @pytest.mark.parametrize(
     ("raw", "status", "code"),
     [
@@ -110,6 +110,7 @@ def test_an_origin_that_is_none(http: TestClient, origin: str) -> None:
     ids=lambda value: value["kind"] if isinstance(value, dict) else None,
 )
 def test_what_would_fail_later_is_refused_by_name(http: TestClient, body: Any, field: str, says: str) -> None:
-    (error,) = refused(http.post("/v1/jobs", json=body), 422, "invalid_input")["errors"]
+    for path in ("/v1/jobs", f"/v1/job-kinds/{body['kind']}/candidates"):
+        (error,) = refused(http.post(path, json=body), 422, "invalid_input")["errors"]
     assert error["loc"] == ["body", field] and says in error["msg"]
     assert error["value"] == body[field] or len(str(error["value"])) < 300
