@@ -1,5 +1,7 @@
 # make play      from an empty machine to a world that answers the keyboard
 # make test      everything that can be tested here
+# make test-precision   what bf16 must not touch, with its figures in decibels
+# make test-compose   a real deployment, walked through: needs docker compose and some minutes
 # make train     a world model from nothing
 # make lint      ruff and mypy            make dev    the same as hooks before each commit
 # make web       build the browser client anew (its built form is in the repository)
@@ -15,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HAVE = command -v $(1) >/dev/null 2>&1
 
-.PHONY: help install play up test test-python test-web browser train lint dev web clean
+.PHONY: help install play up test test-python test-precision test-web test-compose browser train lint dev web clean
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
@@ -60,9 +62,15 @@ test: test-web test-python  # the first installs axe-core, which the browser tes
 test-python: .venv/installed-test browser
 	$(BIN)/python -m pytest $(ARGS)
 
+test-precision: .venv/installed-test
+	$(BIN)/python -m pytest -m precision -s tests/worlds/world_model/test_precision.py
+
 test-web:
 	@if ! $(call HAVE,npm); then echo "npm is not here: the browser client's unit tests are left out"; \
 	else cd web && { [ node_modules -nt package-lock.json ] || npm ci --no-audit --no-fund; } && npm test; fi
+
+test-compose: install
+	@PYTHONPATH=.:tests $(BIN)/python tests/compose/run.py $(ARGS)
 
 browser:
 	@if $(call HAVE,chromium) || $(call HAVE,google-chrome); then :; \

@@ -132,7 +132,7 @@ def all_kinds() -> dict[str, JobKindView]:
 def _view(kind: JobKind) -> JobKindView:
     presets = {name: asdict(make()) for name, make in kind.presets.items()}
     return JobKindView(
-        schema=TypeAdapter(kind.config).json_schema(),
+        schema=kind.schema,
         title=kind.title,
         makes=kind.makes,
         presets={

@@ -14,9 +14,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from store import disk
 from store.errors import InvalidInput, TerrariumError, Unavailable, problem
+from store.settings import settings
 
 log = logging.getLogger("terrarium.gateway")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -53,6 +56,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(OperationalError, _database_down)
     app.add_exception_handler(InterfaceError, _database_down)
+    app.add_exception_handler(PoolTimeout, _database_down)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -92,6 +96,10 @@ async def _validation_error(request: Request, e: Exception) -> Response:
 
 async def _database_down(request: Request, e: Exception) -> Response:
     log.warning("%s %s: %s", request.method, request.url.path, e)
+    if disk.says_full(e):
+        free = disk.human(disk.free_bytes(settings().data_dir))
+        message = f"the database has no room to write: {settings().data_dir} has {free} free"
+        return answer(Unavailable(message, code="disk_full"), {"Retry-After": "2"})
     return answer(Unavailable("the database does not answer; try again shortly"), {"Retry-After": "2"})
 
 

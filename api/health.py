@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from api import metrics
+from store import disk
 from store.broker import connect
 from store.db import session_scope
 from store.errors import Unavailable
+from store.settings import settings
 
 log = logging.getLogger("terrarium.gateway")
 router = APIRouter(tags=["health"])
@@ -23,10 +25,16 @@ class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Disk(BaseModel):
+    free_bytes: int
+    reserve_bytes: int = Field(description="TERRARIUM_RESERVE_MB: with less than this free, readiness is red")
+
+
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     database: bool = True
     redis: bool = True
+    disk: Disk
 
 
 @router.get("/health/live")
@@ -37,11 +45,17 @@ async def live() -> Live:
 
 @router.get("/health/ready")
 def ready() -> Ready:
-    """Postgres and Redis answer too; 503 names the one that does not."""
+    """Postgres and Redis answer too, and the disk has room for another job; 503 names what is amiss."""
     down = [name for name, check in (("database", _database), ("redis", _redis)) if not _answers(name, check)]
-    if down:
-        raise Unavailable(f"no answer from: {', '.join(down)}", code="not_ready")
-    return Ready()
+    amiss = [f"no answer from: {', '.join(down)}"] if down else []
+    data_dir = settings().data_dir
+    found = Disk(free_bytes=disk.free_bytes(data_dir), reserve_bytes=settings().reserve_bytes)
+    if found.free_bytes < found.reserve_bytes:
+        free, reserve = disk.human(found.free_bytes), disk.human(found.reserve_bytes)
+        amiss.append(f"low disk: {data_dir} has {free} free, expected {reserve}")
+    if amiss:
+        raise Unavailable("; ".join(amiss), code="not_ready")
+    return Ready(disk=found)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
+from store.plays import Play, find_play, list_plays
+from store.settings import settings
 from store.tables import Checkpoint, Dataset
+from worlds.episodes.kinds import ImportPlayConfig
 from worlds.kinds import JobKind, Slot, kinds
 
 MOST = 200  # the newest of a type, which are offered
@@ -39,6 +43,8 @@ def check_inputs(session: Session, config: Any) -> None:
     which does not fit the others, and what would (code `input_misfit`)."""
     kind = kinds()[config.kind]
     found = {field: _given(session, slot, getattr(config, field)) for field, slot in kind.inputs.items()}
+    if isinstance(config, ImportPlayConfig) and not config.plays and not list_plays(settings().plays_dir):
+        raise InvalidFields([FieldError(loc=["body", "plays"], msg="nothing was recorded here yet", value="[]")])
     if errors := [error for field, slot in kind.inputs.items() for error in _wrong(field, slot, found[field])]:
         raise InvalidFields(errors)
     if misfits := kind.misfits(config, _manifests(kind, found)):
@@ -111,8 +117,9 @@ def _misfit(field: str, reason: str, value: Any, offered: list[Candidate]) -> Fi
 
 
 def _find(session: Session, slot: Slot, id: str) -> Asset | None:
-    if slot.types == ("plays",):
-        return next((asset for asset in _newest(session, slot.types) if asset.id == id), None)
+    if slot.types == ("play",):
+        play = find_play(settings().plays_dir, id)
+        return _of_play(play) if play is not None else None
     if "\x00" in id:
         return None
     checkpoint = session.get(Checkpoint, id)
@@ -123,8 +130,8 @@ def _find(session: Session, slot: Slot, id: str) -> Asset | None:
 
 
 def _newest(session: Session, types: tuple[str, ...]) -> list[Asset]:
-    if types == ("plays",):
-        return [Asset(id="all", type="plays", name="all that was recorded here", created_at=None, manifest={})]
+    if types == ("play",):
+        return [_of_play(play) for play in list_plays(settings().plays_dir)[:MOST]]
     checkpoints = select(Checkpoint).where(Checkpoint.kind.in_(types)).order_by(Checkpoint.created_at.desc())
     assets = [_of_checkpoint(row) for row in session.scalars(checkpoints.limit(MOST))]
     if "dataset" in types:
@@ -139,6 +146,11 @@ def _datasets() -> Any:
 
 def _of_dataset(id: UUID, name: str, created_at: datetime, manifest: dict[str, Any]) -> Asset:
     return Asset(id=str(id), type="dataset", name=name, created_at=created_at, manifest=manifest)
+
+
+def _of_play(play: Play) -> Asset:
+    name = f"{play.world or 'no simulator'}, seed {play.seed}, {play.seconds:.0f} s"
+    return Asset(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest=asdict(play))
 
 
 def _of_checkpoint(row: Checkpoint) -> Asset:

@@ -20,8 +20,8 @@ from starlette.concurrency import run_in_threadpool
 
 from api.jobs import existing
 from store import events, jobs
-from store.db import session_scope
-from store.events import CHANNEL, Numbered, libpq_url
+from store.db import connection_options, session_scope
+from store.events import CHANNEL, Numbered
 
 log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -65,7 +65,7 @@ class Watch:
         """Until cancelled; connects again whenever the connection is lost."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(libpq_url(), autocommit=True) as connection:
+                async with await psycopg.AsyncConnection.connect(**connection_options(), autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self.wake_all()  # what happened in between was heard by nobody
                     async for notification in connection.notifies():

@@ -23,6 +23,7 @@ from api.artifacts import ArtifactView, read_artifact
 from api.catalog import Kind
 from api.inputs import check_inputs
 from api.job_body import job_config
+from api.room import check_room
 from store import jobs
 from store.db import session_scope
 from store.errors import Conflict, NotFound
@@ -100,6 +101,7 @@ def submit(
                 response.status_code = 200
                 return JobView.of(earlier)
         check_inputs(session, config)
+        check_room(session, body)
         job = jobs.submit(session, body, kinds()[config.kind].queue)
         if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
             response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -156,6 +158,7 @@ def retry(id: UUID, response: Response) -> JobView:
         job = existing(session, id)
         if job.state not in jobs.AT_REST:
             raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
+        check_room(session, job.config)
         again = jobs.submit(session, job.config, job.queue, parent_id=job.id)
         response.headers["Location"] = f"/v1/jobs/{again.id}"
         return JobView.of(again)
@@ -200,12 +203,12 @@ def get_logs(id: UUID) -> PlainTextResponse:
     """The tail of the runner's log: of the running job from this machine's disk, of an ended one from its artifact."""
     statement = select(Artifact).where(Artifact.job_id == id, Artifact.name == "runner.log")
     with session_scope() as session:
-        existing(session, id)
+        job = existing(session, id)
         kept = session.scalars(statement.order_by(Artifact.created_at.desc())).first()
     if kept is not None:
         data = read_artifact(kept, max(0, kept.size - LOG_TAIL), kept.size)
     else:
-        data = _tail(settings().runs_dir / str(id) / "runner.log")
+        data = _tail(settings().runs_dir / str(id) / str(job.fence) / "runner.log")
     return PlainTextResponse(data.decode(errors="replace"))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import platform
 import queue
 import signal
 import statistics
@@ -20,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +30,7 @@ from cli.bench_player import BenchFailed, Player, play_all
 from cli.bench_recipes import recipes
 from cli.bench_step import step
 from cli.bench_training import training
+from cli.machine import machine
 from store.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True)
@@ -134,34 +133,6 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
         "frame_bytes_p50": _percentile([float(len(f.model_jpeg)) for f in frames], 50),
         "frame_size": [played[0].hello.get("width"), played[0].hello.get("height")],
     }
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers depend on. The device is this machine's: meaningless for a gateway elsewhere."""
-    return {
-        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "device": _cpu_name(),
-        "load_1min": _round(os.getloadavg()[0]),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "commit": _commit(),
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def _percentile(values: list[float], percent: float) -> float | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import checkpoint_folder
+from cli.machine import machine
 
 
 def step(
@@ -25,7 +26,6 @@ def step(
     """One step of live play: eager, and compiled ahead of time with frozen weights, which takes a minute first."""
     import torch
 
-    from cli.bench import machine
     from worlds.world_model.bench.step import bench_step
 
     if threads is not None:

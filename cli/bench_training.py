@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import configure
+from cli.machine import machine
 
 
 def training(
@@ -28,7 +29,7 @@ def training(
     """Training's speed against a straightforward eager implementation of the same model, in turns."""
     import torch
 
-    from cli.bench import machine
+    from worlds.device import default_device
     from worlds.world_model.bench.training import bench_training
 
     config = configure("world-model.train", preset, {"data": str(data or "-")}, set_ or [])
@@ -36,7 +37,8 @@ def training(
         torch.set_num_threads(threads)
     load = os.getloadavg()[0]
     found = bench_training(config, steps=steps)
-    gpu = {"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    device = default_device()
+    gpu = {"device": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     place = {"preset": preset, "compile": config.compile, "threads": torch.get_num_threads()}
     result = found | place | machine() | gpu | {"load_1min": round(load, 2)}
     if as_json:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from store import disk
 from store.shipped import shipped_folder
 from worlds.kinds import Conflict, JobKind, kinds
 from worlds.progress import RecipeError, Stopped
@@ -32,12 +33,15 @@ def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignmen
         if not sep or key not in names:
             raise ValueError(f"--set {assignment!r}: expected key=value with a key of {', '.join(names)}")
         values[key] = json.loads(value) if value.startswith("[") else value
+    values |= {field: _folders(values[field]) for field in row.inputs if field in values}
     try:
         return row.read(values)
     except ValidationError as e:
         first = e.errors()[0]
         if isinstance(conflict := first.get("ctx", {}).get("error"), Conflict):
             raise conflict from None
+        if first["type"] == "missing":
+            raise ValueError(f"{first['loc'][0]}: needed. {help_text(kind, str(first['loc'][0]))}") from None
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
 
 
@@ -48,13 +52,30 @@ def known_kind(kind: str) -> JobKind:
 
 
 def preset_values(kind: str, preset: str | None) -> dict[str, Any]:
-    """The fields of a preset; of none: no field."""
-    presets = known_kind(kind).presets
+    """The fields of a preset, without the inputs; of none: no field."""
+    row = known_kind(kind)
+    presets = row.presets
     if preset is None:
         return {}
     if preset not in presets:
         raise ValueError(f"unknown preset {preset!r} of {kind}: expected one of {', '.join(presets) or 'none'}")
-    return asdict(presets[preset]())
+    return {field: value for field, value in asdict(presets[preset]()).items() if field not in row.inputs}
+
+
+def option(kind: str, field: str, *names: str) -> Any:
+    """A flag for a field of a kind's config, with its help text."""
+    return typer.Option(*names, help=help_text(kind, field))
+
+
+def help_text(kind: str, field: str) -> str:
+    return kinds()[kind].schema["properties"][field]["description"]
+
+
+def _folders(value: Any) -> Any:
+    """`shipped`, where inputs are named, is the checkpoint that comes with the project."""
+    if isinstance(value, list | tuple):
+        return [_folders(one) for one in value]
+    return str(shipped_folder()) if value == "shipped" else value
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -74,6 +95,13 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
             raise typer.Exit(130) from None
         except RecipeError as e:
             typer.echo(f"terrarium: {e.code}: {e}", err=True)
+            raise typer.Exit(1) from None
+        except Exception as e:
+            if not disk.says_full(e) and not disk.is_full(out):
+                raise
+            free = disk.human(disk.free_bytes(out))
+            message = f"{e}; {free} are free; the same command goes on from the state in {out}"
+            typer.echo(f"terrarium: disk_full: {message}", err=True)
             raise typer.Exit(1) from None
 
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import configure, run_recipe
+from cli.console import configure, option, run_recipe
+from worlds.durable import sync
 
 app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
 
@@ -28,11 +29,11 @@ def record(
     world: Annotated[
         str | None, typer.Option(help="mixed, plains, desert, forest, lake, hills, or a map.json.")
     ] = None,
-    episodes: Annotated[int | None, typer.Option(help="Episodes, each in a world of its own.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Actions an episode.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    seed: Annotated[int | None, typer.Option(help="World seed of the first episode.")] = None,
+    episodes: Annotated[int | None, option("dataset.record", "episodes")] = None,
+    steps: Annotated[int | None, option("dataset.record", "steps")] = None,
+    width: Annotated[int | None, option("dataset.record", "width")] = None,
+    height: Annotated[int | None, option("dataset.record", "height")] = None,
+    seed: Annotated[int | None, option("dataset.record", "seed")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Walk the block world and record episodes; an interrupted recording goes on where it was."""
@@ -48,11 +49,11 @@ def record_gym(
     env: Annotated[str, typer.Argument(help="A gymnasium id, or module:Class of an environment installed here.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     preset: Annotated[str, typer.Option(help="debug, cpu or small.")] = "cpu",
-    episodes: Annotated[int | None, typer.Option(help="Games, each with a seed of its own.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Most actions a game.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first game.")] = None,
+    episodes: Annotated[int | None, option("dataset.record-gym", "episodes")] = None,
+    steps: Annotated[int | None, option("dataset.record-gym", "steps")] = None,
+    width: Annotated[int | None, option("dataset.record-gym", "width")] = None,
+    height: Annotated[int | None, option("dataset.record-gym", "height")] = None,
+    seed: Annotated[int | None, option("dataset.record-gym", "seed")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Play a game at random and record episodes; an interrupted recording goes on where it was."""
@@ -66,9 +67,9 @@ def import_(
     path: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     preset: Annotated[str, typer.Option(help="Frame size: debug 32x32, small 64x64, ochre 128x72.")] = "small",
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    stride: Annotated[int | None, typer.Option(help="Steps of the source that become one.")] = None,
+    width: Annotated[int | None, option("dataset.import", "width")] = None,
+    height: Annotated[int | None, option("dataset.import", "height")] = None,
+    stride: Annotated[int | None, option("dataset.import", "stride")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Turn recordings into a dataset; an interrupted import goes on where it was. What cannot be used is named."""
@@ -95,6 +96,7 @@ def _make(config: Any, out: Path) -> dict[str, Any]:
     result = run_recipe(config, scratch)
     shutil.rmtree(out, ignore_errors=True)
     (scratch / "output").rename(out)
+    sync(out.parent)
     shutil.rmtree(scratch)
     return result
 

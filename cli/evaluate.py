@@ -28,11 +28,14 @@ def world_model(
     seed: Annotated[int, typer.Option(help="Which held-out worlds.")] = 7,
     episodes: Annotated[int, typer.Option(help="Held-out states.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    precision: Annotated[str, typer.Option(help="What the model computes in: fp32 or bf16.")] = "fp32",
     out: Annotated[
         Path | None, typer.Option(help="Also write evaluation.json, report.html and its pictures to this folder.")
     ] = None,
 ) -> None:
     """Control, pictures, motion, memory and stability on seeds that training never saw."""
+    from worlds.device import default_device
+    from worlds.precision import computing_in
     from worlds.progress import Stopped
     from worlds.world_model.evaluation.recipe import evaluate
 
@@ -41,7 +44,7 @@ def world_model(
     if seed < 0:
         raise ValueError(f"--seed {seed}: expected 0 or more")
     folder = checkpoint_folder(checkpoint)
-    with ConsoleProgress("evaluate") as progress:
+    with computing_in(precision, default_device()), ConsoleProgress("evaluate") as progress:
         try:
             result = evaluate(folder, seed=seed, episodes=episodes, progress=progress, out=out)
         except Stopped:

@@ -122,6 +122,27 @@ def play(
     run(data_dir, host, port, worker, checkpoint=checkpoint, on_ready=open_browser)
 
 
+@app.command(rich_help_panel="Make")
+def run(
+    kind: Annotated[str, typer.Argument(help="A kind of job: `terrarium kinds` lists them.")],
+    preset: Annotated[str | None, typer.Option(help="Start from a preset.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A field: key=value. An input is a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for states, previews and <out>/output [out/KIND].")] = None,
+) -> None:
+    """Run a job of any kind here and now; the same command goes on after a stop."""
+    from cli.run import run as run_kind
+
+    run_kind(kind, preset, set_ or [], out or Path("out") / kind)
+
+
+@app.command("kinds", rich_help_panel="Make")
+def show_kinds(kind: Annotated[str | None, typer.Argument(help="Show the fields of this one.")] = None) -> None:
+    """List the kinds of jobs, or the fields of one."""
+    from cli.run import show
+
+    show(kind)
+
+
 @app.command(rich_help_panel="Run")
 def dispatcher() -> None:
     """Run a dispatcher against DATABASE_URL and REDIS_URL."""

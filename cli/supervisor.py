@@ -74,6 +74,7 @@ class Supervisor:
         if self.has_schema:
             done.add("schema")
         for service in self.services:
+            service.child.cut_log()
             if service.child.pid is None:
                 if done.issuperset(service.needs) and time.monotonic() >= service.start_at:
                     self._start(service)

@@ -126,7 +126,7 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         return Child(name, argv, place.logs / f"{name}.log", env=env, cwd=ROOT, keep_fds=place.keep_fds)
 
     celery = (
-        "-A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
+        "-q -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
     needs = ["schema", *(store.name for store in stores)]
@@ -186,10 +186,10 @@ def listens(url: str) -> bool:
 
 
 def answers(host: str, port: int) -> bool:
-    """Does the gateway call itself ready?"""
+    """Does the gateway serve? Not "is it ready", which a full disk denies and no restart mends."""
     connection = HTTPConnection(host, port, timeout=2.0)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/health/live")
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

@@ -6,6 +6,7 @@ are written before the row: an object may lack its row (rubbish that nobody reac
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from store import disk
 from store.errors import NotFound
 from store.settings import settings
 from store.tables import Artifact
@@ -34,7 +36,7 @@ def object_store() -> ObjectStore:
 
 
 def put(job_id: UUID, name: str, media_type: str, data: bytes) -> Artifact:
-    """Stores the bytes and returns the row for the caller's transaction to add."""
+    """Stores the bytes and returns the row for the caller's transaction to add. OSError (ENOSPC) on a full disk."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"artifact {name!r} has {len(data)} bytes, expected at most {MAX_BYTES}")
     artifact = Artifact(
@@ -45,7 +47,12 @@ def put(job_id: UUID, name: str, media_type: str, data: bytes) -> Artifact:
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-    obstore.put(object_store(), str(artifact.id), data)
+    try:
+        obstore.put(object_store(), str(artifact.id), data)
+    except obstore.exceptions.BaseError as e:
+        if disk.says_full(e):
+            raise OSError(errno.ENOSPC, f"artifact {name!r}: no space left on device") from e
+        raise
     return artifact
 
 

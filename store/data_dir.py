@@ -11,9 +11,11 @@ import json
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from store.disk import says_full
 from store.errors import Conflict, InvalidInput, Unavailable
 
 
@@ -72,6 +74,16 @@ def read_run(data_dir: Path) -> dict[str, Any]:
 
 
 def write_run(data_dir: Path, run: dict[str, Any]) -> None:
-    draft = data_dir / "run.json.new"
-    draft.write_text(json.dumps(run, indent=2) + "\n")
-    draft.replace(data_dir / "run.json")
+    """Replaces run.json. On a full disk it is overwritten in place, which needs no new block."""
+    text = json.dumps(run, indent=2) + "\n"
+    file, draft = data_dir / "run.json", data_dir / "run.json.new"
+    try:
+        draft.write_text(text)
+        draft.replace(file)
+    except OSError as e:
+        if not says_full(e):
+            raise
+        draft.unlink(missing_ok=True)
+        with suppress(OSError), file.open("r+" if file.exists() else "w") as stream:
+            stream.write(text)
+            stream.truncate()

@@ -6,12 +6,19 @@ with session_scope() as session:          # commits, or rolls back when the bloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
@@ -30,9 +37,56 @@ def sqlalchemy_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
+def connection_options(url: str = "") -> dict[str, Any]:
+    """What psycopg needs to connect to `url`, or else to the database of the settings.
+
+    The server cancels a statement after `database_timeout_s`, and a transaction that is left open after `lease_s`: a
+    worker that stands still must not lock its job's row. A peer whose machine vanished is noticed within a minute.
+    """
+    _, parts = PGDialect_psycopg().create_connect_args(sqlalchemy_url(url or settings().database_url))
+    options = str(parts.pop("options", ""))
+    limit_s = settings().database_timeout_s
+    limits = {"statement_timeout": limit_s, "idle_in_transaction_session_timeout": settings().lease_s}
+    set_limits = [f"-c {name}={math.ceil(seconds * 1000)}" for name, seconds in limits.items()]
+    return {
+        "conninfo": make_conninfo(**parts),  # not a URL: SQLAlchemy quotes not all that libpq wants quoted
+        "options": " ".join([options, *set_limits]),
+        "connect_timeout": max(2, math.ceil(limit_s)),  # libpq takes no less than 2
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+
+
+class Connection(psycopg.Connection[Any]):
+    """Gives up on a server that hangs, and so cancels nothing itself: an OperationalError, and it is closed."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        limit_s = settings().database_timeout_s + 1  # the server's own statement_timeout comes first
+        try:
+            return super().wait(gen, interval, limit_s if timeout is None else timeout)
+        except psycopg.OperationalError as e:
+            if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()
+                raise psycopg.OperationalError(f"the database did not answer within {limit_s:g} s") from e
+            raise
+
+
+def connect() -> Connection:
+    """A connection to the database of the settings that commits every statement."""
+    return Connection.connect(**connection_options(), autocommit=True)
+
+
 @lru_cache
 def engine_for(url: str) -> Engine:
-    return create_engine(sqlalchemy_url(url), pool_pre_ping=True, pool_size=10, max_overflow=20)
+    return create_engine(
+        sqlalchemy_url(url),
+        creator=lambda: Connection.connect(**connection_options(url)),
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=settings().database_timeout_s,
+    )
 
 
 def engine() -> Engine:

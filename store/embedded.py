@@ -27,10 +27,16 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from store.disk import cut_log
 from store.errors import Unavailable
 
 PR_SET_PDEATHSIG = 1
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETPCAP = 1, 2, 8
+
+
+# Segments of its log are used again and again, so that a full disk stops Postgres later than others; and they are few.
+WAL_SIZE = ("min_wal_size=64MB", "max_wal_size=192MB")
+MOST_LOG = 32 * 2**20  # bytes of a service's log, see Child.cut_log
 
 
 class Child:
@@ -58,6 +64,7 @@ class Child:
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.cut_log()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv,
@@ -70,6 +77,10 @@ class Child:
                 pass_fds=self.keep_fds,
                 preexec_fn=_dies_with_parent(self.death_signal),
             )
+
+    def cut_log(self) -> None:
+        """Keeps its end alone once it is too long."""
+        cut_log(self.log, MOST_LOG)
 
     @property
     def pid(self) -> int | None:
@@ -138,7 +149,7 @@ class Postgres(Child):
         self._initdb, postgres = str(bin_dir / "initdb"), str(bin_dir / "postgres")
         self.prefix, self.account = _run_as(self.home, bin_dir)
         argv = [*self.prefix, postgres, "-D", str(self.home), "-k", str(self.sockets)]
-        for option in ("listen_addresses=", *options):
+        for option in ("listen_addresses=", *WAL_SIZE, *options):
             argv += ["-c", option]
         if self.prefix:  # a change of user clears the death signal, so setpriv sets it again
             argv.insert(1, "--pdeathsig=INT")
@@ -201,7 +212,11 @@ class Postgres(Child):
 
 
 class Redis(Child):
-    """An embedded Redis that loses a second at most: AOF everysec; refuses writes rather than evict."""
+    """An embedded Redis that keeps nothing on the disk; refuses writes rather than evict.
+
+    It holds messages that Postgres can give again (workers/dispatcher.py). Where it keeps a log of its writes and the
+    disk is full, it refuses all of them (MISCONF).
+    """
 
     def __init__(self, home: Path, sockets: Path, log: Path, *, keep_fds: Sequence[int] = ()) -> None:
         self.home, self.socket = home.resolve(), sockets.resolve() / "redis.sock"
@@ -210,8 +225,7 @@ class Redis(Child):
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
             "dir": str(self.home),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendonly": "no",
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",

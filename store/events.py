@@ -9,17 +9,9 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from store.db import sqlalchemy_url
-from store.settings import settings
 from store.tables import JobEvent
 
 CHANNEL = "job_events"  # payload: the job's id
-
-
-def libpq_url() -> str:
-    """The database as psycopg itself wants it, for a connection that listens."""
-    url = sqlalchemy_url(settings().database_url).set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
 
 
 class Event(NamedTuple):

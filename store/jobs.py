@@ -41,6 +41,7 @@ TERMINAL = frozenset(state for state, after in EDGES.items() if not after)
 AT_REST = TERMINAL | {"quarantined"}  # nothing more happens by itself
 HELD = ("running", "cancelling")  # a worker has it
 
+WORKER_LOCKS = 0x7E44A03  # any constant of our own; a worker holds (this, hash of its name) as long as it lives
 MAX_LOST = 3
 MAX_ATTEMPTS = 3
 RETRY_DELAYS_S = (5.0, 30.0)  # after the first and the second attempt
@@ -183,7 +184,9 @@ def drained(session: Session, job_id: UUID, fence: int) -> Job:
     return job
 
 
-def retry_later(session: Session, job_id: UUID, fence: int, error: dict[str, Any]) -> Job:
+def retry_later(
+    session: Session, job_id: UUID, fence: int, error: dict[str, Any], evidence: dict[str, Any] | None = None
+) -> Job:
     """-> retry_wait, for failures of the place and not of the job; the third is final."""
     cancelling, last = Job.state == "cancelling", Job.attempt >= MAX_ATTEMPTS
     delay = case((Job.attempt <= 1, RETRY_DELAYS_S[0]), else_=RETRY_DELAYS_S[1])
@@ -196,7 +199,7 @@ def retry_later(session: Session, job_id: UUID, fence: int, error: dict[str, Any
         retry_at=func.clock_timestamp() + delay * timedelta(seconds=1),
         finished_at=case((cancelling | last, func.clock_timestamp()), else_=None),
     )
-    _end_run(session, job, "failed")
+    _end_run(session, job, "failed", evidence)
     return job
 
 
@@ -233,6 +236,8 @@ def lose(
 
 # ---- the dispatcher's side
 
+_RUN_OF_JOB = (Run.job_id == Job.id) & (Run.fence == Job.fence)
+
 
 def expire_leases(session: Session) -> list[Job]:
     """Takes jobs away from workers that have not renewed their lease in time."""
@@ -242,6 +247,23 @@ def expire_leases(session: Session) -> list[Job]:
     ).all()
     evidence = {"reason": "the worker stopped renewing its lease"}
     return [lose(session, job_id, fence, evidence, (expired,)) for job_id, fence in rows]
+
+
+def absent_workers(session: Session) -> set[str]:
+    """The workers that hold jobs and whose lock (workers/presence.py) is free: killed, or cut off for a moment.
+
+    Until the caller's transaction ends, none of them can take its lock again.
+    """
+    holders = session.scalars(select(Run.worker).join(Job, _RUN_OF_JOB).where(Job.state.in_(HELD)).distinct()).all()
+    free = func.pg_try_advisory_xact_lock
+    return {name for name in holders if session.scalar(select(free(WORKER_LOCKS, func.hashtext(name))))}
+
+
+def lose_jobs_of(session: Session, worker: str) -> list[Job]:
+    """Takes its jobs away from a worker that is gone."""
+    held = select(Job.id, Job.fence).join(Run, _RUN_OF_JOB).where(Job.state.in_(HELD), Run.worker == worker)
+    rows = session.execute(held.with_for_update(of=Job, skip_locked=True)).all()
+    return [lose(session, job_id, fence, {"reason": f"its worker {worker} ended"}) for job_id, fence in rows]
 
 
 def queue_due_retries(session: Session) -> list[Job]:

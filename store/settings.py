@@ -1,5 +1,8 @@
 """One Settings for every process, from the environment (`TERRARIUM_*`; DATABASE_URL and REDIS_URL as usual).
 
+What DATABASE_URL leaves out comes from libpq's own variables: `postgresql://` with PGHOST, PGUSER, PGPASSWORD and
+PGDATABASE needs no quoting of a password.
+
 With neither URL set, `terrarium up` starts an embedded PostgreSQL and Redis under `data_dir` and sets both
 for its children.
 """
@@ -28,15 +31,22 @@ class Settings(BaseSettings):
     torch_threads: int = 0  # of a runner; 0: torch's default
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
+    database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
+    silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
+    reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
-    log_json: bool = False
+    heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property
     def broker_url(self) -> str:
         """redis_url as Celery spells it: unix:///path becomes redis+socket:///path."""
         return re.sub("^unix://", "redis+socket://", self.redis_url)
+
+    @property
+    def reserve_bytes(self) -> int:
+        return self.reserve_mb * 10**6
 
     @property
     def datasets_dir(self) -> Path:
@@ -54,7 +64,7 @@ class Settings(BaseSettings):
 
     @property
     def runs_dir(self) -> Path:
-        """Scratch of running jobs, a folder each: resumable state, previews, log."""
+        """Scratch of jobs that have not ended, a folder each (workers/run_folder.py)."""
         return self.data_dir / "runs"
 
     @property

@@ -62,7 +62,7 @@ class PlayClient:
         await self.ws.send(pack_input(Input(mask or self.keys, yaw_deg, 0.0, self.seq, seen, time.monotonic() * 1e3)))
         return self.seq
 
-    async def text(self, type: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    async def text(self, type: str, timeout_s: float = 30.0) -> dict[str, Any]:
         """The next text of this type; earlier ones are skipped."""
         await until(lambda: any(t["type"] == type for t in self.texts), timeout_s)
         at = next(i for i, t in enumerate(self.texts) if t["type"] == type)
@@ -70,7 +70,7 @@ class PlayClient:
         del self.texts[: at + 1]
         return found
 
-    async def more_frames(self, count: int, timeout_s: float = 5.0) -> list[Frame]:
+    async def more_frames(self, count: int, timeout_s: float = 30.0) -> list[Frame]:
         start = len(self.frames)
         await until(lambda: len(self.frames) >= start + count, timeout_s)
         return self.frames[start : start + count]
@@ -79,7 +79,7 @@ class PlayClient:
         """Was every frame received, or counted as dropped?"""
         return all(frame.seq == i + 1 + frame.dropped for i, frame in enumerate(self.frames))
 
-    async def closing(self, timeout_s: float = 5.0) -> tuple[int, str]:
+    async def closing(self, timeout_s: float = 30.0) -> tuple[int, str]:
         await until(lambda: self.closed is not None, timeout_s)
         assert self.closed
         return self.closed
@@ -89,7 +89,7 @@ class PlayClient:
         await self.reader
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -13,11 +13,12 @@ is current, copies that are not awaited, memory, and values, which are the CPU's
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
@@ -27,15 +28,26 @@ SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor}  # take a CPU scal
 
 
 class Backend(_DummyBackendModule):
-    """What PyTorch asks `torch.second` for."""
+    """What PyTorch asks `torch.second` for. Its generator's state is the seed that it was given last."""
+
+    seed = 0
+
+    def manual_seed_all(self, seed: int) -> None:
+        self.seed = seed
+
+    def get_rng_state(self, _: torch.device) -> int:
+        return self.seed
+
+    def set_rng_state(self, seed: int, _: torch.device) -> None:
+        self.seed = seed
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 
 
-_setup_privateuseone_for_python_backend("second", Backend())
+BACKEND = Backend()
+_setup_privateuseone_for_python_backend("second", BACKEND)
 SECOND = torch.device("second", 0)
-CPU = torch.device("cpu")
 
 
 class SecondTensor(torch.Tensor):
@@ -60,6 +72,9 @@ class SecondTensor(torch.Tensor):
     def numpy(self, **_: Any) -> Any:  # type: ignore[override]
         raise TypeError("can't convert second:0 device type tensor to numpy: copy it to the host by .cpu() first")
 
+    def tolist(self) -> Any:
+        return self.on_cpu.tolist()
+
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         return ["on_cpu"], None
 
@@ -74,45 +89,77 @@ class SecondTensor(torch.Tensor):
 
 def run(func: Any, *args: Any, **kwargs: Any) -> Any:
     """An operator on the values, its results on the device that CUDA would give them."""
-    given = pytree.tree_leaves((args, kwargs))
+    given = list(leaves((args, *kwargs.values())))
     here = any(isinstance(x, SecondTensor) for x in given)
     if here and func not in COPIES:
         refuse_mixed(func, [x for x in given if isinstance(x, torch.Tensor)], args)
     if kwargs.get("device") is not None:
         here = torch.device(kwargs["device"]).type == SECOND.type
-        kwargs = kwargs | {"device": CPU}
     elif func is aten.copy_.default:
         here = isinstance(args[0], SecondTensor)
     if here and any(isinstance(x, torch.Generator) for x in given):
         raise RuntimeError(f"{func}: expected a 'second' device type for generator but found 'cpu'")
     if kwargs.get("pin_memory"):
         raise RuntimeError(f"{func}: only CPU tensors can be pinned")
-    on_cpu = pytree.tree_map_only(SecondTensor, lambda x: x.on_cpu, (args, kwargs))
-    result = func(*on_cpu[0], **on_cpu[1])
-    if here:
-        result = pytree.tree_map_only(torch.Tensor, SecondTensor, result)
-    return return_and_correct_aliasing(func, args, kwargs, result)
+    result = func(*on_cpu(args), **{name: on_cpu(x) for name, x in kwargs.items()})
+    for x in given:
+        if isinstance(x, SecondTensor) and x.shape != x.on_cpu.shape:
+            raise NotImplementedError(f"{func} resized a tensor from {list(x.shape)} to {list(x.on_cpu.shape)}")
+    result = wrapped(result) if here else result
+    aliases = any(x.alias_info for x in func._schema.returns)
+    return return_and_correct_aliasing(func, args, kwargs, result) if aliases else result
+
+
+def leaves(x: Any) -> Iterator[Any]:
+    if isinstance(x, (list, tuple)):
+        for each in x:
+            yield from leaves(each)
+    else:
+        yield x
+
+
+def on_cpu(x: Any) -> Any:
+    if isinstance(x, (list, tuple)):
+        return [on_cpu(each) for each in x]
+    if isinstance(x, torch.device):
+        return torch.device("cpu")
+    return x.on_cpu if isinstance(x, SecondTensor) else x
+
+
+def wrapped(x: Any) -> Any:
+    if isinstance(x, (list, tuple)):
+        return type(x)(wrapped(each) for each in x)
+    return SecondTensor(x) if isinstance(x, torch.Tensor) else x
 
 
 def refuse_mixed(func: Any, tensors: list[torch.Tensor], args: Any) -> None:
     """RuntimeError where a tensor on the CPU takes part that CUDA would not take."""
+    strangers = [x for x in tensors if not isinstance(x, SecondTensor)]
+    if not strangers:
+        return
     written = [x for x, argument in zip(args, func._schema.arguments, strict=False) if argument.is_write]
     scalars = torch.Tag.pointwise in func.tags or func in SCALARS
-    for x in tensors:
-        fits = isinstance(x, SecondTensor) or (scalars and x.dim() == 0 and not any(x is w for w in written))
-        if not fits:
-            found = ", ".join(f"{t.device} {list(t.shape)}" for t in tensors)
-            raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found {found}")
+    if not scalars or any(x.dim() or any(x is w for w in written) for x in strangers):
+        found = ", ".join(f"{x.device} {list(x.shape)}" for x in tensors)
+        raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found {found}")
 
 
 def copy_from(source: torch.Tensor, to: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
     return run(aten.copy_.default, to, source)
 
 
-# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`.
+# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`. The last two
+# would be made empty and resized, which a wrapper cannot follow.
 KERNELS = torch.library.Library("aten", "IMPL")
-KERNELS.impl("empty.memory_format", partial(run, aten.empty.memory_format), "PrivateUse1")
-KERNELS.impl("empty_strided", partial(run, aten.empty_strided.default), "PrivateUse1")
+FACTORIES = [aten.empty.memory_format, aten.empty_strided.default]
+FACTORIES += [aten.arange.default, aten.arange.start, aten.arange.start_step, aten.eye.default, aten.eye.m]
+for factory in FACTORIES:
+    KERNELS.impl(factory, partial(run, factory), "PrivateUse1")
 KERNELS.impl("_copy_from", copy_from, "PrivateUse1")
 AUTOCAST = torch.library.Library("_", "IMPL")
 AUTOCAST.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+
+
+def without_inference_mode(monkeypatch: Any) -> None:
+    """torch.inference_mode() is torch.no_grad() from here on: it cannot have wrappers."""
+    monkeypatch.setattr(torch._C, "_InferenceMode", lambda on: torch.no_grad() if on else nullcontext())

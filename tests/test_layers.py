@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,12 @@ OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
 BELOW = (
     "worlds.blocks",
     "worlds.checkpoint",
+    "worlds.device",
+    "worlds.durable",
     "worlds.json_file",
     "worlds.kinds",
     "worlds.pictures",
+    "worlds.precision",
     "worlds.progress",
     "worlds.training",
 )
@@ -44,10 +48,20 @@ WITHIN_WORLDS = {
     "worlds.kinds": ("worlds.json_file", "worlds.progress"),
     "worlds.progress": (),
     "worlds.json_file": (),
-    "worlds.checkpoint": ("worlds.json_file",),
+    "worlds.durable": (),
+    "worlds.checkpoint": ("worlds.durable", "worlds.json_file"),
+    "worlds.device": (),
+    "worlds.precision": (),
+    "worlds.played_model": ("worlds.blocks.actions",),
     "worlds.blocks": ("worlds.blocks",),
-    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint"),
-    "worlds.training": ("worlds.training", "worlds.checkpoint", "worlds.progress"),
+    "worlds.pictures": ("worlds.pictures", "worlds.checkpoint", "worlds.precision"),
+    "worlds.training": (
+        "worlds.training",
+        "worlds.checkpoint",
+        "worlds.device",
+        "worlds.precision",
+        "worlds.progress",
+    ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }
@@ -107,6 +121,18 @@ def test_rooms_share_what_lies_below_them(part: str) -> None:
 def test_every_part_of_worlds_has_its_place() -> None:
     parts = {f"worlds.{path.stem}" for path in (ROOT / "worlds").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert parts - {"worlds.__init__", "worlds.__pycache__"} == set(WITHIN_WORLDS)
+
+
+def test_imports_have_no_circle() -> None:
+    """Those inside functions and those for type checkers count too."""
+    graph: dict[str, set[str]] = {}
+    for path in (path for package in OURS for path in (ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {imported for _, imported in imports(path)}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as e:
+        pytest.fail(" -> ".join(e.args[1]))
 
 
 def test_what_runs_without_torch_leaves_it_unloaded() -> None:

@@ -3,7 +3,8 @@
     python -m workers.dispatcher
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
-leases that ran out, wakes retries that are due, and sends again what a dead Redis or a dying worker has lost.
+the runs of dead workers and leases that ran out, wakes retries that are due, and sends again what a dead Redis or a
+dying worker has lost.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ from sqlalchemy.exc import DBAPIError
 
 from store import jobs
 from store.broker import connect
+from store.db import connect as connect_to_database
 from store.db import session_scope
-from store.events import libpq_url
 from store.jobs import OUTBOX_CHANNEL
+from store.settings import settings
 from workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop is heard
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
+ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
 
 
@@ -50,21 +53,30 @@ def main() -> None:
 
 def lead(stop: threading.Event) -> None:
     """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
-    with psycopg.connect(libpq_url(), autocommit=True) as connection:
+    with connect_to_database() as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
+            beat()
             if stop.wait(TICK_S):
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
-        look_at = 0.0
+        look_at, missed = 0.0, dict[str, float]()
         while not stop.is_set():
             if time.monotonic() >= look_at:
                 relay_outbox()  # what came before we listened
+                look_after_workers(missed)
                 look_after_leases_and_retries()
                 emit_lost()
+                beat()
                 look_at = time.monotonic() + LOOK_EVERY_S
             for _ in connection.notifies(timeout=TICK_S, stop_after=1):
                 relay_outbox()
+
+
+def beat() -> None:
+    """Shows that the loop goes round: Postgres answers, and Redis where there was something to send."""
+    if file := settings().heartbeat_file:
+        file.touch()
 
 
 def relay_outbox() -> None:
@@ -76,6 +88,19 @@ def relay_outbox() -> None:
                 publish(job_id, queue)
         if not batch:
             return
+
+
+def look_after_workers(missed: dict[str, float]) -> None:
+    """Frees the jobs of killed workers. `missed`: whose lock is free, and since when every look has found it so."""
+    now = time.monotonic()
+    with session_scope() as session:
+        absent = jobs.absent_workers(session)
+        for worker in missed.keys() - absent:
+            del missed[worker]
+        for worker in absent:
+            if now - missed.setdefault(worker, now) >= ABSENT_FOR_S:
+                for job in jobs.lose_jobs_of(session, worker):
+                    log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
 
 
 def look_after_leases_and_retries() -> None:

@@ -5,8 +5,10 @@ Play starts eager and goes over when the compiled step is there: at once where a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,14 +42,14 @@ class Freezer:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            if self._compiler:
-                self._compiler.kill()
+            self._kill()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _freeze(self, ticker: Ticker) -> None:
+        from worlds.device import default_device
         from worlds.world_model.frozen import FrozenStep, package_name
 
-        if ticker.closed or self._closed:
+        if ticker.closed or self._closed or default_device().type != "cpu":  # a compiled step is a CPU's
             return
         try:
             package, began = self.cache / package_name(ticker.model.manifest), time.monotonic()
@@ -63,22 +65,39 @@ class Freezer:
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache, ignore_cleanup_errors=True) as scratch:
             made = Path(scratch) / "step.pt2"
-            self._run([sys.executable, "-m", "worlds.world_model.frozen", str(folder.absolute()), str(made)])
+            frozen = [sys.executable, "-m", "worlds.world_model.frozen"]
+            self._run([*frozen, str(folder.absolute()), str(made), "--leash"])
             made.replace(package)
         for old in sorted(self.cache.glob("*.pt2"), key=os.path.getmtime)[:-KEPT]:
             old.unlink()
 
     def _run(self, command: list[str]) -> None:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the player is closing")
-            self._compiler = subprocess.Popen(
-                command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True
-            )
+        """The command leads a process group, and its stdin ends with this process, however that ends."""
+        end, leash = os.pipe()
         try:
+            with self._lock:
+                if self._closed:
+                    raise RuntimeError("the player is closing")
+                self._compiler = subprocess.Popen(
+                    command,
+                    stdin=end,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
             _, errors = self._compiler.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._compiler.kill()
+            self._kill()
             raise
+        finally:
+            os.close(end)
+            os.close(leash)
         if self._compiler.returncode:
             raise RuntimeError((errors.strip().splitlines() or ["the compiler ended without a word"])[-1])
+
+    def _kill(self) -> None:
+        """The compiler with the compilers that it started."""
+        if self._compiler and self._compiler.returncode is None:  # else the number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._compiler.pid, signal.SIGKILL)

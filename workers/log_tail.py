@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from store import disk
+
 MAX_LINES = 2000  # a run may send to its events; a progress bar that prints for hours must not fill the database
 MAX_LINE = 2000
 LINES_A_LOOK = 50
 TAIL_BYTES = 2**20
+MAX_BYTES = 32 * 2**20  # of a log on the disk; beyond it, only its tail is kept
 
 
 class LogTail:
@@ -18,6 +21,8 @@ class LogTail:
 
     def new_lines(self) -> list[str]:
         """Complete lines since the last call, a few at a time."""
+        if disk.cut_log(self.path, MAX_BYTES, TAIL_BYTES):
+            self.at = self.path.stat().st_size
         if self.sent >= MAX_LINES or not self.path.exists():
             return []
         with self.path.open("rb") as file:

@@ -18,6 +18,7 @@ from workers.freezer import Freezer
 from workers.sessions import Seat, Session
 from workers.threads import Threads
 from workers.ticker import Ticker, encode
+from worlds.played_model import PlayedModel, Simulator
 
 log = logging.getLogger("terrarium.player")
 UNLOAD_AFTER_S = 60.0
@@ -28,7 +29,7 @@ class BadCheckpoint(Exception):
     """A checkpoint that cannot be played; the message says why."""
 
 
-def load_checkpoint(checkpoint: str) -> Any:
+def load_checkpoint(checkpoint: str) -> PlayedModel:
     """The LiveModel of a checkpoint's id."""
     from worlds.world_model.live import LiveModel
 
@@ -49,14 +50,14 @@ def checkpoint_folder(checkpoint: str) -> Path:
     return folder
 
 
-def prepare(model: Any, seed: int) -> tuple[Any, Any, np.ndarray]:
+def prepare(model: PlayedModel, seed: int) -> tuple[Simulator | None, Any, np.ndarray]:
     """A walk's start: the simulator (or None) at `seed` after the burn-in, the model's state there, the picture."""
     world = model.simulator()
     frames, actions = model.context(world, seed)
     return world, model.start(frames, actions), frames[-1]
 
 
-def warm_up(model: Any) -> None:
+def warm_up(model: PlayedModel) -> None:
     """Go once through all that a session does, so that the first player does not wait for compilers."""
     world, state, _ = prepare(model, 0)
     still = model.layout.from_mask(0, 0.0, 0.0)
@@ -71,7 +72,7 @@ class Models:
 
     def __init__(
         self,
-        load_model: Callable[[str], Any],
+        load_model: Callable[[str], PlayedModel],
         on_failed: Callable[[list[Seat], str], None],
         unload_after_s: float = UNLOAD_AFTER_S,
         make_threads: Callable[[], Threads] = Threads,
@@ -110,7 +111,7 @@ class Models:
         if self.freezer and not ticker.freezing:
             ticker.freezing = True
             self._loop.call_later(FREEZE_AFTER_S, self.freezer.add, ticker)
-        return Seat(session, ticker, seed, world, state, picture)
+        return Seat(session, ticker.model, ticker.checkpoint, seed, world, state, picture)
 
     def close(self) -> None:
         if self.freezer:
@@ -131,7 +132,7 @@ class Models:
             raise
         return Ticker(checkpoint, model, self._failed, self.make_threads())
 
-    def _load_and_warm(self, checkpoint: str) -> Any:
+    def _load_and_warm(self, checkpoint: str) -> PlayedModel:
         model = self.load_model(checkpoint)
         warm_up(model)
         return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from store import artifacts, jobs
 from store.db import session_scope
+from store.plays import play_place
 from store.settings import settings
 from store.shipped import SHIPPED, shipped_folder
 from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
 from workers.recorder import clean
+from worlds.durable import sync, write_text
 from worlds.kinds import Slot, kinds
 
 
@@ -28,6 +29,8 @@ def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for field, value in _given(config).items():
         folders = [_existing(field, inputs[field], id) for id in inputs[field].named(value)]
+        if inputs[field].types == ("play",) and not folders:
+            folders = [str(settings().plays_dir.resolve())]  # none named: all there are
         found[field] = folders if inputs[field].many else folders[0]
     return found
 
@@ -48,8 +51,8 @@ def _existing(field: str, slot: Slot, id: str) -> str:
 def _folder(type: str, id: str) -> Path:
     if id == SHIPPED:
         return shipped_folder()
-    if type == "plays":
-        return settings().plays_dir.resolve()  # all there are
+    if type == "play":
+        return play_place(settings().plays_dir.resolve(), id)
     root = settings().datasets_dir if type == "dataset" else settings().checkpoints_dir
     return root.resolve() / str(UUID(id))
 
@@ -57,12 +60,13 @@ def _folder(type: str, id: str) -> Path:
 def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
     """Ends the job: one transaction for its state, its row and the move of its output. Raises LeaseLost.
 
-    The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything.
+    The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything. May be
+    repeated: what an earlier try has moved stays in its place.
     """
     kind = kinds()[job.kind]
     output, makes = run_dir / "output", kind.makes
     reports = _reports(job, output) if makes == "evaluation" else []
-    manifest = _manifest(output, job) if makes != "evaluation" else {}
+    manifest: dict[str, Any] = {}
     with session_scope() as session:
         jobs.finish(session, job.id, job.fence, result)
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
@@ -70,10 +74,10 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
             session.add_all(reports)
             _store_evaluation(session, job.config["checkpoint"], result)
         elif makes == "dataset":
-            _move(output, settings().datasets_dir / str(job.id))
+            manifest = _manifest(_move(output, settings().datasets_dir / str(job.id)), job)
             session.add(Dataset(id=job.id, name=_name(makes, job), manifest=manifest))
         else:
-            _move(output, settings().checkpoints_dir / str(job.id))
+            manifest = _manifest(_move(output, settings().checkpoints_dir / str(job.id)), job)
             session.add(Checkpoint(id=str(job.id), name=_name(makes, job), kind=makes, manifest=manifest))
         following = kind.then(str(job.id), manifest) if kind.then else None
         if following is not None:
@@ -91,9 +95,7 @@ def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any])
     session.execute(update(Checkpoint).where(Checkpoint.id == checkpoint).values(evaluation=result))
     folder = _folder("world-model", checkpoint)
     if checkpoint != SHIPPED and folder.is_dir():
-        partial = folder / "evaluation.json.partial"
-        partial.write_text(json.dumps(result, indent=1))
-        partial.replace(folder / "evaluation.json")
+        write_text(folder / "evaluation.json", json.dumps(result, indent=1))
 
 
 def _manifest(output: Path, job: Job) -> dict[str, Any]:
@@ -106,13 +108,11 @@ def _name(makes: str, job: Job) -> str:
     return f"{makes}-{str(job.id)[:8]}"
 
 
-def _move(output: Path, target: Path) -> None:
-    """A rename within the data directory. A target that is there has no row: an end that was never committed."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    output.rename(target)
-    fd = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _move(output: Path, target: Path) -> Path:
+    """A rename within the data directory -> `target`. One that is there has no row: its end was never committed."""
+    if output.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        output.rename(target)
+        sync(target.parent)
+    return target

@@ -1,25 +1,31 @@
-"""Recorded play: what a session saw and pressed, as worlds/episodes/sources/played.py reads it.
+"""Recorded play: what a session saw and pressed, for store/plays.py to list and episodes/sources/played.py to read.
 
 A recording is cut into parts of a minute or so. A part is complete when it gets its name, so a crash costs at most one.
+What cannot be kept, since the disk or the share of it is full, ends the recording, and the person who plays is told.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import simplejpeg
 
+from store import disk
+from store.plays import PICTURE
+from store.settings import settings
+from worlds.durable import sync
 from worlds.episodes.format import MIN_FRAMES
-
-if TYPE_CHECKING:
-    from workers.sessions import Seat
+from worlds.played_model import PlayedModel, Simulator
 
 log = logging.getLogger("terrarium.player")
 PART = 1200  # actions
@@ -32,56 +38,106 @@ class Plays:
         self.folder, self.max_bytes = folder, max_bytes
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="play-writer")
 
-    @property
-    def full(self) -> bool:
-        return sum(file.stat().st_size for file in self.folder.glob("*/*.npy")) >= self.max_bytes
+    def refusal(self) -> str | None:
+        """Why nothing more is kept; None while there is room."""
+        used = sum(file.stat().st_size for file in self.folder.rglob("*.npy"))
+        if used >= self.max_bytes:
+            limit = f"{self.max_bytes / 1e9:.1f} GB"
+            return f"recorded play fills its {limit}: delete some of it, or raise TERRARIUM_MAX_PLAYS_GB"
+        free = disk.free_bytes(self.folder)
+        if free < settings().reserve_bytes:
+            return f"low disk: {disk.human(free)} are free, {disk.human(settings().reserve_bytes)} kept in reserve"
+        return None
 
-    def save(self, name: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self._writer.submit(self._save, name, facts, arrays)
+    def save(self, part: Part, lost: Callable[[str], None]) -> None:
+        """Writes in a thread. Calls `lost` with the reason, from that thread, if the part could not be kept."""
+        self._writer.submit(self._save, part, lost)
 
     def close(self) -> None:
         """Returns when everything is written."""
         self._writer.shutdown(wait=True)
 
-    def _save(self, name: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        try:
-            if self.full:
-                log.warning("recorded play fills its %.1f GB (%s): a part is lost", self.max_bytes / 1e9, self.folder)
-                return
-            draft = self.folder / f".{name}"
-            draft.mkdir(parents=True)
-            for file, array in arrays.items():
-                np.save(draft / f"{file}.npy", array)
-            (draft / "play.json").write_text(json.dumps(facts))
-            draft.rename(self.folder / name)
-        except OSError:
-            log.exception("a part of recorded play is lost")
+    def _save(self, part: Part, lost: Callable[[str], None]) -> None:
+        reason = self.refusal()
+        if reason is None:
+            draft = self.folder / f".{part.walk}-{part.number:03d}"
+            try:
+                part.write(draft)
+                home = self.folder / part.walk
+                home.mkdir(exist_ok=True)
+                draft.rename(home / f"{part.number:03d}")
+                sync(home)
+                if not (home / PICTURE).exists():
+                    (home / PICTURE).write_bytes(part.picture())
+            except OSError as e:
+                reason = f"a part of recorded play could not be written: {e.strerror or e}"
+                shutil.rmtree(draft, ignore_errors=True)
+        if reason is not None:
+            log.warning("%s (%s)", reason, self.folder)
+            lost(reason)
+
+
+class Part(NamedTuple):
+    walk: str
+    number: int
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        for name, array in self.arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        (folder / "play.json").write_text(json.dumps(self.facts))
+        for file in folder.iterdir():
+            sync(file)
+
+    def picture(self) -> bytes:
+        """The frame in the middle as JPEG."""
+        frames = self.arrays["frames"]
+        return simplejpeg.encode_jpeg(np.ascontiguousarray(frames[len(frames) // 2]), quality=85, colorspace="RGB")
 
 
 class PlayLog:
-    """The recording of one seat, from its present frame on. Parts overlap by one frame.
+    """The recording of one walk, from the picture it begins with. Parts overlap by one frame.
 
-    A tick thread adds, the event loop closes.
+    A tick thread adds, the event loop closes. `lost` is called with the reason if a part could not be kept.
     """
 
-    def __init__(self, plays: Plays, seat: Seat) -> None:
-        self.plays, self.seat = plays, seat
-        self.walk = f"{seat.seed}-{uuid.uuid4().hex[:12]}"
+    def __init__(
+        self,
+        plays: Plays,
+        model: PlayedModel,
+        checkpoint: str,
+        seed: int,
+        world: Simulator | None,
+        picture: np.ndarray,
+        lost: Callable[[str], None],
+    ) -> None:
+        self.plays, self.world, self.lost = plays, world, lost
+        self.walk = f"{seed}-{uuid.uuid4().hex[:12]}"
+        self.facts = {
+            "seed": seed,
+            "checkpoint": checkpoint,
+            "fps": model.fps,
+            "action_names": list(model.layout.names),
+            "keys": dict(model.layout.keys),
+            "source": model.manifest["data"]["source"],
+        }
         self.parts = 0
         self.closed = False
         self._lock = threading.Lock()
-        self._begin()
+        self._begin(picture)
 
-    def add(self, action: np.ndarray) -> None:
-        """`action` has led to where the seat is now."""
+    def add(self, action: np.ndarray, picture: np.ndarray) -> None:
+        """`action` has led to `picture`, and the world to where it is now."""
         with self._lock:
             if self.closed:
                 return
             self.actions.append(action)
-            self._look()
+            self._look(picture)
             if len(self.actions) == PART:
                 self._save()
-                self._begin()
+                self._begin(picture)
 
     def close(self) -> None:
         with self._lock:
@@ -89,32 +145,22 @@ class PlayLog:
                 self._save()
             self.closed = True
 
-    def _begin(self) -> None:
-        world = self.seat.world
-        self.state = None if world is None else asdict(world.state)
+    def _begin(self, picture: np.ndarray) -> None:
+        self.state = None if self.world is None else asdict(self.world.state)
         self.frames: list[np.ndarray] = []
         self.actions: list[np.ndarray] = []
         self.poses: list[np.ndarray] = []
-        self._look()
+        self._look(picture)
 
-    def _look(self) -> None:
-        self.frames.append(self.seat.picture.copy())  # not a view that keeps the whole batch
-        if self.seat.world is not None:
-            self.poses.append(self.seat.world.pose)
+    def _look(self, picture: np.ndarray) -> None:
+        self.frames.append(picture.copy())  # not a view that keeps the whole batch
+        if self.world is not None:
+            self.poses.append(self.world.pose)
 
     def _save(self) -> None:
-        model = self.seat.ticker.model
-        facts = {
-            "seed": self.seat.seed,
-            "checkpoint": self.seat.ticker.checkpoint,
-            "fps": model.fps,
-            "action_names": list(model.layout.names),
-            "keys": dict(model.layout.keys),
-            "source": model.manifest["data"]["source"],
-            "state": self.state,
-        }
+        size = {"frames": len(self.frames), "frame_size": list(self.frames[0].shape[:2])}
         arrays = {"frames": np.stack(self.frames), "actions": np.stack(self.actions)}
         if self.poses:
             arrays["pose"] = np.stack(self.poses)
-        self.plays.save(f"{self.walk}-{self.parts:03d}", facts, arrays)
+        self.plays.save(Part(self.walk, self.parts, self.facts | size | {"state": self.state}, arrays), self.lost)
         self.parts += 1

@@ -33,7 +33,9 @@ from workers.models import BadCheckpoint, Models, load_checkpoint
 from workers.play_log import Plays
 from workers.sessions import Seat, Session
 from workers.threads import Threads, spin_briefly
+from workers.ticker import Ticker
 from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
+from worlds.played_model import PlayedModel
 
 log = logging.getLogger("terrarium.player")
 IDLE_S = 300.0
@@ -52,11 +54,11 @@ class Refused(Exception):
 
 
 class Player:
-    """`load_model(checkpoint id)` returns a LiveModel or raises; tests hand in their own."""
+    """`load_model(checkpoint id)` returns a model or raises; tests hand in their own."""
 
     def __init__(
         self,
-        load_model: Callable[[str], Any] = load_checkpoint,
+        load_model: Callable[[str], PlayedModel] = load_checkpoint,
         max_players: int | None = None,
         idle_s: float = IDLE_S,
         unload_after_s: float = 60.0,
@@ -107,6 +109,7 @@ class Connection:
         self.bad_messages = 0
         self.active_at = self.loop.time()
         self.wanted = Open(session="", checkpoint=SHIPPED, seed=0)  # where the newest command wants to be
+        self.ticker: Ticker | None = None  # of the session's seat
         self.announced = ""  # checkpoint of the newest hello
         self.mover: asyncio.Task[None] | None = None
         self.moved_at = 0.0
@@ -184,7 +187,10 @@ class Connection:
             seed = random.randrange(MAX_SEED) if command.seed is None else command.seed
             self._ask(self.wanted.model_copy(update={"seed": seed}))
             return
-        self._apply(command)
+        refusal = await asyncio.to_thread(self.player.plays.refusal) if command.record else None
+        self._apply(command.model_copy(update={"record": False}) if refusal else command)
+        if refusal:
+            await self._say("error", code="not_recorded", message=refusal)
         await self._say("settings", **self._in_force())
         if command.checkpoint and command.checkpoint != self.wanted.checkpoint:
             self._ask(self.wanted.model_copy(update={"checkpoint": command.checkpoint}))
@@ -206,9 +212,9 @@ class Connection:
                 session.simulator = asked.simulator
                 session.still = session.still or session.paused
             if asked.record is not None:
-                session.plays = self.player.plays if asked.record and not self.player.plays.full else None
-        assert session.seat
-        session.seat.ticker.wake()
+                session.plays = self.player.plays if asked.record else None
+        assert self.ticker
+        self.ticker.wake()
 
     def _in_force(self) -> dict[str, Any]:
         s = self.session
@@ -220,7 +226,7 @@ class Connection:
             "fps": s.seat.fps,
             "paused": s.paused,
             "record": s.plays is not None,
-            "checkpoint": s.seat.ticker.checkpoint,
+            "checkpoint": s.seat.checkpoint,
         }
 
     # Moving to another start: a reset, another checkpoint.
@@ -240,7 +246,7 @@ class Connection:
         except BadCheckpoint as e:
             assert self.session.seat
             at = self.session.seat
-            self.wanted = wanted.model_copy(update={"checkpoint": at.ticker.checkpoint, "seed": at.seed})
+            self.wanted = wanted.model_copy(update={"checkpoint": at.checkpoint, "seed": at.seed})
             await self._say("error", code="bad_checkpoint", message=str(e))
         except Refused as e:
             self.session.fail(e.code, e.message)
@@ -260,6 +266,7 @@ class Connection:
         again = self.session.seat is not None
         self._leave()
         self.session.sit(seat)
+        self.ticker = ticker
         if ticker.checkpoint != self.announced:
             self.announced = ticker.checkpoint
             await self._hello(seat)
@@ -269,12 +276,12 @@ class Connection:
             raise Refused("model_failed", "the model stopped", protocol.CLOSE_FAILED)
 
     def _leave(self) -> None:
-        if seat := self.session.seat:
+        if (seat := self.session.seat) and (ticker := self.ticker):
             self.session.seat = None
-            seat.ticker.leave(seat)
+            ticker.leave(seat)
             if seat.log:
                 seat.log.close()
-            self.player.models.release(seat.ticker)
+            self.player.models.release(ticker)
 
     # Outgoing.
 
@@ -285,14 +292,18 @@ class Connection:
             session.ready.clear()
             if frame := session.slot.take():
                 await self.ws.send(frame)
+            while session.news:
+                code, message = session.news.pop(0)
+                await self._say("error", code=code, message=message)
+                await self._say("settings", **self._in_force())
 
     async def _hello(self, seat: Seat) -> None:
-        model = seat.ticker.model
+        model = seat.model
         height, width = model.frame_size
         await self._say(
             "hello",
             session=self.session.id,
-            checkpoint=seat.ticker.checkpoint,
+            checkpoint=seat.checkpoint,
             width=width,
             height=height,
             fps=model.fps,

@@ -19,7 +19,7 @@ from typing import IO, Any
 log = logging.getLogger("terrarium.worker")
 RUNNER: Sequence[str] = (sys.executable, "-m", "workers.runner")
 # A recipe knows no database and no broker.
-SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "REDIS_URL", "TERRARIUM_REDIS_URL")
+SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "PGPASSWORD", "REDIS_URL", "TERRARIUM_REDIS_URL")
 
 
 class RunnerProcess:
@@ -70,6 +70,20 @@ class RunnerProcess:
         if self.popen.returncode is None:  # else the number may be another's by now
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.popen.pid, signal.SIGKILL)
+
+    def dump_stacks(self, log_path: Path, patience_s: float = 3.0) -> None:
+        """Asks for its threads' stacks in its log (workers/runner.py) and waits until they are there.
+
+        A process that cannot run, stopped or deep in the kernel, writes none.
+        """
+        if self.ended():
+            return
+        sizes = [log_path.stat().st_size]
+        os.kill(self.popen.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and (sizes[-1] == sizes[0] or sizes[-1] != sizes[-2]):
+            time.sleep(0.1)
+            sizes.append(log_path.stat().st_size)
 
     def reap(self, patience_s: float) -> None:
         """Gives it time to end by itself, kills what is left of its group, and collects its exit code."""

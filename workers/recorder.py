@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -47,29 +46,21 @@ class Recorder:
                 self._write_rows(session, message)
         self.pending.clear()
 
-    def sweep_states(self) -> None:
-        """Before a runner starts: removes state folders whose row was never committed, and rows without folder."""
-        states = [*self.run_dir.glob("state/*"), *self.run_dir.glob("*/state/*")]  # of the recipe, of its stages
-        with session_scope() as session:
-            jobs.held_state(session, self.job_id, self.fence)
-            rows = session.scalars(select(TrainingState).where(TrainingState.job_id == self.job_id)).all()
-            committed = {self.run_dir / row.path for row in rows}
-            for folder in states:
-                if folder not in committed:
-                    shutil.rmtree(folder)
-            for row in rows:
-                if not (self.run_dir / row.path).is_dir():
-                    session.delete(row)
-
     def _stored(self, message: Message) -> Message:
         """A preview whose bytes are in the artifact store, or a line of log that says why not."""
         path = self._inside(message["path"])
-        data = path.read_bytes()
-        path.unlink()
+        try:
+            data = path.read_bytes()
+            path.unlink()
+            return self._artifact(message["name"], data)
+        except OSError as e:  # a full disk; or the run was taken away, and its folder with it
+            return {"type": "log", "line": f"preview {message['name']!r} is lost: {e}"}
+
+    def _artifact(self, name: str, data: bytes) -> Message:
         media_type = artifacts.image_type(data)
         if media_type is None or len(data) > artifacts.MAX_BYTES:
-            return {"type": "log", "line": f"preview {message['name']!r}: expected a PNG or JPEG, {len(data)} bytes"}
-        artifact = artifacts.put(self.job_id, message["name"], media_type, data)
+            return {"type": "log", "line": f"preview {name!r}: expected a PNG or JPEG, {len(data)} bytes"}
+        artifact = artifacts.put(self.job_id, name, media_type, data)
         return {"type": "preview", "artifact": artifact}
 
     def _write_rows(self, session: Session, message: Message) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import faulthandler
 import json
 import math
@@ -28,6 +27,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
+from store import disk
 from store.settings import settings
 from worlds.kinds import kinds
 from worlds.progress import RecipeError, Stopped
@@ -36,6 +36,7 @@ PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first
 SEND_EVERY_S = 0.25
 RATE_WINDOW_S = 30.0
+LOOK_AT_DISK_S = 0.2
 
 
 class Lines:
@@ -43,7 +44,15 @@ class Lines:
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.ended = False
+
+    def end(self, type: str, **fields: Any) -> None:
+        """The last word: result, stopped or error. The first one counts, whichever thread it comes from."""
+        with self.lock:
+            if not self.ended:
+                self.send(type, **fields)
+            self.ended = True
 
     def send(self, type: str, **fields: Any) -> None:
         line = json.dumps({"type": type, **fields}, default=_plain)
@@ -141,14 +150,14 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return kind.run(config, out_dir, reporter)
 
 
-def name_error(e: BaseException) -> tuple[str, str]:
-    """-> (code, message that says what to do about it)."""
+def name_error(e: BaseException, out_dir: Path) -> tuple[str, str]:
+    """-> (code, message that says what to do about it). Not every library says that the disk is full: it is asked."""
     if isinstance(e, RecipeError):
         return e.code, str(e)
     if isinstance(e, MemoryError) or _is_torch_oom(e):
         return "out_of_memory", f"out of memory ({_first_line(e)}): lower batch, channels or frames"
-    if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full", f"the disk is full ({_first_line(e)}): free some space, then retry the job"
+    if disk.says_full(e) or disk.is_full(out_dir):
+        return "disk_full", f"the disk filled up ({type(e).__name__}: {_first_line(e)})"
     if isinstance(e, (ValueError, FileNotFoundError, ValidationError)):
         return "invalid_input", str(e)
     return "internal_error", f"{type(e).__name__}: {_first_line(e)}"
@@ -159,27 +168,30 @@ def main() -> int:
     _die_with_parent()
     _step_back()
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # every thread's stack, for a supervisor that takes us for hung
     line = sys.stdin.readline()
     if not line:
         return 2
     spec = json.loads(line)
     stop = threading.Event()
     threading.Thread(target=_listen, args=(stop,), daemon=True).start()
-    reporter = Reporter(lines, Path(spec["out_dir"]), stop)
+    out_dir = Path(spec["out_dir"])
+    threading.Thread(target=_guard_disk, args=(lines, out_dir), daemon=True).start()
+    reporter = Reporter(lines, out_dir, stop)
     try:
         result = run(spec, reporter)
         reporter.flush()
-        lines.send("result", result=result)
+        lines.end("result", result=result)
         return 0
     except Stopped:
         reporter.flush()
-        lines.send("stopped")
+        lines.end("stopped")
         return 0
     except Exception as e:
+        code, message = name_error(e, out_dir)  # before anything else is written
         traceback.print_exc()
         reporter.flush()
-        code, message = name_error(e)
-        lines.send("error", code=code, message=message)
+        lines.end("error", code=code, message=message)
         return 1
 
 
@@ -208,6 +220,19 @@ def _listen(stop: threading.Event) -> None:
         if line.strip() == "stop":
             break
     stop.set()
+
+
+def _guard_disk(lines: Lines, out_dir: Path) -> None:
+    """Ends the run at once when half of the reserve is gone: Postgres, on the same disk, would fare worse without it.
+
+    What has its name on the disk is complete, so nothing is lost but the work since the newest state.
+    """
+    floor = settings().reserve_bytes / 2
+    while disk.free_bytes(out_dir) >= floor:
+        time.sleep(LOOK_AT_DISK_S)
+    message = f"stopped because {disk.human(disk.free_bytes(out_dir))} were left, less than {disk.human(floor)}"
+    lines.end("error", code="disk_full", message=message)
+    os._exit(1)
 
 
 def _set_torch_threads() -> None:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
+from workers.play_log import PlayLog, Plays
 from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
-
-if TYPE_CHECKING:
-    from workers.play_log import PlayLog, Plays
-    from workers.ticker import Ticker
+from worlds.played_model import PlayedModel, Simulator
 
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
 SILENT_S = 1.0  # keys of a client that says nothing for so long are released
@@ -89,9 +88,10 @@ class Seat:
     """A session's place in a model's batch: one walk from one start. A reset and a swap are new seats."""
 
     session: Session
-    ticker: Ticker
+    model: PlayedModel
+    checkpoint: str
     seed: int
-    world: Any  # the simulator at the same instant as `state`; None where the model has none
+    world: Simulator | None  # at the same instant as `state`; None where the model has none
     state: Any  # the model's, updated in place
     picture: np.ndarray  # the newest frame, uint8 [H, W, 3]
     shown: bool = False  # a first frame was sent
@@ -103,7 +103,7 @@ class Seat:
     @property
     def fps(self) -> float:
         """The pace: what the session asked for, else the model's own."""
-        return self.session.pace or self.ticker.model.fps
+        return self.session.pace or self.model.fps
 
     @property
     def shows_simulator(self) -> bool:
@@ -116,7 +116,7 @@ class Seat:
     @property
     def temperature(self) -> float:
         asked = self.session.temperature
-        return self.ticker.model.temperature if asked is None else asked
+        return self.model.temperature if asked is None else asked
 
 
 @dataclass(eq=False)
@@ -137,6 +137,7 @@ class Session:
     pace: float | None = None  # fps asked for; None: the model's own
     plays: Plays | None = None  # where play is recorded to; None: it is not
     still: bool = False  # show the newest picture once more without a step
+    news: list[tuple[str, str]] = field(default_factory=list)  # code and message of errors that end nothing
     failed: asyncio.Future[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +170,17 @@ class Session:
     def _deliver(self, packed: bytes) -> None:
         self.slot.put(packed)
         self.ready.set()
+
+    def stop_recording(self, reason: str) -> None:
+        """From any thread: what is seen and pressed is not kept any more, and the client is told why."""
+        with suppress(RuntimeError):  # the loop has ended, and with it the session
+            self.loop.call_soon_threadsafe(self._stop_recording, reason)
+
+    def _stop_recording(self, reason: str) -> None:
+        if self.plays is not None:
+            self.plays = None
+            self.news.append(("not_recorded", reason))
+            self.ready.set()
 
     def fail(self, code: str, message: str) -> None:
         """On the loop: end the session with this error."""

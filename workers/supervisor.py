@@ -3,6 +3,8 @@
     result            -> succeeded          error             -> failed, at once
     stopped           -> cancelled, or queued again where this worker drains
     killed, vanished  -> queued again; the third time quarantined
+    silent for long   -> hung: killed, tried again later; the third time failed
+    on a full disk    -> failed as disk_full, and what it had made is removed
     lease not renewed -> the runner is killed before the lease ends, and nothing more is written
 
 One loop does everything; a thread reads the runner's lines, another guards the lease. Nothing here imports torch.
@@ -18,10 +20,10 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from store import artifacts, jobs
+from store import artifacts, disk, jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
 from store.settings import settings
@@ -30,14 +32,16 @@ from workers import outputs
 from workers.log_tail import LogTail
 from workers.process import RunnerProcess
 from workers.recorder import Message, Recorder, clean
+from workers.run_folder import folder_of, make_room, sweep, take_over
 
 log = logging.getLogger("terrarium.worker")
 CANCEL_GRACE_S = 10.0
 DRAIN_GRACE_S = 15.0
 LOOK_EVERY_S = 0.5  # at the job's state, for a cancel
 LISTEN_S = 0.2
+STACK_LINES = 80  # of the log, as evidence of where a runner hung
 ENDS = ("result", "error", "stopped")
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)  # internal: we stood still too long
 
 
 class Supervisor:
@@ -45,30 +49,35 @@ class Supervisor:
 
     def __init__(self, job: Job, drain: threading.Event) -> None:
         self.job, self.drain = job, drain
-        self.run_dir = (settings().runs_dir / str(job.id)).resolve()
+        self.run_dir = folder_of(job)
         self.recorder = Recorder(job.id, job.fence, self.run_dir)
         self.log_tail = LogTail(self.run_dir / "runner.log")
         self.process: RunnerProcess | None = None
         self.end: Message | None = None  # the runner's last word
-        self.killed_for = ""  # cancel, drain or lease
+        self.killed_for = ""  # cancel, drain, lease or silence
+        self.at: Message | None = None  # the newest progress
         self.cancelling = False
         self.stop_sent_at: float | None = None
         self.log_kept = False
         now = time.monotonic()
         self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
-        self.look_at = now
+        self.look_at = self.heard_at = now
 
     def run(self) -> None:
         """From start to a settled job. Raises LeaseLost where the job was taken away."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        self.recorder.sweep_states()
         try:
+            take_over(self.job)
+            self.log_tail = LogTail(self.log_tail.path)  # what earlier runs have written is known
             spec = self._spec()
         except ValueError as e:
             self.end = {"type": "error", "code": "invalid_input", "message": str(e)}
+        except OSError as e:
+            self.end = _no_room(e)
         else:
             self._run_process(spec)
         self._settle()
+        with contextlib.suppress(*DATABASE_DOWN):
+            sweep()
 
     def _spec(self) -> dict[str, Any]:
         inputs = outputs.input_folders(self.job.config)
@@ -110,6 +119,7 @@ class Supervisor:
             if over and not self.recorder.pending:
                 return
             self._pass_on_stop(process)
+            self._end_silence(process)
 
     def _listen(self, process: RunnerProcess) -> bool:
         """Takes what the runner says within `LISTEN_S`. True where nothing more can come."""
@@ -119,8 +129,11 @@ class Supervisor:
             while True:
                 messages.append(process.lines.get_nowait())
         messages = [clean(m) for m in messages]
+        if messages:
+            self.heard_at = time.monotonic()
         ends = [m for m in messages if m["type"] in ENDS]
         self.end = ends[-1] if ends else self.end
+        self.at = next((m for m in reversed(messages) if m["type"] == "progress"), self.at)
         self.recorder.add([m for m in messages if m["type"] not in ENDS])
         self.recorder.add([{"type": "log", "line": line} for line in self.log_tail.new_lines()])
         return self.end is not None or process.silent()
@@ -158,10 +171,20 @@ class Supervisor:
         if now - self.stop_sent_at > (CANCEL_GRACE_S if self.cancelling else DRAIN_GRACE_S):
             self._kill(process, "cancel" if self.cancelling else "drain")
 
+    def _end_silence(self, process: RunnerProcess) -> None:
+        """A runner that reports nothing any more is hung: its stacks go to its log, then it is killed."""
+        stopping = self.end is not None or self.stop_sent_at is not None
+        if self.killed_for or stopping or time.monotonic() - self.heard_at < settings().silence_s:
+            return
+        process.dump_stacks(self.log_tail.path)
+        self._kill(process, "silence")
+
     # ---- the end
 
     def _settle(self) -> None:
         """Writes the job's end; tries again while the database does not answer and the lease lasts."""
+        if self.end is None and not self.killed_for and disk.is_full(self.run_dir):
+            self.end = {"type": "error", "code": "disk_full", "message": self._reason()}
         while True:
             try:
                 self._write_end()
@@ -172,6 +195,10 @@ class Supervisor:
                 if time.monotonic() > self.lease_ends:
                     raise LeaseLost(str(self.job.id)) from e
                 time.sleep(1.0)
+            except OSError as e:
+                if self.end is None or self.end["type"] != "result":
+                    raise
+                self.end = _no_room(e)
 
     def _write_end(self) -> None:
         id, fence = self.job.id, self.job.fence
@@ -181,9 +208,15 @@ class Supervisor:
                 self._keep_log()
                 outputs.commit(self.job, result, self.run_dir)
             case {"type": "error"}:
+                make_room(self.run_dir)  # also for the rows
+                self._keep_log()
+                error = self._error()
+                with session_scope() as session:
+                    jobs.fail(session, id, fence, error, self._evidence())
+            case _ if self.killed_for == "silence":
                 self._keep_log()
                 with session_scope() as session:
-                    jobs.fail(session, id, fence, self._error(), self._evidence())
+                    jobs.retry_later(session, id, fence, self._hung(), self._evidence())
             case _ if asked and self.cancelling:
                 self._keep_log()
                 with session_scope() as session:
@@ -198,19 +231,35 @@ class Supervisor:
     def _keep_log(self) -> None:
         """The log as an artifact, for gateways that do not see this machine's disk."""
         data = self.log_tail.tail()
-        if data and not self.log_kept:
-            self.recorder.pending = [
-                {"type": "artifact", "artifact": artifacts.put(self.job.id, "runner.log", "text/plain", data)}
-            ]
-            self.recorder.flush()
-            self.log_kept = True
+        if not data or self.log_kept:
+            return
+        try:
+            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data)
+        except OSError as e:
+            if not disk.says_full(e):
+                raise
+            log.warning("job %s: its log is lost: %s", self.job.id, e)
+            return
+        self.recorder.pending = [{"type": "artifact", "artifact": artifact}]
+        self.recorder.flush()
+        self.log_kept = True
 
     def _error(self) -> dict[str, Any]:
         assert self.end is not None
         error = {"code": self.end["code"], "message": self.end["message"]}
         if error["code"] == "internal_error":
             error["evidence"] = {"log_tail": self.log_tail.last_lines()}
+        if error["code"] == "disk_full":
+            error["message"] += f"; {disk.describe(settings().data_dir)}: remove something, then retry the job"
         return error
+
+    def _hung(self) -> dict[str, Any]:
+        at = "before its first step"
+        if self.at is not None:
+            at = f"last at step {self.at['step']} of {self.at['total']} ({self.at['phase'] or 'no phase'})"
+        limit = f"for {settings().silence_s:g} s (TERRARIUM_SILENCE_S), {at}"
+        message = f"the runner reported nothing {limit}; the log shows where each of its threads was"
+        return {"code": "hung", "message": message, "evidence": {"log_tail": self.log_tail.last_lines(STACK_LINES)}}
 
     def _evidence(self) -> dict[str, Any]:
         return {
@@ -226,3 +275,10 @@ class Supervisor:
         assert self.process is not None
         how = self.process.signal_name or f"exit code {self.process.exit_code}"
         return f"the runner was ended by {how}" + (f" (our own, for {self.killed_for})" if self.killed_for else "")
+
+
+def _no_room(e: OSError) -> Message:
+    """The end of a run whose files cannot be kept here; raises what is not for want of room."""
+    if not disk.says_full(e):
+        raise e
+    return {"type": "error", "code": "disk_full", "message": str(e)}

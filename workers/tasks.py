@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from celery.signals import worker_shutting_down
 
@@ -17,11 +17,13 @@ from store.jobs import LeaseLost
 from store.settings import settings
 from store.tables import Job
 from workers.celery_app import RUN_JOB, app
+from workers.presence import Presence
 from workers.supervisor import Supervisor
 
 log = logging.getLogger("terrarium.worker")
 DRAIN = threading.Event()  # set once this worker has been asked to end
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+# Another after a restart, also in a container, where host and pid come again.
+PRESENCE = Presence(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
 
 
 @worker_shutting_down.connect
@@ -38,7 +40,8 @@ def run_job(job_id: str) -> None:
         if DRAIN.is_set():
             jobs.emit(session, id)  # the message is ours and already acknowledged: another worker needs a new one
             return
-        job = jobs.claim(session, id, WORKER, settings().lease_s)
+        PRESENCE.announce()  # before the claim: whoever holds a job without it is taken for dead
+        job = jobs.claim(session, id, PRESENCE.worker, settings().lease_s)
     if job is None:
         log.info("job %s: not queued any more", id)
         return

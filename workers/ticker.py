@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -20,6 +20,7 @@ from store.play_protocol import RESET, SIMULATOR, Frame
 from workers.play_log import PlayLog
 from workers.sessions import Seat
 from workers.threads import Threads
+from worlds.played_model import PlayedModel
 
 log = logging.getLogger("terrarium.player")
 SMOOTHING = 0.1  # weight of the newest interval in the measured fps
@@ -31,7 +32,7 @@ class Ticker:
     def __init__(
         self,
         checkpoint: str,
-        model: Any,
+        model: PlayedModel,
         on_failed: Callable[[Ticker, list[Seat], str], None],
         threads: Threads | None = None,
     ) -> None:
@@ -117,7 +118,7 @@ class Ticker:
     def _show_still(self, seat: Seat, now: float, players: int) -> None:
         """Send where the seat stands, without a step: at its start, and when a paused one changes."""
         seat.session.still = False
-        simulator = seat.world.render() if seat.shows_simulator else None
+        simulator = seat.world.render() if seat.shows_simulator and seat.world is not None else None
         self._send(seat, simulator, Timing(now, players))
         seat.due, seat.stepped_at = now + 1.0 / seat.fps, 0.0
 
@@ -133,7 +134,7 @@ class Ticker:
         for seat, t, picture, show in zip(seats, taken, pictures, shown, strict=True):
             seat.picture = picture
             _keep_time(seat, now)
-            simulator = seat.world.step(t.action) if show else None
+            simulator = seat.world.step(t.action) if show and seat.world is not None else None
             self._send(seat, simulator, Timing(done, len(seats), (done - now) * 1e3, t.queue_ms))
         # The others' simulators follow when every frame is on its way.
         for seat, t, show in zip(seats, taken, shown, strict=True):
@@ -154,11 +155,14 @@ class Ticker:
 
 def _record(seat: Seat, action: np.ndarray) -> None:
     """The step that `action` made, where the session wants play recorded: the first one gives the first frame."""
-    plays = seat.session.plays
+    session = seat.session
+    plays = session.plays
     if seat.log is None:
-        seat.log = PlayLog(plays, seat) if plays else None
+        if plays:
+            walk = (seat.model, seat.checkpoint, seat.seed, seat.world, seat.picture)
+            seat.log = PlayLog(plays, *walk, session.stop_recording)
     elif plays:
-        seat.log.add(action)
+        seat.log.add(action, seat.picture)
     else:
         seat.log.close()
         seat.log = None

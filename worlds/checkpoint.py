@@ -1,15 +1,13 @@
 """Weights and training states on disk: safetensors plus a JSON manifest, written atomically.
 
-A folder is complete when its `manifest.json` is there: files are written to `<folder>.partial`, synced, hashed into
-the manifest, and the folder is renamed. Nothing is ever unpickled.
+A folder that has its name is complete (worlds/durable.py), and the manifest holds the weights' hash. Nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from worlds.durable import new_folder
 from worlds.json_file import read_object
 
 FORMAT_VERSION = 1
@@ -26,19 +25,12 @@ M = TypeVar("M", bound=torch.nn.Module)
 
 def save_checkpoint(folder: Path, kind: str, tensors: dict[str, torch.Tensor], manifest: dict[str, Any]) -> None:
     """Replaces `folder` by {model.safetensors, manifest.json}. `kind`: tokenizer, world-model or training-state."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = partial / "model.safetensors"
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, weights)
-    sha = hashlib.sha256(weights.read_bytes()).hexdigest()
-    head = {"format_version": FORMAT_VERSION, "kind": kind, "sha256": sha}
-    (partial / "manifest.json").write_text(json.dumps(head | manifest, indent=1))
-    for file in partial.iterdir():
-        _fsync(file)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    _fsync(folder.parent)
+    with new_folder(folder) as draft:
+        weights = draft / "model.safetensors"
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, weights)
+        sha = hashlib.sha256(weights.read_bytes()).hexdigest()
+        head = {"format_version": FORMAT_VERSION, "kind": kind, "sha256": sha}
+        (draft / "manifest.json").write_text(json.dumps(head | manifest, indent=1))
 
 
 def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
@@ -117,11 +109,3 @@ def _check_fit(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source
 
 def _outline(tensor: torch.Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

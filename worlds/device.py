@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,3 +22,17 @@ def default_device() -> torch.device:
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return device
+
+
+@contextmanager
+def fork_random() -> Iterator[None]:
+    """Leaves torch's generators, the CPU's and the device's, as they were; also a decorator."""
+    device = default_device()
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+        yield
+
+
+def synchronize() -> None:
+    """Waits until the device has done what it was given, for a clock to be read."""
+    if default_device().type == "cuda":
+        torch.cuda.synchronize()

@@ -91,12 +91,21 @@ class JobKind:
     fits: Callable[[Any, Manifests], list[Misfit]] | None = None
     """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
 
+    estimate: Callable[[Mapping[str, Any], int], int] | None = None
+    """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
+    within a third. If omitted, the job takes next to nothing."""
+
     @cached_property
     def inputs(self) -> dict[str, Slot]:
         """The config's fields that take inputs."""
         hints = get_type_hints(self.config, include_extras=True)
         slots = {name: _slot(hint) for name, hint in hints.items()}
         return {name: slot for name, slot in slots.items() if slot is not None}
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the config; the strings below its fields are the descriptions."""
+        return TypeAdapter(self.config).json_schema()
 
     def read(self, values: Mapping[str, Any]) -> Any:
         """A config from plain values. pydantic's ValidationError, a ValueError, names what is wrong."""

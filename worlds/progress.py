@@ -55,7 +55,7 @@ class Silent:
         return False
 
 
-class Stage:
+class Part:
     """A part of a run, as its `Progress`: its steps come after `before` steps of the run's `total`, so that no two of
     the run's states and metrics share a step. `name`, if given, leads phases and the names of metrics."""
 

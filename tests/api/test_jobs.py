@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api.app import app
@@ -80,11 +82,12 @@ def test_no_client_names_code_to_import(http: TestClient) -> None:
 
 
 def test_no_client_names_a_folder_to_read(http: TestClient) -> None:
-    for path in ("/etc", "..", "plays"):
-        body = problem(http.post("/v1/jobs", json={"kind": "dataset.import-play", "plays": path}), 422, "invalid_input")
-        (error,) = body["errors"]
-        assert error["loc"] == ["body", "plays"] and error["msg"] == "no such plays"
-    assert http.post("/v1/jobs", json={"kind": "dataset.import-play"}).json()["config"]["plays"] == "all"
+    for path in ("/etc", "..", "a\x00b"):
+        body = {"kind": "dataset.import-play", "plays": [path]}
+        (error,) = problem(http.post("/v1/jobs", json=body), 422, "invalid_input")["errors"]
+        assert error["loc"][:2] == ["body", "plays"] and error["msg"] == "no such play"
+    (error,) = problem(http.post("/v1/jobs", json={"kind": "dataset.import-play"}), 422, "invalid_input")["errors"]
+    assert "nothing was recorded here yet" in error["msg"]
     assert http.post("/v1/jobs", json={"kind": "dataset.import", "path": "/etc"}).status_code == 422
 
 
@@ -219,7 +222,7 @@ def test_no_such_job_to_act_on(http: TestClient) -> None:
 def test_metrics_artifacts_logs(http: TestClient, db: Session, data_dir: Path) -> None:
     id = UUID(submit(http)["id"])
     assert http.get(f"/v1/jobs/{id}/logs").text == ""
-    log = data_dir / "runs" / str(id) / "runner.log"
+    log = data_dir / "runs" / str(id) / "0" / "runner.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"hello\xff\n")
     assert http.get(f"/v1/jobs/{id}/logs").text == "hello\ufffd\n"
@@ -376,7 +379,9 @@ def test_unexpected_errors_show_nothing_of_the_inside(http: TestClient, monkeypa
 def test_health_and_metrics(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(http)
     assert http.get("/health/live").json() == {"status": "ok"}
-    assert http.get("/health/ready").json() == {"status": "ready", "database": True, "redis": True}
+    ready = http.get("/health/ready").json()
+    assert ready.pop("disk")["reserve_bytes"] == settings().reserve_bytes
+    assert ready == {"status": "ready", "database": True, "redis": True}
     text = http.get("/metrics").text
     assert 'terrarium_jobs{state="queued"} 1.0' in text and 'terrarium_jobs{state="failed"} 0.0' in text
     assert 'terrarium_http_requests_total{method="POST",route="/v1/jobs",status="201"}' in text
@@ -384,6 +389,39 @@ def test_health_and_metrics(http: TestClient, monkeypatch: pytest.MonkeyPatch) -
     settings.cache_clear()
     body = problem(http.get("/health/ready"), 503, "not_ready")
     assert body["detail"] == "no answer from: redis"
+
+
+def test_a_job_that_cannot_fit_is_refused_with_the_estimate(http: TestClient, db: Session, data_dir: Path) -> None:
+    huge = {"kind": "dataset.record", "episodes": 100_000, "steps": 10_000, "width": 256, "height": 256}
+    body = problem(http.post("/v1/jobs", json=huge), 409, "disk_full")
+    for part in ("takes about 196.7 TB", "512.0 MB are kept in reserve", f"{data_dir} has ", " free; largest there: "):
+        assert part in body["detail"]
+    kept = jobs.submit(db, huge, "cpu")
+    jobs.cancel(db, kept.id)
+    db.commit()
+    problem(http.post(f"/v1/jobs/{kept.id}/retry"), 409, "disk_full")
+    assert len(http.get("/v1/jobs").json()["items"]) == 1
+
+
+def test_low_disk_turns_readiness_red_and_nothing_else(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    id = submit(http)["id"]
+    monkeypatch.setenv("TERRARIUM_RESERVE_MB", str(10**9))
+    settings.cache_clear()
+    detail = problem(http.get("/health/ready"), 503, "not_ready")["detail"]
+    assert detail.startswith(f"low disk: {data_dir} has ") and detail.endswith(" free, expected 1000.0 TB")
+    assert http.get("/health/live").status_code == http.get(f"/v1/jobs/{id}").status_code == 200
+    problem(http.post("/v1/jobs", json=RECORD), 409, "disk_full")
+
+
+def test_a_database_without_room_is_named(http: TestClient, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, psycopg.errors.DiskFull("could not extend file"))
+
+    monkeypatch.setattr(jobs, "submit", full)
+    body = problem(http.post("/v1/jobs", json=RECORD), 503, "disk_full")
+    assert body["detail"].startswith(f"the database has no room to write: {data_dir} has ")
 
 
 def test_events_of_an_ended_job(http: TestClient, db: Session) -> None:

@@ -29,7 +29,7 @@ def stand_ins(place: Place, worker: bool) -> tuple[list[Service], str]:
     player = socket_dir(place.data_dir) / "player.sock"
     page = place.data_dir / "page" / "health"
     page.mkdir(parents=True, exist_ok=True)
-    (page / "ready").write_text("ok")
+    (page / "live").write_text("ok")
 
     def python(name: str, *args: str) -> Child:
         return Child(name, [sys.executable, *args], place.logs / f"{name}.log", keep_fds=place.keep_fds)

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from conftest import named_in_environment
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Engine, create_engine, func, inspect, select, text
 from sqlalchemy.orm import Session
 
-from store.db import downgrade_database, engine, session_scope, sqlalchemy_url, upgrade_database
+from store.db import (
+    Connection,
+    connect,
+    connection_options,
+    downgrade_database,
+    engine,
+    session_scope,
+    sqlalchemy_url,
+    upgrade_database,
+)
+from store.settings import settings
 from store.tables import Base, Job
 
 
@@ -73,3 +88,36 @@ def test_a_wrong_url_says_so(url: str, message: str) -> None:
 def test_every_spelling_of_postgres_gets_psycopg_3(scheme: str) -> None:
     url = sqlalchemy_url(f"{scheme}://me:secret@host/db?sslmode=require")
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host/db?sslmode=require"
+
+
+def test_libpq_s_variables_say_what_the_url_leaves_out(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a deployment quotes no password. Both ways to the database: the engine's, and that of what listens."""
+    for name, value in conninfo_to_dict(connection_options()["conninfo"]).items():
+        monkeypatch.setenv({"host": "PGHOST", "user": "PGUSER", "dbname": "PGDATABASE"}[name], str(value))
+    monkeypatch.setenv("PGAPPNAME", "ours")
+    with named_in_environment("DATABASE_URL", "postgresql://"):
+        with session_scope() as session, connect() as listener:
+            assert session.scalar(text("SHOW application_name")) == "ours"
+            assert listener.execute("SHOW application_name").fetchone() == ("ours",)
+        engine().dispose()
+
+
+@pytest.mark.parametrize("password", ["p@ss:w/rd", "a space", "# a comment", "1%41+$x'\\\""])
+def test_a_quoted_password_is_read_alike_by_both(password: str) -> None:
+    with named_in_environment("DATABASE_URL", f"postgresql://me:{quote(password, safe='')}@host/db"):
+        assert conninfo_to_dict(connection_options()["conninfo"])["password"] == password
+        assert engine().url.password == password
+
+
+def test_a_transaction_that_is_left_open_gives_its_locks_back(
+    db: Session, database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.add(Job(kind="dataset.record", config={}, queue="cpu"))
+    db.commit()
+    monkeypatch.setenv("TERRARIUM_LEASE_S", "0.5")
+    settings.cache_clear()
+    with Connection.connect(**connection_options(database_url)) as left:
+        left.execute("SELECT * FROM jobs FOR UPDATE")
+        assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
+        with pytest.raises(IdleInTransactionSessionTimeout):
+            left.execute("SELECT 1")

@@ -1,11 +1,13 @@
 """A runner that speaks the protocol and does what `script` says: steps, crashes, refusals to stop.
 
 The script is a JSON list in FAKE_SCRIPT's file, one entry for each run of the job (the last one repeats):
-{"steps": 5, "pause_s": 0.05, "state_at": 3, "end": "result" | "error" | "kill" | "hang" | "exit", "obeys": true}
+{"steps": 5, "pause_s": 0.05, "state_at": 3, "obeys": true,
+ "end": "result" | "error" | "disk_full" | "kill" | "hang" | "exit"}
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -35,6 +37,7 @@ def newest_state(out: Path) -> int:
 
 def main() -> None:
     spec = json.loads(sys.stdin.readline())
+    faulthandler.register(signal.SIGUSR1)
     threading.Thread(target=listen, daemon=True).start()
     out = Path(spec["out_dir"])
     runs = out / "runs"
@@ -72,6 +75,9 @@ def walk(out: Path, script: dict[str, Any]) -> None:
 def end(how: str) -> None:
     if how == "error":
         say("error", code="nan_loss", message="loss is nan: lower lr")
+        sys.exit(1)
+    if how == "disk_full":
+        say("error", code="disk_full", message="the disk filled up")
         sys.exit(1)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,9 +1,15 @@
+import os
+import signal
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
+from processes import ROOT, until
 
+from store.shipped import shipped_folder
 from workers.freezer import Freezer
 from worlds.world_model.frozen import package_name
 
@@ -51,6 +57,14 @@ def test_an_unloaded_model_is_not_compiled(ticker, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_on_a_gpu_nothing_is_compiled(ticker, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TERRARIUM_DEVICE", "cuda")
+    freezer = Freezer(tmp_path / "cache")
+    freezer.add(ticker)
+    finish(freezer)
+    assert not (tmp_path / "cache").exists() and not caplog.records
+
+
 def test_a_damaged_package_plays_uncompiled(ticker, tmp_path, caplog):
     cache = tmp_path / "cache"
     cache.mkdir()
@@ -59,3 +73,39 @@ def test_a_damaged_package_plays_uncompiled(ticker, tmp_path, caplog):
     freezer.add(ticker)
     finish(freezer)
     assert ticker.model.frozen is None and "plays uncompiled" in caplog.text
+
+
+PLAYER = """
+import json, sys
+from pathlib import Path
+from types import SimpleNamespace
+from workers.freezer import Freezer
+folder, cache = map(Path, sys.argv[1:])
+manifest = json.loads((folder / "manifest.json").read_text())
+model = SimpleNamespace(folder=folder, manifest=manifest, frozen=None)
+Freezer(cache).add(SimpleNamespace(checkpoint="here", model=model, closed=False))
+"""
+# Knows its version, and is otherwise at work for a long time.
+CXX = """#!/bin/sh
+case "$*" in *version*) echo "g++ (GCC) 12.2.0" ;; *) sleep 600 ;; esac
+"""
+
+
+def test_a_killed_player_leaves_no_compiler_behind(tmp_path):
+    cxx = tmp_path / "c++"
+    cxx.write_text(CXX)
+    cxx.chmod(0o755)
+    player = subprocess.Popen(
+        [sys.executable, "-c", PLAYER, str(shipped_folder()), str(tmp_path / "cache")],
+        cwd=ROOT,
+        env=os.environ | {"CXX": str(cxx), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")},
+    )
+    family = until(lambda: at_work(psutil.Process(player.pid).children(recursive=True)), 120)
+    player.send_signal(signal.SIGKILL)
+    player.wait()
+    until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), 30)
+
+
+def at_work(family: list[psutil.Process]) -> list[psutil.Process]:
+    """All of them, once a C++ compiler is at work among them."""
+    return family if any(p.name() == "sleep" for p in family) else []

@@ -43,8 +43,8 @@ class House:
         self.worker = self.start_worker()
         self.http = httpx.Client(base_url=started.gateway(), timeout=10)
 
-    def start_worker(self) -> Child:
-        self.worker = self.services.worker("fake_worker")
+    def start_worker(self, **env: str) -> Child:
+        self.worker = self.services.worker("fake_worker", **env)
         return self.worker
 
     def script(self, *runs: dict[str, Any]) -> None:
@@ -223,17 +223,45 @@ def test_drain_queues_the_job_again_and_the_next_worker_goes_on(house: House) ->
     assert "event: resumed" in stream
 
 
-def test_a_killed_worker_takes_its_runner_along_and_the_lease_brings_the_job_back(house: House) -> None:
+def test_the_job_of_a_killed_worker_is_free_before_its_lease_ends(house: House) -> None:
+    house.services.stop(house.worker)
+    house.start_worker(TERRARIUM_LEASE_S="86400")
     house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
     id = house.submit()
     house.until_step(id, 10)
-    runner = house.runner_of(id)
-    if "fake_runner" in " ".join(runner.cmdline()):  # it does not ask the kernel to die; the real one does
-        runner.kill()
+    runner = house.runner_of(id)  # the stand-in does not ask the kernel to die with its parent; the real one does
     house.services.stop(house.worker, signal.SIGKILL)
+    runner.kill()
+    house.start_worker()
+    job = house.until_state(id, "succeeded")
+    assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
+    assert job["attempt"] == 1 and "is dead, now queued" in house.services.log("dispatcher")
+
+
+def test_the_job_of_a_worker_that_stands_still_is_free_when_its_lease_ends(house: House) -> None:
+    house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
+    id = house.submit()
+    house.until_step(id, 10)
+    runner, stopped = house.runner_of(id), house.worker
+    stopped.signal(signal.SIGSTOP)
     house.start_worker()
     house.until_state(id, "succeeded")
     assert house.states(id) == ["queued", "running", "queued", "running", "succeeded"]
+    assert f"job {id}: lease expired, now queued" in house.services.log("dispatcher")
+    runner.kill()
+    house.services.stop(stopped, signal.SIGKILL)
+
+
+def test_a_worker_that_lives_keeps_its_job_when_its_connections_are_cut(house: House) -> None:
+    house.script({"steps": 450, "pause_s": 0.02})  # longer than the dispatcher waits for a lock that is missing
+    id = house.submit()
+    house.until_step(id, 10)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
+    with engine_for(os.environ["DATABASE_URL"]).begin() as connection:
+        assert connection.execute(text(cut)).all() == [(True,)]
+    until(lambda: "its lock is gone, taking it again" in house.services.log("worker"))
+    house.until_state(id, "succeeded")
+    assert house.states(id) == ["queued", "running", "succeeded"]
 
 
 def test_jobs_outlive_the_loss_of_redis(house: House) -> None:

@@ -19,6 +19,7 @@ from fake_model import FakeModel
 from play_client import PlayClient, until
 
 from store.play_protocol import Open
+from store.plays import PICTURE, list_plays, play_folder
 from store.settings import Settings
 from workers import outputs, play_log, runner
 from workers.outputs import input_folders
@@ -89,8 +90,12 @@ def record(model: FakeModel, folder: Path, frames: int) -> None:
     asyncio.run(go())
 
 
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/[0-9]*"))
+
+
 def imported(pictures: Any, plays: Path, out: Path, size: int = 16) -> tuple[dict[str, Any], list[Episode]]:
-    config = ImportPlayConfig(pictures=pictures, plays=str(plays), width=size, height=size)
+    config = ImportPlayConfig(pictures=pictures, plays=(str(plays),), width=size, height=size)
     result = import_dataset(config, out, Silent())
     return result, open_dataset(out / "output", verify=True).episodes
 
@@ -127,7 +132,7 @@ def test_the_simulator_can_be_walked_again_at_another_size(played: Any, tmp_path
     assert result["skipped"] == [] and len(episodes) >= 3
     manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
     assert manifest["source"] | SOURCE == manifest["source"], "the next model has the same simulator"
-    shown = np.load(sorted(folder.iterdir())[0] / "frames.npy")
+    shown = np.load(parts(folder)[0] / "frames.npy")
     world = BlockWorld(32, 32, terrain="plains")
     world.reset(7)
     for action in taken[: shown[0, 0, 0, 0]]:
@@ -144,7 +149,7 @@ def test_a_job_imports_all_that_was_recorded(played: Any, tmp_path: Path, monkey
     monkeypatch.setattr(outputs, "settings", lambda: Settings(data_dir=played[0].parent))
     config = asdict(import_play_debug())
     spec = {"kind": config["kind"], "config": config, "inputs": input_folders(config), "out_dir": str(tmp_path)}
-    assert spec["inputs"] == {"plays": str(played[0])}
+    assert spec["inputs"] == {"plays": [str(played[0])]}
     text = io.StringIO()
     result = runner.run(spec, runner.Reporter(runner.Lines(text), tmp_path, threading.Event()))
     assert result["skipped"] == [] and result["episodes"] >= 3
@@ -154,13 +159,13 @@ def test_a_job_imports_all_that_was_recorded(played: Any, tmp_path: Path, monkey
 
 def test_damaged_plays_are_named(played: Any, tmp_path: Path) -> None:
     plays = shutil.copytree(played[0], tmp_path / "plays")
-    first, second, third = sorted(plays.iterdir())[:3]
+    first, second, third = parts(plays)[:3]
     (first / "actions.npy").unlink()
     (second / "play.json").write_text("{")
     frames = np.load(third / "frames.npy")
     np.save(third / "frames.npy", frames[:-3])
     for i in range(2):
-        shutil.copytree(sorted(played[0].iterdir())[0], plays / f"9-good-00{i}")
+        shutil.copytree(parts(played[0])[0], plays / "9-good" / f"00{i}")
     result, episodes = imported("model", plays, tmp_path / "out")
     reasons = [s["reason"] for s in result["skipped"]]
     assert len(episodes) == 2 and "actions.npy is missing" in reasons[0] and "play.json cannot be read" in reasons[1]
@@ -185,6 +190,8 @@ def test_nothing_is_recorded_unasked_or_beyond_the_limit(tmp_path: Path) -> None
             await client.more_frames(30)
         async with playing(CountingModel(), tmp_path / "b" / "plays", max_bytes=0) as client:
             await client.say("settings", record=True)
+            refused = await client.text("error")
+            assert refused["code"] == "not_recorded" and "MAX_PLAYS_GB" in refused["message"]
             assert (await client.text("settings"))["record"] is False
             await client.more_frames(30)
         async with playing(CountingModel(), tmp_path / "c" / "plays") as client:
@@ -197,5 +204,28 @@ def test_nothing_is_recorded_unasked_or_beyond_the_limit(tmp_path: Path) -> None
         (tmp_path / name).mkdir()
     asyncio.run(go())
     assert not (tmp_path / "a" / "plays").exists() and not (tmp_path / "b" / "plays").exists()
-    (part,) = (tmp_path / "c" / "plays").iterdir()
+    (part,) = parts(tmp_path / "c" / "plays")
     assert 17 <= len(np.load(part / "frames.npy")) <= 40
+
+
+def test_the_player_is_told_when_a_part_could_not_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go() -> None:
+        async with playing(CountingModel(), tmp_path / "plays") as client:
+            await client.say("settings", record=True)
+            assert (await client.text("settings"))["record"] is True
+            (tmp_path / "plays").write_text("no folder can be made here")
+            told = await client.text("error")
+            assert told["code"] == "not_recorded" and "could not be written" in told["message"]
+            assert (await client.text("settings"))["record"] is False
+            await client.more_frames(5)
+
+    monkeypatch.setattr(play_log, "PART", 20)
+    asyncio.run(go())
+
+
+def test_a_recording_is_listed_with_its_picture(played: Any) -> None:
+    (play,) = list_plays(played[0])
+    assert play.problem is None and play.world == "plains" and play.seed == 7 and play.checkpoint == "shipped"
+    assert play.frames == sum(len(np.load(p / "frames.npy")) for p in parts(played[0])) - len(parts(played[0])) + 1
+    folder = play_folder(played[0], play.id)
+    assert folder is not None and (folder / PICTURE).read_bytes()[:2] == b"\xff\xd8"

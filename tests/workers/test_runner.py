@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from processes import ROOT, until
+from small_disk import fill, small_disk
 
 from workers import runner
 from workers.log_tail import LogTail
@@ -65,6 +67,17 @@ def test_stop_and_a_closed_stdin_end_it_with_its_state_saved(tmp_path: Path) -> 
         assert process.wait() == 0
 
 
+def test_asked_by_signal_it_writes_where_it_is_and_goes_on(tmp_path: Path) -> None:
+    process = start(tmp_path, episodes=100_000)
+    assert process.stdout is not None and process.stdin is not None and process.stderr is not None
+    assert json.loads(process.stdout.readline())["type"] == "progress"
+    process.send_signal(signal.SIGUSR1)
+    stacks = iter(process.stderr.readline, "")
+    assert any("in record_dataset" in line for line in stacks)
+    process.stdin.close()
+    assert json.loads(process.stdout.readlines()[-1]) == {"type": "stopped"} and process.wait() == 0
+
+
 def test_a_bad_config_is_the_users_fault(tmp_path: Path) -> None:
     process = start(tmp_path, episodes=-1)
     assert process.stdout is not None and process.stderr is not None
@@ -108,21 +121,59 @@ child.wait()
         (ValueError("frame size 30x30"), "invalid_input", "30x30"),
         (FileNotFoundError(2, "No such file", "data/x"), "invalid_input", "data/x"),
         (MemoryError(), "out_of_memory", "lower batch"),
-        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "free some space"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "No space left"),
+        (OSError("3145728 requested and 12288 written"), "disk_full", "3145728 requested"),
         (OSError(errno.EIO, "Input/output error"), "internal_error", "OSError"),
         (KeyError("x"), "internal_error", "KeyError: 'x'"),
     ],
 )
-def test_errors_have_names_and_remedies(error: Exception, code: str, says: str) -> None:
-    found = name_error(error)
+def test_errors_have_names_and_remedies(error: Exception, code: str, says: str, tmp_path: Path) -> None:
+    found = name_error(error, tmp_path)
     assert found[0] == code and says in found[1]
 
 
-def test_torch_running_out_of_memory_is_known_on_both_devices() -> None:
+def test_what_fails_on_a_full_disk_fails_for_that(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        assert name_error(KeyError("x"), disk)[0] == "internal_error"
+        fill(disk)
+        for error in (KeyError("x"), ValueError("frames.npy is truncated"), RuntimeError("write failed")):
+            assert name_error(error, disk)[0] == "disk_full"
+        assert name_error(RecipeError("nan_loss", "lower lr"), disk)[0] == "nan_loss"
+
+
+def test_a_recording_that_fills_the_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRARIUM_RESERVE_MB", "0")
+    with small_disk(tmp_path / "disk", 3) as disk:
+        process = start(disk / "run", episodes=200, steps=64, width=64, height=64)
+        assert process.stdout is not None and process.stderr is not None
+        line = json.loads(process.stdout.readlines()[-1])
+        assert (line["type"], line["code"]) == ("error", "disk_full"), line
+        assert "Traceback" in process.stderr.read() and process.wait() == 1
+        assert not list(disk.glob("run/output/episodes/.*")), "what it could not finish is removed"
+
+
+def test_a_runner_stops_before_it_eats_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRARIUM_RESERVE_MB", str(10**9))
+    process = start(tmp_path, episodes=100_000)
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readlines()[-1])
+    assert (line["type"], line["code"]) == ("error", "disk_full") and "less than 500.0 TB" in line["message"]
+    assert process.wait() == 1
+
+
+def test_the_first_end_counts() -> None:
+    text = io.StringIO()
+    lines = Lines(text)
+    lines.end("result", result={})
+    lines.end("error", code="disk_full", message="too late")
+    assert [json.loads(line)["type"] for line in text.getvalue().splitlines()] == ["result"]
+
+
+def test_torch_running_out_of_memory_is_known_on_both_devices(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    assert name_error(torch.cuda.OutOfMemoryError("CUDA out of memory"))[0] == "out_of_memory"
-    assert name_error(RuntimeError("DefaultCPUAllocator: can't allocate memory"))[0] == "out_of_memory"
-    assert name_error(RuntimeError("size mismatch"))[0] == "internal_error"
+    assert name_error(torch.cuda.OutOfMemoryError("CUDA out of memory"), tmp_path)[0] == "out_of_memory"
+    assert name_error(RuntimeError("DefaultCPUAllocator: can't allocate memory"), tmp_path)[0] == "out_of_memory"
+    assert name_error(RuntimeError("size mismatch"), tmp_path)[0] == "internal_error"
 
 
 def test_the_rate_is_that_of_the_recent_past() -> None:
@@ -173,6 +224,17 @@ def test_the_log_is_followed_by_whole_lines(tmp_path: Path) -> None:
         assert [len(tail.new_lines()) for _ in range(3)] == [50, 21, 0]
     assert tail.last_lines(2) == ["x", "x"]
     assert LogTail(tmp_path / "none").new_lines() == [] and LogTail(tmp_path / "none").tail() == b""
+
+
+def test_a_noisy_log_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.log_tail.MAX_BYTES", 2**21)
+    log = tmp_path / "runner.log"
+    tail = LogTail(log)
+    log.write_text("noise\n" * 400_000)
+    assert tail.new_lines() == [] and log.stat().st_size == 2**20
+    with log.open("a") as file:
+        file.write("more\n")
+    assert tail.new_lines() == ["more"]
 
 
 def test_a_noisy_log_does_not_fill_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

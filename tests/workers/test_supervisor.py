@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import threading
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 from processes import until
-from sqlalchemy import select, text
+from small_disk import fill, small_disk
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -20,7 +22,7 @@ from store.db import session_scope
 from store.jobs import LeaseLost
 from store.settings import settings
 from store.tables import Artifact, Dataset, Job, JobEvent, Metric, Run, TrainingState
-from workers import process, supervisor
+from workers import outputs, process, supervisor
 from workers.supervisor import Supervisor
 
 CONFIG = {"kind": "dataset.record", "episodes": 2}
@@ -106,6 +108,38 @@ def test_an_error_fails_at_once(bench: Bench) -> None:
     assert (job.state, job.error) == ("failed", {"code": "nan_loss", "message": "loss is nan: lower lr"})
 
 
+def test_a_full_disk_is_an_end_that_says_what_to_remove(bench: Bench, data_dir: Path) -> None:
+    (data_dir / "plays").mkdir()
+    (data_dir / "plays" / "one").write_bytes(bytes(700_000))
+    bench.script({"end": "disk_full"})
+    job = bench.run()
+    assert job.state == "failed" and job.error is not None and job.error["code"] == "disk_full"
+    message = job.error["message"]
+    assert message.startswith(f"the disk filled up; {data_dir} has ") and "largest there: plays 70" in message
+    assert not (data_dir / "runs" / str(job.id)).exists(), "what failed is removed"
+    assert bench.db.scalars(select(Artifact.name)).all() == ["runner.log"]
+
+
+def test_an_output_that_cannot_be_kept_is_a_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outputs, "commit", full)
+    bench.script({"steps": 1})
+    job = bench.run()
+    assert job.state == "failed" and job.error is not None and job.error["code"] == "disk_full"
+
+
+def test_a_runner_that_a_full_disk_killed_is_not_run_again(bench: Bench, data_dir: Path) -> None:
+    """SIGBUS, where a page of a memory map cannot be written."""
+    with small_disk(data_dir / "runs", 2) as disk:
+        fill(disk)
+        bench.script({"end": "kill", "steps": 1})
+        job = bench.run()
+    assert job.state == "failed" and job.error is not None and job.error["code"] == "disk_full"
+    assert job.error["message"].startswith("the runner was ended by ")
+
+
 def test_missing_input_fails_without_a_runner(bench: Bench) -> None:
     with session_scope() as session:
         config = {"kind": "tokenizer.train", "data": str(bench.id)}
@@ -136,12 +170,11 @@ def test_resume_voids_the_metrics_and_states_past_the_newest_committed_state(ben
     assert bench.run().state == "queued"
     steps = select(Metric.step).order_by(Metric.step)
     assert bench.db.scalars(steps).all() == [1, 2, 3, 4, 5]
-    states = data_dir / "runs" / str(bench.id) / "state"
+    states = data_dir / "runs" / str(bench.id) / "1" / "state"
     (states / "step_000005").mkdir()  # complete on disk, but its row was never committed
     job = bench.run()
     assert job.state == "succeeded"
     assert bench.events("resumed") == [{"step": 3}]
-    assert not (states / "step_000005").exists()
     assert bench.db.scalars(steps).all() == [1, 2, 3, 4, 5, 6]
     again = [e["step"] for e in bench.events("metrics")]
     assert again == [1, 2, 3, 4, 5, 4, 5, 6]
@@ -198,6 +231,30 @@ def test_a_hanging_runner_is_killed_when_draining(bench: Bench, monkeypatch: pyt
     bench.drain.set()
     thread.join(5)
     assert (bench.job().state, bench.job().lost) == ("queued", 0)
+
+
+def test_a_runner_that_reports_nothing_is_named_killed_and_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> Job:
+        thread = bench.in_thread()
+        monkeypatch.setenv("TERRARIUM_SILENCE_S", "0.5")
+        settings.cache_clear()
+        thread.join(60)
+        return bench.job()
+
+    bench.script({"steps": 2, "end": "hang"})
+    job = run()
+    assert (job.state, job.attempt, job.lost) == ("retry_wait", 1, 0)
+    assert job.error is not None and job.error["code"] == "hung"
+    assert "nothing for 0.5 s (TERRARIUM_SILENCE_S), last at step 2 of 2 (fake)" in job.error["message"]
+    assert any(line.endswith(" in end") for line in job.error["evidence"]["log_tail"]), "where it hung"
+    for state in ("retry_wait", "failed"):
+        with session_scope() as session:
+            session.execute(update(Job).values(retry_at=func.clock_timestamp()))
+            assert len(jobs.queue_due_retries(session)) == 1
+        assert run().state == state
+    assert bench.db.scalars(select(Run.state)).all() == ["failed"] * 3
 
 
 @pytest.mark.usefixtures("short_leases")

@@ -32,6 +32,12 @@ def debug_model(debug_data, debug_tokenizer, tmp_path_factory):
     return out / "output"
 
 
+@pytest.fixture
+def in_fp32(monkeypatch):
+    """Training computes in fp32, on processors with a bf16 unit too: for tolerances finer than bf16."""
+    monkeypatch.setenv("TERRARIUM_PRECISION", "fp32")
+
+
 @pytest.fixture(autouse=True)
 def _fixed_threads():
     torch.set_num_threads(1)

@@ -46,6 +46,7 @@ export interface Checkpoint {
   kind: string;
   manifest: Record<string, unknown>;
   evaluation: Record<string, unknown> | null;
+  uses: Record<string, string>; // kinds of jobs that can take it, and as which field
   created_at: string;
 }
 
@@ -53,7 +54,28 @@ export interface Dataset {
   id: string;
   name: string;
   manifest: Record<string, unknown>;
+  uses: Record<string, string>;
   created_at: string;
+}
+
+export interface RecordedPlay {
+  id: string;
+  seed: number | null;
+  checkpoint: string | null;
+  world: string | null; // the simulator's; null where it cannot be walked again
+  frames: number;
+  seconds: number;
+  size: number;
+  action_names: string[];
+  recorded_at: string;
+  problem: string | null;
+}
+
+export interface RecordedPlays {
+  items: RecordedPlay[];
+  total: number;
+  size: number;
+  max_size: number;
 }
 
 export interface Artifact {
@@ -88,6 +110,15 @@ export interface JobKind {
   title: string; // what the job does, as a button says it
   makes: string;
   inputs: Record<string, string[]>; // config field -> the types that it accepts: "dataset", or a checkpoint's kind
+}
+
+/** What an input field may be. `misfits`: {field: reason} of what does not fit with this one in its place. */
+export interface Candidate {
+  id: string;
+  type: string;
+  name: string;
+  created_at: string | null;
+  misfits: Record<string, string>;
 }
 
 export type Series = Record<string, [step: number, value: number][]>;
@@ -164,11 +195,16 @@ const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
 export const listDatasets = (): Promise<Dataset[]> => items("/datasets");
+export const listPlays = (): Promise<RecordedPlays> => request("/plays");
+export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
+export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
 export const listJobs = (): Promise<Job[]> => items("/jobs?limit=50");
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
 export const listArtifacts = (job: string): Promise<Artifact[]> => items(`/jobs/${job}/artifacts`);
 export const getJob = (id: string): Promise<Job> => request(`/jobs/${id}`);
 export const getJobKinds = (): Promise<Record<string, JobKind>> => request("/job-kinds");
+export const getCandidates = async (kind: string, draft: Config): Promise<Record<string, Candidate[]>> =>
+  (await post<{ inputs: Record<string, Candidate[]> }>(`/job-kinds/${kind}/candidates`, draft)).inputs;
 export const getLogs = (id: string): Promise<string> => request(`/jobs/${id}/logs`, { headers: { Accept: "text/plain" } });
 export const getMetrics = async (id: string): Promise<Series> =>
   (await request<{ series: Series }>(`/jobs/${id}/metrics`)).series;

@@ -24,7 +24,9 @@ from pydantic import StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
 
 from worlds.blocks.actions import BLOCKS, Layout, layout_of
+from worlds.durable import new_folder, write_text
 from worlds.json_file import checked, read_object
+from worlds.progress import RecipeError
 
 FORMAT_VERSION = 1
 MAX_SIDE = 4096  # pixels
@@ -66,23 +68,46 @@ class Dataset:
 def write_episode(
     folder: Path, frames: np.ndarray, actions: np.ndarray, pose: np.ndarray | None, *, seed: int, split: str
 ) -> dict[str, Any]:
-    """Writes one episode folder and returns its manifest entry. ValueError where the lengths do not fit."""
+    """Writes one episode folder, with its manifest entry in entry.json, and returns that entry.
+
+    ValueError where the lengths do not fit.
+    """
     if len(frames) != len(actions) + 1:
         raise ValueError(
             f"episode {folder.name}: {len(frames)} frames and {len(actions)} actions, expected one frame more"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "frames.npy", frames)
-    np.save(folder / "actions.npy", actions.astype(np.float32))
-    if pose is not None:
-        np.save(folder / "pose.npy", pose.astype(np.float32))
-    return episode_entry(folder, len(frames), seed=seed, split=split)
+    with new_folder(folder) as draft:
+        np.save(draft / "frames.npy", frames)
+        np.save(draft / "actions.npy", actions.astype(np.float32))
+        if pose is not None:
+            np.save(draft / "pose.npy", pose.astype(np.float32))
+        entry = episode_entry(draft, folder.name, len(frames), seed=seed, split=split)
+        (draft / "entry.json").write_text(json.dumps(entry))
+    return entry
 
 
-def episode_entry(folder: Path, length: int, *, seed: int, split: str) -> dict[str, Any]:
+def episode_entry(folder: Path, id: str, length: int, *, seed: int, split: str) -> dict[str, Any]:
     """The manifest entry of an episode whose .npy files lie in `folder`."""
     sha = {file.name: _sha256(file) for file in sorted(folder.glob("*.npy"))}
-    return {"id": folder.name, "length": length, "seed": seed, "split": split, "sha256": sha}
+    return {"id": id, "length": length, "seed": seed, "split": split, "sha256": sha}
+
+
+def finished_episode(folder: Path) -> dict[str, Any] | None:
+    """The manifest entry of an episode that an interrupted run has written; None if it is missing or damaged."""
+    try:
+        entry = json.loads((folder / "entry.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return entry if is_intact(folder, entry) else None
+
+
+def is_intact(folder: Path, entry: Any) -> bool:
+    """Whether the files of an episode are those that its manifest entry describes. Reads them all."""
+    try:
+        files = entry["sha256"].items()
+        return entry["id"] == folder.name and all(_sha256(folder / name) == sha for name, sha in files)
+    except (OSError, AttributeError, KeyError, TypeError):
+        return False
 
 
 def write_manifest(
@@ -95,7 +120,10 @@ def write_manifest(
     report: dict[str, Any] | None = None,
     layout: Layout = BLOCKS,
 ) -> dict[str, Any]:
-    """`report`: what an import left out or changed; `skipped` lists {name, reason}."""
+    """The last step of a dataset. `report`: what an import left out or changed; `skipped` lists {name, reason}.
+
+    RecipeError names the first episode whose files are not what its entry says.
+    """
     manifest = {
         "format_version": FORMAT_VERSION,
         "fps": fps,
@@ -106,9 +134,12 @@ def write_manifest(
         "episodes": episodes,
         "report": report or {"skipped": []},
     }
-    partial = dataset / "manifest.json.partial"
-    partial.write_text(json.dumps(manifest, indent=1))
-    partial.rename(dataset / "manifest.json")
+    try:
+        for entry in episodes:
+            _open_episode(dataset, manifest, entry, verify=False)
+    except ValueError as e:
+        raise RecipeError("damaged_output", f"{e}: it was written whole; look at the disk, then retry") from None
+    write_text(dataset / "manifest.json", json.dumps(manifest, indent=1))
     return manifest
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
+from worlds.episodes.fits import play_misfits
 from worlds.kinds import CONFIG, Input, JobKind
 
 
@@ -105,8 +107,8 @@ class ImportPlayConfig:
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.import-play"] = "dataset.import-play"
-    plays: Annotated[str, Input("plays")] = "all"
-    """Which recorded play."""
+    plays: tuple[Annotated[str, Input("play")], ...] = ()
+    """Which recordings; if none is named, all that were made here."""
     pictures: Literal["simulator", "model"] = "simulator"
     """Whose pictures become the frames."""
     width: Side = 64
@@ -161,6 +163,17 @@ def import_play_ochre() -> ImportPlayConfig:
     return ImportPlayConfig(width=128, height=72)
 
 
+def recorded_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """uint8 frames, and columns of actions and pose in float32."""
+    frames = config["episodes"] * (config["steps"] + 1)
+    return frames * (config["height"] * config["width"] * 3 + 4 * 16)
+
+
+def played_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """As many frames as were played, which is at 64x64 as a rule, in another size."""
+    return frame_bytes * config["height"] * config["width"] // (64 * 64)
+
+
 KINDS = {
     "dataset.record": JobKind(
         config=RecordConfig,
@@ -168,6 +181,7 @@ KINDS = {
         makes="dataset",
         queue="cpu",
         title="Record a dataset",
+        estimate=recorded_bytes,
         presets={"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
     ),
     "dataset.record-gym": JobKind(
@@ -176,6 +190,7 @@ KINDS = {
         makes="dataset",
         queue="cpu",
         title="Record a game",
+        estimate=recorded_bytes,
         presets={"debug": record_gym_debug, "cpu": record_gym_cpu, "small": record_gym_small},
     ),
     "dataset.import": JobKind(
@@ -193,11 +208,13 @@ KINDS = {
         makes="dataset",
         queue="cpu",
         title="Make a dataset of recorded play",
+        estimate=played_bytes,
         presets={
             "debug": import_play_debug,
             "cpu": ImportPlayConfig,
             "small": ImportPlayConfig,
             "ochre": import_play_ochre,
         },
+        fits=play_misfits,
     ),
 }

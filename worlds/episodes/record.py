@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from worlds.blocks.map_json import pack, read_map
 from worlds.blocks.terrain import KINDS
 from worlds.blocks.walk import walk
 from worlds.blocks.world import BlockWorld, world_of
-from worlds.episodes.format import write_episode, write_manifest
+from worlds.episodes.format import finished_episode, write_episode, write_manifest
 from worlds.episodes.kinds import RecordConfig
 from worlds.progress import Progress, Stopped
 
@@ -22,7 +21,7 @@ FPS = 20.0  # a frame is the simulator's unit of time; this is the pace at which
 
 
 def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
-    """Episodes already on disk from an interrupted run are kept."""
+    """Intact episodes of an interrupted run are kept."""
     output = out_dir / "output"
     source = _source(config)
     world = world_of(source, config.width, config.height)
@@ -63,13 +62,11 @@ def _source(config: RecordConfig) -> dict[str, Any]:
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:
     folder = output / "episodes" / f"{i:06d}"
-    done = folder / "entry.json"
-    if done.is_file():
-        return json.loads(done.read_text())
+    done = finished_episode(folder)
+    if done is not None:
+        return done
     frames, actions, pose = walk(world, config.seed + i, config.steps)
-    entry = write_episode(folder, frames, actions, pose, seed=config.seed + i, split=split)
-    done.write_text(json.dumps(entry))
-    return entry
+    return write_episode(folder, frames, actions, pose, seed=config.seed + i, split=split)
 
 
 def _preview(output: Path, entries: list[dict[str, Any]], out_dir: Path, progress: Progress) -> None:

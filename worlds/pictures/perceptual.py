@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from kernels.lpips.fused import lpips_head
 from worlds.pictures.trunks import TRUNKS, load_trunk, read_weights
+from worlds.precision import FullWeights, in_full
 
 # Of the pictures that the trunks were trained on, moved to [-1, 1], as the heads were fitted.
 MEAN = (-0.030, -0.088, -0.188)
 STD = (0.458, 0.448, 0.450)
 
 
-class LPIPS(nn.Module):
+class LPIPS(FullWeights):
     """Frozen. `facts` says in JSON what it was made of.
 
     trunk: vgg, alex, squeeze or random. weights: the trunk's file; none: the published one where torchvision keeps it,
@@ -56,11 +56,12 @@ class LPIPS(nn.Module):
             raise ValueError("a picture requires a gradient but gradients are off here: detach it to measure only")
         distance = x.new_zeros(len(x), dtype=torch.float32)
         first = 0
-        x, y = ((picture - self.mean) / self.std for picture in (x, y))
-        for i, end in enumerate(self.ends):
-            x, y = self.features[first:end](x), self.features[first:end](y)
-            distance = distance + lpips_head(x, y, self.get_buffer(f"head{i}"))
-            first = end
+        with in_full(x):  # pictures nearly alike differ by less than bf16 features can hold
+            x, y = ((picture - self.mean) / self.std for picture in (x, y))
+            for i, end in enumerate(self.ends):
+                x, y = self.features[first:end](x), self.features[first:end](y)
+                distance = distance + lpips_head(x, y, self.get_buffer(f"head{i}"))
+                first = end
         return distance
 
 

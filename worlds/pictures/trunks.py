@@ -42,9 +42,9 @@ def load_trunk(name: str, weights: Path | None) -> tuple[nn.Sequential, str | No
         raise ValueError(f"unknown trunk {name!r}: expected one of {', '.join(TRUNKS)}")
     if (name == "random") != (weights is None):
         raise ValueError(f"trunk {name!r} with weights {weights}: expected a file, or 'random' and none")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.device("meta"):  # no weights yet, so none are drawn
         features = nn.Sequential(*TRUNKS[name].layers())
+    features.to_empty(device="cpu")
     sha256 = None
     if weights is None:
         _randomise(features)

@@ -51,6 +51,16 @@ def on_first(work: Callable[[], object]) -> None:
     _sum(torch.zeros(1))
 
 
+def from_first(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What the first process measured, in all of them; the others wait."""
+    if world_size() == 1:
+        return measure()
+    found = [measure() if rank() == 0 else None]
+    dist.broadcast_object_list(found, device=torch.device("cpu"))
+    assert found[0] is not None
+    return found[0]
+
+
 def any_of(flag: bool) -> bool:
     """Whether the flag is set in any process; all get the same answer."""
     return flag if world_size() == 1 else bool(_sum(torch.tensor([float(flag)])).item())

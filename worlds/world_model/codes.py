@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.soft_embed.fused import soft_embed
+from worlds.precision import wide
 from worlds.world_model.quantise import join_factors, split_factors
 
 TOKEN = 32  # numbers that embed a code
@@ -24,7 +25,7 @@ DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts b
 def nats(logits: torch.Tensor, codes: torch.Tensor, factors: list[int]) -> torch.Tensor:
     """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
     digits = split_factors(codes, factors)
-    parts = [part.log_softmax(dim=-3) for part in logits.split(factors, dim=-3)]
+    parts = [part.log_softmax(dim=-3) for part in wide(logits).split(factors, dim=-3)]
     losses = [-p.gather(-3, digits[..., f].unsqueeze(-3)).squeeze(-3) for f, p in enumerate(parts)]
     return torch.stack(losses).sum(dim=0)
 
@@ -38,8 +39,8 @@ def likeliest(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
 @torch.no_grad()
 def sample(logits: torch.Tensor, temperature: torch.Tensor | float, factors: list[int]) -> torch.Tensor:
     """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
-    heat = _heat(logits, temperature).view(-1, 1, 1, 1)
-    digits = [largest(part + heat * gumbel(part)) for part in logits.split(factors, dim=1)]
+    heat = _heat(wide(logits), temperature).view(-1, 1, 1, 1)
+    digits = [largest(part + heat * gumbel(part)) for part in wide(logits).split(factors, dim=1)]
     return join_factors(torch.stack(digits, dim=-1), factors)
 
 
@@ -73,16 +74,16 @@ def choose(
 def soft_latents(logits: torch.Tensor, tables: list[torch.Tensor]) -> torch.Tensor:
     """logits [N, K, h, w] and a quantiser's tables -> latents [N, D, h, w] of codes drawn softly (Gumbel softmax)."""
     latents = []
-    for part, table in zip(logits.split([len(t) for t in tables], dim=1), tables, strict=True):
-        rows = part.permute(0, 2, 3, 1).flatten(0, 2).to(table.dtype)  # under autocast the logits may be bf16
-        seed = torch.randint(2**31, ())
+    for part, table in zip(wide(logits).split([len(t) for t in tables], dim=1), tables, strict=True):
+        rows = part.permute(0, 2, 3, 1).flatten(0, 2)
+        seed = torch.randint(2**31, (), device=rows.device)
         latents.append(soft_embed(rows, table, seed).view(*part.shape[:1], *part.shape[2:], -1))
     return torch.cat(latents, dim=-1).permute(0, 3, 1, 2)
 
 
 def doubted(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
     """Log-odds of a guess that may be wrong: each factor's distribution with a floor under it, [N, K, h, w]."""
-    parts = logits.split(factors, dim=1)
+    parts = wide(logits).split(factors, dim=1)
     return torch.cat([(part.softmax(dim=1) + DOUBT).log() for part in parts], dim=1)
 
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
+from worlds.precision import in_full, wide
 
 MAX_FLOW = 6.0  # cells a step; a full turn of the camera moves the picture by two, a step along a wall by four
 
@@ -217,12 +218,14 @@ class Flow(nn.Module):
     def forward(self, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
         """The flow in cells, [B, 2 * GROUPS (+ 8), H, W]: where in h each cell of the next frame comes from."""
         mixed = self.look(self.context(h)) * self.act(action, basis)  # what is there, times what is done
-        out = self.out(mixed.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) + self.direct(action, basis)
+        with in_full(h):  # a cell's flow is its neighbours' place: 8 bits of six cells are a tenth of a pixel
+            out = self.out(wide(mixed).permute(0, 2, 3, 1)).permute(0, 3, 1, 2) + self.direct(wide(action), basis)
         return MAX_FLOW * torch.tanh(out / MAX_FLOW)
 
 
 def warp(h: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """h [B, C, H, W] sampled at each cell plus flow [B, 2G, H, W] (x, y a group, in cells), bilinear, edges kept."""
+    h, flow = wide(h), wide(flow)
     b, c, height, width = h.shape
     groups = flow.shape[1] // 2
     at = flow.reshape(b * groups, 2, height, width)

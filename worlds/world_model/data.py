@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from worlds.durable import new_file
 from worlds.episodes.format import Dataset, Episode
 from worlds.training import parallel
+from worlds.training.states import Identity, identity
 from worlds.world_model.tokenizer import Tokenizer
 
 # In a config, between the runs of one training. Inputs count by their contents.
@@ -95,20 +96,31 @@ def share(n: int, part: tuple[int, int]) -> slice:
 
 
 def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:
-    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read where it is complete, else written."""
+    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read if it holds them, else written."""
 
     def write() -> None:
-        if cache.is_file():
+        if _loaded(cache, length) is not None:
             return
-        codes = np.concatenate([tokenizer.encode(e.frames).numpy().astype(np.uint16) for e in episodes])
+        codes = np.concatenate([tokenizer.encode(e.frames).cpu().numpy().astype(np.uint16) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_suffix(".partial.npy")
-        np.save(partial, codes)
-        partial.rename(cache)
+        with new_file(cache) as file:
+            np.save(file, codes)
 
+    length = sum(len(e.frames) for e in episodes)
     parallel.join()
     parallel.on_first(write)
-    return np.split(np.load(cache), np.cumsum([len(e.frames) for e in episodes])[:-1])
+    codes = _loaded(cache, length)
+    assert codes is not None
+    return np.split(codes, np.cumsum([len(e.frames) for e in episodes])[:-1])
+
+
+def _loaded(cache: Path, length: int) -> np.ndarray | None:
+    """Codes of `length` frames; None if the file is missing, damaged, or of other episodes."""
+    try:
+        codes = np.load(cache, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return codes if len(codes) == length else None
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:
@@ -119,8 +131,8 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
     return facts | {"keys": dict(dataset.layout.keys), "episodes": len(seeds), "seeds": [min(seeds), max(seeds)]}
 
 
-def resume_key(config: Any, dataset: Dataset, *inputs: str) -> str:
-    """A hash of the config (less what may change on resume), of the data's hashes and of other inputs' hashes."""
-    fixed = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
+def run_identity(config: Any, dataset: Dataset, **inputs: Any) -> Identity:
+    """The config (less what may change on a resume), the hash of the data's episodes, and the other inputs' hashes."""
     shas = [e["sha256"] for e in dataset.manifest["episodes"]]
-    return hashlib.sha256(json.dumps([fixed, shas, inputs], sort_keys=True).encode()).hexdigest()
+    data = hashlib.sha256(json.dumps(shas).encode()).hexdigest()
+    return identity(config, MAY_CHANGE, data=data, **inputs)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from worlds.precision import FullWeights
 from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from worlds.world_model.fits import DOWN
@@ -73,7 +74,7 @@ class Prediction:
     memory: Memory  # after frame T
 
 
-class Dynamics(nn.Module):
+class Dynamics(FullWeights):
     """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A."""
 
     basis: torch.Tensor
@@ -110,6 +111,10 @@ class Dynamics(nn.Module):
         self.echo = nn.Linear(c, actions) if config.echo else None
         self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors, places)
         self.refine = Refine(c, factors)
+
+    @property
+    def device(self) -> torch.device:
+        return self.no_action.device
 
     @property
     def stack(self) -> list[ConvGRULayer]:

@@ -1,6 +1,7 @@
 """The live step compiled ahead of time for this processor, its weights laid out once (AOTInductor with freezing).
 
     python -m worlds.world_model.frozen FOLDER PACKAGE      the compiler, in a process of its own: a minute or more
+    ... --leash                                             kills its process group when stdin ends
 
 Compiling is Python that would hold up every frame of a player in the same process; loading what was compiled takes
 some milliseconds and no compiler.
@@ -12,8 +13,10 @@ import hashlib
 import math
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +86,11 @@ def package_name(manifest: dict[str, Any]) -> str:
 
 
 def example(dynamics: Dynamics, batch: int) -> tuple[State, torch.Tensor, torch.Tensor]:
-    """Some state of `batch` players, their actions, and 0 as everybody's temperature."""
-    (h, w), memory = dynamics.grid, dynamics.initial(batch)
-    codes = torch.randint(math.prod(dynamics.factors), (batch, h, w))
-    picture = torch.rand(batch, 3, *(4 * n for n in (h, w))) - 0.5
-    return State(codes, picture, memory), torch.zeros(batch, dynamics.actions), torch.zeros(batch)
+    """Some state of `batch` players, their actions, and 0 as everybody's temperature, on the model's device."""
+    (h, w), memory, at = dynamics.grid, dynamics.initial(batch), dynamics.device
+    codes = torch.randint(math.prod(dynamics.factors), (batch, h, w), device=at)
+    picture = torch.rand(batch, 3, *(4 * n for n in (h, w)), device=at) - 0.5
+    return State(codes, picture, memory), torch.zeros(batch, dynamics.actions, device=at), torch.zeros(batch, device=at)
 
 
 @torch.no_grad()
@@ -122,14 +125,27 @@ def check(dynamics: Dynamics, frozen: FrozenStep) -> None:
         assert (eager.codes == after.codes).float().mean() > 1 - AGREES, "compiled codes differ from eager ones"
 
 
+def end_with_stdin() -> None:
+    """Kills this process's group when stdin ends, so that no C++ compiler outlives whoever holds the other end."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
-    folder, package = (Path(a) for a in sys.argv[1:])
+    folder, package = (Path(a) for a in sys.argv[1:3])
+    if "--leash" in sys.argv[3:]:
+        end_with_stdin()
     os.nice(19)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch
         made = Path(scratch) / "step.pt2"
-        dynamics, _ = load_world_model(folder)
+        dynamics = load_world_model(folder)[0].cpu()
         compile_step(dynamics, made)
         check(dynamics, FrozenStep(made))
         made.replace(package)

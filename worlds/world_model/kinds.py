@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Annotated, Any, Literal
@@ -285,6 +286,29 @@ def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
     return None if evaluation_misfits(config, {"checkpoint": manifest}) else config
 
 
+STATE_BYTES = 3 * 16  # for each parameter: weights, their average and two moments, in three states while one is written
+
+
+def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    return STATE_BYTES * tokenizer_parameters(config)
+
+
+def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """States, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    return STATE_BYTES * world_model_parameters(config) + frame_bytes // 24
+
+
+def tokenizer_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as tokenizer.py makes."""
+    return 230 * config["channels"] ** 2 + config["codes"] * config["code_dim"]
+
+
+def world_model_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as dynamics.py makes."""
+    c = config["channels"]
+    return config["layers"] * (72 * c * c + 1800 * c) + 2500 * c + 60_000
+
+
 KINDS = {
     "tokenizer.train": JobKind(
         config=TokenizerConfig,
@@ -292,6 +316,7 @@ KINDS = {
         makes="tokenizer",
         queue="gpu.train",
         title="Train a tokenizer",
+        estimate=tokenizer_bytes,
         presets={"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
         fits=tokenizer_misfits,
     ),
@@ -301,6 +326,7 @@ KINDS = {
         makes="world-model",
         queue="gpu.train",
         title="Train a world model",
+        estimate=world_model_bytes,
         presets={
             "debug": world_model_debug,
             "cpu": world_model_cpu,

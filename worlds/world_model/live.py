@@ -52,8 +52,9 @@ class LiveModel:
     ) -> np.ndarray:
         """B states (updated in place), actions [B, A], temperature [B], guidance [B] (see `rollout.step`; None is 1)
         -> the next frames uint8 [B, H, W, 3]."""
-        action, heat = (torch.from_numpy(np.asarray(x, np.float32)) for x in (actions, temperature))
-        guide = None if guidance is None or (guidance == 1).all() else torch.from_numpy(guidance)
+        device = self.dynamics.device
+        action, heat = (torch.from_numpy(np.asarray(x, np.float32)).to(device) for x in (actions, temperature))
+        guide = None if guidance is None or (guidance == 1).all() else torch.from_numpy(guidance).to(device)
         frozen, state = self.frozen, State.stack(states)
         if frozen and len(states) <= MOST and guide is None:
             after = frozen(state, action, heat)
@@ -62,7 +63,7 @@ class LiveModel:
         for i, state in enumerate(states):
             row = after.select(slice(i, i + 1))
             state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
-        return to_frames(after.picture).numpy()
+        return to_frames(after.picture).cpu().numpy()
 
     def simulator(self) -> BlockWorld | None:
         """The block world that it was trained on; None where it learned from another source."""

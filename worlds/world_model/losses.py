@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.codes import likeliest, nats, sample, soft_latents
 from worlds.world_model.dynamics import Dynamics, Prediction
 from worlds.world_model.fits import DOWN
@@ -145,8 +145,9 @@ class Losses:
         chosen = (torch.rand(target.shape, device=target.device) < draw[:, 0]) | (shown & (draw[:, 1] < 0.5))
         model = self.model
         refined = model.refine(logits.detach().flatten(0, 1), model.embed_codes(target), chosen)
-        hidden = (~chosen).to(refined.dtype)
-        return (nats(refined, target, model.factors) * hidden).sum() / hidden.sum().clamp(min=1)
+        cost = nats(refined, target, model.factors)
+        hidden = (~chosen).to(cost.dtype)
+        return (cost * hidden).sum() / hidden.sum().clamp(min=1)
 
     def _score(self, logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         target = codes[:, 1:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from worlds.precision import wide
 from worlds.world_model.conv_gru import Flow
 from worlds.world_model.fits import DOWN
 
@@ -16,6 +17,7 @@ STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is,
 
 def picture_flow(field: torch.Tensor) -> torch.Tensor:
     """A layer's field in cells (see `Flow`) [N, 12, h, w] -> the picture's flow in pixels [N, 2, H, W]."""
+    field = wide(field)
     coarse = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear")
     fine = F.interpolate(F.pixel_shuffle(field[:, 2 * Flow.GROUPS :], 2), scale_factor=DOWN // 2, mode="bilinear")
     return DOWN * (coarse + fine)
@@ -26,6 +28,7 @@ def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> tor
 
     Bicubic, since it is done again in every frame and bilinear weights would blur. Channel 3, `known`, is 0 outside.
     """
+    canvas, flow = wide(canvas), wide(flow)
     height, width = canvas.shape[2:]
     y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
     x = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device) + flow[:, 0]
@@ -75,7 +78,7 @@ def compose(moved: torch.Tensor, drawn: torch.Tensor, mask: torch.Tensor, *, sof
     Each pixel is moved or drawn. `soft` mixes the two by the mask, for the gradient of a loss: a mixture of two
     pictures that do not agree is blurred, and shown again and again ever more so.
     """
-    drawn = drawn.to(moved.dtype)  # autocast leaves three types here
+    moved, drawn, mask = wide(moved), wide(drawn), wide(mask)
     if not soft:
         return torch.where(mask > 0.5, moved, drawn).clamp(-0.5, 0.5)
-    return torch.lerp(drawn, moved, mask.expand_as(drawn).to(drawn.dtype)).clamp(-0.5, 0.5)
+    return torch.lerp(drawn, moved, mask.expand_as(drawn)).clamp(-0.5, 0.5)

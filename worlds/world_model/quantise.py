@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernels.vq.fused import vector_quantize
+from worlds.precision import in_full, wide
 from worlds.world_model.kinds import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
@@ -28,6 +29,7 @@ class FSQ(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], loss (0)."""
+        latents = wide(latents)
         scaled = (torch.sigmoid(latents) * (self.levels - 1)).clamp(min=0)
         digits = scaled.round()
         quantised = self._centre(scaled + (digits - scaled).detach())
@@ -39,7 +41,7 @@ class FSQ(nn.Module):
 
     def logits(self, latents: torch.Tensor) -> torch.Tensor:
         """latents [N, D, h, w] -> log-odds of each factor's levels, [N, K, h, w]: Gaussian about the level meant."""
-        scaled = torch.sigmoid(latents) * (self.levels - 1)
+        scaled = torch.sigmoid(wide(latents)) * (self.levels - 1)
         parts = [
             s - torch.arange(n, device=s.device).view(1, -1, 1, 1)
             for s, n in zip(scaled.split(1, 1), self.factors, strict=True)
@@ -76,10 +78,11 @@ class EMAVQ(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], commitment loss."""
-        z = F.normalize(latents.float(), dim=1)
+        z = F.normalize(wide(latents), dim=1)
         flat = z.movedim(1, -1).reshape(-1, self.dim)
         if self.training and not self.started:
-            self._kmeans(flat.detach())
+            with in_full(flat):
+                self._kmeans(flat.detach())
         codes, quantised = vector_quantize(flat.detach(), self.codebook)  # in fp32, under autocast too
         quantised = quantised.view(*z.shape[:1], *z.shape[2:], self.dim).movedim(-1, 1)
         loss = self.beta * F.mse_loss(z, quantised) * self.dim
@@ -93,8 +96,9 @@ class EMAVQ(nn.Module):
 
     def logits(self, latents: torch.Tensor) -> torch.Tensor:
         """latents [N, D, h, w] -> log-odds of the codes, [N, K, h, w], by distance to them."""
-        z = F.normalize(latents.float(), dim=1)
-        return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
+        z = F.normalize(wide(latents), dim=1)
+        with in_full(z):
+            return 2 * SHARPNESS * torch.einsum("ndhw,kd->nkhw", z, self.codebook)
 
     def tables(self) -> list[torch.Tensor]:
         """See `FSQ.tables`: one factor, the codebook itself."""
@@ -103,14 +107,15 @@ class EMAVQ(nn.Module):
     @torch.no_grad()
     def _kmeans(self, flat: torch.Tensor, rounds: int = 10) -> None:
         k = len(self.codebook)
-        pick = torch.randint(len(flat), (k,)) if len(flat) < k else torch.randperm(len(flat))[:k]
+        n, device = len(flat), flat.device
+        pick = torch.randint(n, (k,), device=device) if n < k else torch.randperm(n, device=device)[:k]
         centres = flat[pick].clone()
         for _ in range(rounds):
             choice = (flat @ centres.T).argmax(dim=1)
             sums = torch.zeros_like(centres).index_add_(0, choice, flat)
             count = torch.bincount(choice, minlength=k)
             empty = count == 0
-            sums[empty] = flat[torch.randint(len(flat), (int(empty.sum()),))]
+            sums[empty] = flat[torch.randint(n, (int(empty.sum()),), device=device)]
             centres = F.normalize(sums, dim=1)
         self.codebook.copy_(centres)
         self.ema_sum.copy_(centres)
@@ -126,7 +131,7 @@ class EMAVQ(nn.Module):
         self.unused.add_(1).masked_fill_(count > 0, 0)
         dead = self.unused >= self.dead_after
         if dead.any():
-            fresh = flat[torch.randint(len(flat), (int(dead.sum()),))]
+            fresh = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
             self.ema_sum[dead], self.ema_count[dead], self.unused[dead] = fresh, 1.0, 0
         self.codebook.copy_(F.normalize(self.ema_sum, dim=1))
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import build, load_checkpoint
+from worlds.device import default_device
 from worlds.world_model.dynamics import Dynamics, Memory
 from worlds.world_model.manifest import check_world_model
 from worlds.world_model.picture import compose
@@ -26,19 +27,25 @@ def shipped_folder() -> Path:
 
 
 def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
-    """-> dynamics (with its tokenizer, in eval mode), manifest. ValueError for any other kind of folder."""
+    """-> dynamics (with its tokenizer, in eval mode, on the default device), manifest.
+
+    ValueError for any other kind of folder.
+    """
     tensors, manifest = load_checkpoint(folder, "world-model")
     m = check_world_model(manifest, folder)
 
     def make() -> Dynamics:
         return channels_last(Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names)))
 
-    return build(make, tensors, folder).eval(), manifest
+    return build(make, tensors, folder).to(default_device()).eval(), manifest
 
 
 @dataclass
 class State:
-    """Where a model stands: the frame on show and what it remembers. B rows, one a player or a branch."""
+    """Where a model stands: the frame on show and what it remembers. B rows, one a player or a branch.
+
+    On the model's device.
+    """
 
     codes: torch.Tensor  # int64 [B, h, w]
     picture: torch.Tensor  # [B, 3, H, W] in [-.5, .5]
@@ -72,8 +79,8 @@ def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Ten
     """Real frames uint8 [B, T, H, W, 3] and actions [B, T-1, A] -> the state at the last frame."""
     b, t = frames.shape[:2]
     codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
-    pictures = to_pictures(frames)
-    action = torch.as_tensor(actions, dtype=torch.float32)
+    pictures = to_pictures(frames).to(model.device)
+    action = torch.as_tensor(actions, dtype=torch.float32, device=model.device)
     memory = model(codes[:, :-1], pictures[:, :-1], action, model.initial(b)).memory
     return State(codes[:, -1], pictures[:, -1], memory)
 
@@ -94,7 +101,8 @@ def step(
     given = state.codes.unsqueeze(1), state.picture.unsqueeze(1), action.unsqueeze(1), state.memory
     prediction = model(*given)
     if guidance is not None:
-        without = model(*given, drop=torch.ones(action.shape[:1] + (1,), dtype=torch.bool)).logits
+        everyone = torch.ones(action.shape[:1] + (1,), dtype=torch.bool, device=action.device)
+        without = model(*given, drop=everyone).logits
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
     codes = model.choose(prediction, temperature)
     picture = compose(prediction.moved, model.draw(codes.unsqueeze(1)), prediction.mask)[:, 0]
@@ -104,8 +112,8 @@ def step(
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
     """Along actions [B, N, A]; codes are drawn by torch's global generator, and are the likeliest at 0."""
     codes, frames = [], []
-    for action in actions.unbind(1):
+    for action in actions.to(model.device).unbind(1):
         state = step(model, state, action, temperature)
         codes.append(state.codes)
         frames.append(to_frames(state.picture))
-    return Rollout(torch.stack(codes, dim=1), torch.stack(frames, dim=1).numpy(), state)
+    return Rollout(torch.stack(codes, dim=1), torch.stack(frames, dim=1).cpu().numpy(), state)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from worlds.durable import new_file
 from worlds.episodes.format import Dataset
 from worlds.world_model.rollout import BURN_IN
 
@@ -31,9 +32,8 @@ def save_starts(folder: Path, dataset: Dataset) -> None:
     chosen = [places[i] for i in np.unique(np.linspace(0, len(places) - 1, MOST).round().astype(int))]
     frames = np.stack([e.frames[t : t + BURN_IN] for e, t in chosen])
     actions = np.stack([e.actions[t : t + BURN_IN - 1] for e, t in chosen])
-    partial = folder / "starts.partial.npz"
-    np.savez_compressed(partial, frames=frames, actions=actions)
-    partial.rename(folder / "starts.npz")
+    with new_file(folder / "starts.npz") as file:
+        np.savez_compressed(file, frames=frames, actions=actions)
 
 
 def load_starts(folder: Path, frame_size: tuple[int, int], columns: int) -> tuple[np.ndarray, np.ndarray]:

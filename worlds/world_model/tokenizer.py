@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from worlds.checkpoint import build, load_checkpoint
+from worlds.device import default_device
+from worlds.precision import FullWeights, wide
 from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.manifest import check_tokenizer
 from worlds.world_model.quantise import make_quantiser
@@ -28,7 +30,7 @@ class ResBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
-class Tokenizer(nn.Module):
+class Tokenizer(FullWeights):
     """Frames are float [B, 3, H, W] in [0, 1]; H and W are multiples of 4. Codes are int64 [B, H/4, W/4]."""
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -62,7 +64,7 @@ class Tokenizer(nn.Module):
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """-> reconstruction [B, 3, H, W] (unclamped), codes [B, h, w], quantiser loss."""
         quantised, codes, loss = self.quantiser(self.encoder(frames - 0.5))
-        return self.decoder(quantised) + 0.5, codes, loss
+        return wide(self.decoder(quantised)) + 0.5, codes, loss
 
     @torch.no_grad()
     def encode(self, frames: np.ndarray | torch.Tensor, batch: int = 256) -> torch.Tensor:
@@ -96,7 +98,7 @@ def _as_tensor(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 def to_frames(pictures: torch.Tensor) -> torch.Tensor:
     """float [N, 3, H, W] in [-.5, .5], as the networks pass them -> uint8 [N, H, W, 3]."""
-    return ((pictures + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
+    return ((wide(pictures) + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1)
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -114,10 +116,11 @@ def tokenizer_from(manifest: dict[str, Any]) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    """-> tokenizer in eval mode, manifest; of a world model's folder: the tokenizer in it, and the world model's."""
+    """-> tokenizer in eval mode on the default device, manifest; of a world model's folder: the tokenizer in it, and
+    the world model's."""
     tensors, manifest = load_checkpoint(folder, "tokenizer", "world-model")
     if manifest["kind"] == "world-model":
         tensors = {k.removeprefix("tokenizer."): v for k, v in tensors.items() if k.startswith("tokenizer.")}
     check_tokenizer(manifest, folder)
     tokenizer = build(lambda: tokenizer_from(manifest), tensors, folder)
-    return tokenizer.eval(), manifest
+    return tokenizer.to(default_device()).eval(), manifest

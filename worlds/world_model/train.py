@@ -12,13 +12,17 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint, tensors_sha256
+from worlds.device import default_device
 from worlds.episodes.format import Dataset, open_dataset
 from worlds.pictures.metrics import psnr, save_strip
-from worlds.progress import Progress, Stage
+from worlds.precision import training_precision
+from worlds.progress import Part, Progress
 from worlds.training import parallel
 from worlds.training.loop import Loop, train
+from worlds.training.optimisers import adamw
+from worlds.training.task import Stage, Task
 from worlds.world_model.codes import nats
-from worlds.world_model.data import ClipStore, data_facts, resume_key, tokenise
+from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.fits import DOWN
 from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
@@ -38,10 +42,9 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     progress.step(0, config.steps, "tokenise")
     train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
     model = new_model(config, dataset, tokenizer)
-    inputs = [tokenizer_manifest["sha256"]]
+    inputs = {"tokenizer": tokenizer_manifest["sha256"]}
     if config.start:
-        inputs.append(go_on_from(Path(config.start), model))
-    losses = Losses(model, config)
+        inputs["start"] = go_on_from(Path(config.start), model)
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
     def preview(ema: torch.nn.Module, step: int) -> None:
@@ -51,25 +54,21 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
 
-    loop = Loop(
-        steps=config.steps,
-        lr=config.lr,
-        seed=config.seed,
+    task = Task(
+        model=model,
+        learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+        sample=lambda step: train_clips.sample(step.rng, config.batch, step.part),
         ema=config.ema,
+        preview=preview,
+    )
+    loop = Loop(
+        seed=config.seed,
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset, *inputs),
+        identity=run_identity(config, dataset, **inputs),
     )
-    ema = train(
-        model,
-        lambda step: train_clips.sample(step.rng, config.batch, step.part),
-        losses,
-        loop,
-        out_dir,
-        progress,
-        preview,
-    )
+    ema = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(ema, Dynamics)
     values, _ = _look(ema, *held_out)
 
@@ -102,16 +101,17 @@ def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress)
             checkpoint_every_s=config.checkpoint_every_s,
             log_every=config.log_every,
         )
-        train_tokenizer(first, folder, Stage(progress, 0, total, "tokenizer"))
-    return folder / "output", Stage(progress, config.tokenizer_steps, total)
+        train_tokenizer(first, folder, Part(progress, 0, total, "tokenizer"))
+    return folder / "output", Part(progress, config.tokenizer_steps, total)
 
 
 def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) -> Dynamics:
-    """An untrained model for the dataset's frames and actions, the same for the same seed."""
+    """An untrained model for the dataset's frames and actions, on the default device; the same for the same seed."""
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
     model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    model.to(default_device())
     if config.compile:
         model.compile_parts()
     return model
@@ -121,7 +121,7 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
     """Loads the weights of a trained world model -> their sha256. ValueError where shape or tokenizer is another."""
     tensors, manifest = load_checkpoint(folder, "world-model")
     for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
-        if name not in tensors or not torch.equal(tensors[name], mine):
+        if name not in tensors or not torch.equal(tensors[name], mine.cpu()):
             raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
     load_into(model, tensors, folder)
     return manifest["sha256"]
@@ -137,7 +137,12 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
         "grid": list(model.grid),
         "data": data,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "precision": training_precision(default_device()),
+        },
     }
     save_checkpoint(folder, "world-model", model.state_dict(), manifest)
 
@@ -156,8 +161,8 @@ def _look(
     model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames_u8: torch.Tensor
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
-    frames = frames_u8.numpy()
-    p = model(codes[:, :-1], to_pictures(frames)[:, :-1], actions, model.initial(len(codes)))
+    frames, codes, actions = frames_u8.numpy(), codes.to(model.device), actions.to(model.device)
+    p = model(codes[:, :-1], to_pictures(frames).to(model.device)[:, :-1], actions, model.initial(len(codes)))
     held_out = nats(p.logits, codes[:, 1:], model.factors).mean().item()
     real = model.config.burn_in
     state = burn_in(model, frames[:, :real], actions[:, : real - 1])

@@ -10,13 +10,16 @@ import numpy as np
 import torch
 
 from worlds.checkpoint import save_checkpoint, tensors_sha256
+from worlds.device import default_device
 from worlds.episodes.format import open_dataset
 from worlds.pictures.metrics import psnr, save_strip
 from worlds.pictures.perceptual import LPIPS, hub_file
 from worlds.progress import Progress
 from worlds.training import parallel
-from worlds.training.loop import Loop, Step, train
-from worlds.world_model.data import FrameStore, data_facts, resume_key
+from worlds.training.loop import Loop, train
+from worlds.training.optimisers import adamw
+from worlds.training.task import Stage, Step, Task
+from worlds.world_model.data import FrameStore, data_facts, run_identity
 from worlds.world_model.kinds import TokenizerConfig
 from worlds.world_model.tokenizer import Tokenizer, channels_last, to_input
 
@@ -50,21 +53,25 @@ def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) 
     def preview(model: torch.nn.Module, step: int) -> None:
         assert isinstance(model, Tokenizer)
         shown = held_out[:12]
-        save_strip(out_dir / "reconstruction.png", [shown, model.decode(model.encode(shown)).numpy()])
+        save_strip(out_dir / "reconstruction.png", [shown, model.decode(model.encode(shown)).cpu().numpy()])
         progress.preview("reconstruction", out_dir / "reconstruction.png")
         progress.metrics(step, {f"val_{k}": v for k, v in measure(model, held_out).items()})
 
-    loop = Loop(
-        steps=config.steps,
-        lr=config.lr,
-        seed=config.seed,
+    task = Task(
+        model=tokenizer,
+        learners=[adamw(tokenizer, loss_fn, lr=config.lr, steps=config.steps)],
+        sample=sample,
         ema=0.99,
+        preview=preview,
+    )
+    loop = Loop(
+        seed=config.seed,
         accumulate=config.accumulate,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset, *([] if lpips is None else [str(lpips.facts)])),
+        identity=run_identity(config, dataset, **({} if lpips is None else {"lpips": lpips.facts})),
     )
-    best = train(tokenizer, sample, loss_fn, loop, out_dir, progress, preview)
+    best = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(best, Tokenizer)
     quality = measure(best, val.sample(np.random.default_rng(1), 512))
     manifest = {
@@ -83,7 +90,7 @@ def _lpips(config: TokenizerConfig) -> LPIPS | None:
     if config.perceptual == 0:
         return None
     name = config.perceptual_weights
-    return LPIPS(config.perceptual_trunk, hub_file(name) if name else None)
+    return LPIPS(config.perceptual_trunk, hub_file(name) if name else None).to(default_device())
 
 
 def _edge_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -98,7 +105,7 @@ def measure(tokenizer: Tokenizer, frames: np.ndarray) -> dict[str, float]:
     p = torch.bincount(codes.flatten()).double()
     p = p[p > 0] / p.sum()
     return {
-        "psnr": round(float(psnr(tokenizer.decode(codes).numpy(), frames).mean()), 3),
+        "psnr": round(float(psnr(tokenizer.decode(codes).cpu().numpy(), frames).mean()), 3),
         "codes_used": len(p),
         "perplexity": round(float(torch.exp(-(p * p.log()).sum())), 1),
     }

@@ -1,4 +1,4 @@
-"""Triton launches on the current CUDA device: on machines with two, every operator makes that of its tensors current."""
+"""Triton launches on the current CUDA device: every operator makes that of its tensors current."""
 
 from contextlib import contextmanager
 

@@ -8,7 +8,7 @@ from worlds.blocks.world import BlockWorld
 from worlds.episodes.format import open_dataset, write_episode
 from worlds.episodes.kinds import record_debug
 from worlds.episodes.record import record_dataset
-from worlds.progress import Silent
+from worlds.progress import RecipeError, Silent
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,58 @@ def test_recording_is_deterministic_and_goes_on(recorded, tmp_path):
     record_dataset(record_debug(), tmp_path, Silent())
     one, two = (json.loads((p / "manifest.json").read_text()) for p in (recorded, tmp_path / "output"))
     assert one["episodes"] == two["episodes"]
+
+
+def damage_nothing(episode):
+    pass
+
+
+def empty_entry(episode):
+    (episode / "entry.json").write_text("")
+
+
+def wrong_entry(episode):
+    (episode / "entry.json").write_text("[]")
+
+
+def cut_frames(episode):
+    file = episode / "frames.npy"
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def zero_frames(episode):
+    """Blocks that were allocated and never written: the right size, all zero."""
+    file = episode / "frames.npy"
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def no_actions(episode):
+    (episode / "actions.npy").unlink()
+
+
+DAMAGES = [damage_nothing, empty_entry, wrong_entry, cut_frames, zero_frames, no_actions]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_interrupted_run_records_anew_what_is_damaged(recorded, tmp_path, damage):
+    import shutil
+
+    shutil.copytree(recorded, tmp_path / "output")
+    (tmp_path / "output" / "manifest.json").unlink()
+    damage(tmp_path / "output" / "episodes" / "000003")
+    record_dataset(record_debug(), tmp_path, Silent())
+    assert len(open_dataset(tmp_path / "output", verify=True).episodes) == 6
+
+
+def test_a_truncated_episode_is_noticed_before_the_dataset_has_its_manifest(recorded, tmp_path):
+    class CutsAtTheEnd(Silent):
+        def step(self, step, total, phase=""):
+            if step == total:
+                cut_frames(tmp_path / "output" / "episodes" / "000002")
+
+    with pytest.raises(RecipeError, match=r"episode 000002: frames\.npy is truncated") as caught:
+        record_dataset(record_debug(), tmp_path, CutsAtTheEnd())
+    assert caught.value.code == "damaged_output" and not (tmp_path / "output" / "manifest.json").exists()
 
 
 def test_splits_are_by_seed(recorded):

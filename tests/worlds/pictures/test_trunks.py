@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 import torch
+from second_device import BACKEND
 
 from worlds.pictures.trunks import TRUNKS, load_trunk
 
@@ -52,6 +53,7 @@ def test_the_random_trunk_is_always_the_same_and_leaves_the_generator_alone():
     torch.manual_seed(5)
     first, sha256 = load_trunk("random", None)
     after = torch.rand(())
+    assert BACKEND.seed == 5
     torch.manual_seed(5)
     assert after == torch.rand(()) and sha256 is None
     second, _ = load_trunk("random", None)

@@ -4,7 +4,7 @@ import torch
 
 from worlds.blocks.actions import JUMP, A
 from worlds.episodes.format import Episode
-from worlds.world_model.data import ClipStore, FrameStore
+from worlds.world_model.data import ClipStore, FrameStore, tokenise
 
 
 def clips(lengths, jump_at=(), **options):
@@ -75,3 +75,23 @@ def test_parts_of_a_batch_are_the_batch(parts):
 def test_unequal_parts_show_batch_and_parts():
     with pytest.raises(ValueError, match=r"batch 8 in 3 parts .*: expected a multiple of 3"):
         clips([9]).sample(np.random.default_rng(0), 8, (0, 3))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", None])
+def test_damaged_codes_of_an_interrupted_run_are_made_anew(tmp_path, damage):
+    class Brightness:
+        """A tokenizer whose codes are the pixels."""
+
+        def encode(self, frames):
+            return torch.tensor(frames[:, :1, :1, 0])
+
+    frames = np.arange(9, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(3, axis=-1)
+    episodes = [Episode("0", 0, "train", frames[:4], None, None), Episode("1", 1, "train", frames[4:], None, None)]
+    cache = tmp_path / "codes.npy"
+    if damage is None:
+        np.save(cache, np.zeros((4, 1, 1), np.uint16))  # of fewer episodes
+    else:
+        cache.write_bytes(damage)
+    one, two = tokenise(episodes, Brightness(), cache)
+    assert one.ravel().tolist() == [0, 1, 2, 3] and two.ravel().tolist() == [4, 5, 6, 7, 8]
+    assert np.load(cache).shape == (9, 1, 1)

@@ -1,24 +1,19 @@
 // A form for every kind of job, made from GET /v1/job-kinds.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getJobKinds, listCheckpoints, listDatasets, Problem, submitJob } from "../api";
+import { getJobKinds, Problem, submitJob } from "../api";
 import { ago, label } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
-import { fieldsOf, startValues, toConfig, type Field, type Value } from "./schema";
+import { choose, fitting, leftOut, useOffers, type Offers } from "./candidates";
+import { fieldsOf, ids, startValues, toConfig, type Field, type Value } from "./schema";
 
 /** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-interface Option {
-  id: string;
-  text: string;
-}
-
 export function JobForm({ submitted }: { submitted: () => void }) {
   const kinds = usePoll(getJobKinds, 60_000);
-  const inputs = useInputs();
   const [chosen, setChosen] = useState(query.value.get("kind") ?? "dataset.record");
   const [preset, setPreset] = useState("");
   const [values, setValues] = useState<Record<string, Value>>({});
@@ -47,18 +42,19 @@ export function JobForm({ submitted }: { submitted: () => void }) {
     setPreset(name);
     setValues((now) => startValues(fields, kind?.presets[name], now));
   };
-  const optionsOf = (field: Field): Option[] => field.inputs.flatMap((type) => inputs[type] ?? []);
-  const valueOf = (field: Field): Value => {
+  const valueOf = (field: Field, offers: Offers): Value => {
     const value = values[field.name] ?? "";
-    return field.type === "input" && field.required && value === "" ? (optionsOf(field)[0]?.id ?? "") : value;
+    return field.type === "input" ? choose(offers, field, value) : value;
   };
+  const configOf = (offers: Offers) =>
+    toConfig(chosen, fields, Object.fromEntries(fields.map((f) => [f.name, valueOf(f, offers)])));
+  const offers = useOffers(chosen, configOf);
 
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
     setBusy(true);
     try {
-      const filled = Object.fromEntries(fields.map((f) => [f.name, valueOf(f)]));
-      const job = await submitJob(toConfig(chosen, fields, filled), once.current);
+      const job = await submitJob(configOf(offers), once.current);
       once.current = newKey();
       setProblem(null);
       submitted();
@@ -101,8 +97,8 @@ export function JobForm({ submitted }: { submitted: () => void }) {
           <FieldRow
             key={field.name}
             field={field}
-            value={valueOf(field)}
-            options={optionsOf(field)}
+            value={valueOf(field, offers)}
+            offers={offers}
             error={problem?.fields[field.name]}
             set={(value) => set(field.name, value)}
           />
@@ -120,48 +116,41 @@ export function JobForm({ submitted }: { submitted: () => void }) {
   );
 }
 
-/** Datasets and checkpoints by what a field may ask for. */
-function useInputs(): Record<string, Option[]> {
-  const datasets = usePoll(listDatasets, 5000).value ?? [];
-  const checkpoints = usePoll(listCheckpoints, 5000).value ?? [];
-  const option = (x: { id: string; name: string; created_at: string }): Option => ({
-    id: x.id,
-    text: `${x.name} (${x.id === "shipped" ? "shipped" : ago(x.created_at)})`,
-  });
-  const out: Record<string, Option[]> = {
-    dataset: datasets.map(option),
-    plays: [{ id: "all", text: "all that was recorded here" }],
-  };
-  for (const c of checkpoints) (out[c.kind] ??= []).push(option(c));
-  return out;
-}
-
 interface FieldRowProps {
   field: Field;
   value: Value;
-  options: Option[];
+  offers: Offers;
   error: string | undefined;
   set: (value: Value) => void;
 }
 
-function FieldRow({ field, value, options, error, set }: FieldRowProps) {
+function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
   const id = `field-${field.name}`;
+  const options = fitting(offers, field.name);
+  const out = leftOut(offers, field.name);
+  const help = [field.help, out].filter(Boolean).join(" ");
   const common = {
     id,
     name: field.name,
     "aria-invalid": error !== undefined,
-    "aria-describedby": [field.help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ") || undefined,
+    "aria-describedby": [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ") || undefined,
   };
   return (
     <div class={`field of-${field.type}`}>
       <label for={id}>{label(field.name)}</label>
       {field.type === "input" ? (
-        <select {...common} required={field.required} onChange={(e) => set(e.currentTarget.value)}>
-          {!field.required && <option value="">none</option>}
+        <select
+          {...common}
+          required={field.required}
+          multiple={field.many}
+          onChange={(e) => set(Array.from(e.currentTarget.selectedOptions, (o) => o.value).join(","))}
+        >
+          {!field.required && !field.many && <option value="">none</option>}
           {field.required && !options.length && <option value="">no {field.inputs[0]?.replace("-", " ")} yet</option>}
           {options.map((o) => (
-            <option key={o.id} value={o.id} selected={o.id === value}>
-              {o.text}
+            <option key={o.id} value={o.id} selected={ids(value).includes(o.id)}>
+              {o.name}
+              {o.id !== "shipped" && o.created_at && ` (${ago(o.created_at)})`}
             </option>
           ))}
         </select>
@@ -186,9 +175,9 @@ function FieldRow({ field, value, options, error, set }: FieldRowProps) {
       ) : (
         <input {...common} type="text" list={undefined} value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       )}
-      {field.help && (
+      {help && (
         <p class="quiet help" id={`${id}-help`}>
-          {field.help}
+          {help}
         </p>
       )}
       {error && (

@@ -28,8 +28,8 @@ export function Jobs() {
           <div class="card empty">
             <h2>Nothing has run yet</h2>
             <p>
-              A world model takes three steps: record a dataset in the block world, train a tokenizer on its frames,
-              then train the world model on both. Each is a job; the preset <code>debug</code> takes seconds.
+              A world model takes two steps: record a dataset in the block world, then train the model on it. Each is a
+              job; the preset <code>debug</code> takes seconds.
             </p>
           </div>
         )}

@@ -8,6 +8,7 @@ export interface Field {
   name: string;
   type: "number" | "integer" | "boolean" | "choice" | "input" | "list" | "text";
   choices: string[];
+  many: boolean; // takes several inputs
   inputs: string[]; // types of what the field names: "dataset", or a checkpoint's kind
   help: string;
   min?: number;
@@ -30,6 +31,7 @@ export function fieldsOf(kind: JobKind): Field[] {
         type: "text",
         choices: [],
         inputs: kind.inputs[name] ?? [],
+        many: schema.type === "array",
         help: whole.description ?? "",
         required: required.has(name),
         initial: show(whole.default ?? schema.default),
@@ -38,8 +40,8 @@ export function fieldsOf(kind: JobKind): Field[] {
       if (schema.maximum !== undefined) field.max = schema.maximum;
       if (schema.multipleOf !== undefined) field.step = schema.multipleOf;
       if (field.inputs.length) {
-        const required = !whole.anyOf?.some((s) => s.type === "null"); // the first choice stands for what has a default
-        return { ...field, type: "input", initial: "", required };
+        const optional = whole.anyOf?.some((s) => s.type === "null") || (field.many && !field.required);
+        return { ...field, type: "input", initial: "", required: !optional }; // the first choice stands for a default
       }
       if (schema.enum) return { ...field, type: "choice", choices: schema.enum.map(String) };
       if (schema.type === "boolean") return { ...field, type: "boolean", initial: field.initial === true };
@@ -48,6 +50,9 @@ export function fieldsOf(kind: JobKind): Field[] {
       return field;
     });
 }
+
+/** Of the inputs in a field's value. */
+export const ids = (value: Value): string[] => String(value).split(",").filter(Boolean);
 
 /** A config's value as a form holds it; "-" stands in presets for an input still to be chosen. */
 function show(value: unknown): Value {
@@ -72,7 +77,8 @@ export function toConfig(kind: string, fields: Field[], values: Record<string, V
   for (const field of fields) {
     const value = values[field.name];
     if (value === undefined || value === "") continue;
-    if (field.type === "number" || field.type === "integer") config[field.name] = Number(value);
+    if (field.type === "input" && field.many) config[field.name] = ids(value);
+    else if (field.type === "number" || field.type === "integer") config[field.name] = Number(value);
     else if (field.type === "list") config[field.name] = String(value).split(/[\s,]+/).filter(Boolean).map(Number);
     else config[field.name] = value;
   }

@@ -27,7 +27,7 @@ export function Checkpoints() {
       )}
       {value && !value.length && (
         <p class="card empty">
-          No checkpoint yet. <a href="/jobs?kind=tokenizer.train">Train a tokenizer</a> first.
+          No checkpoint yet. <a href="/jobs?kind=world-model.train">Train a world model</a>.
         </p>
       )}
       {value && value.length > 0 && (
@@ -93,9 +93,11 @@ function Row({ checkpoint: c, shown, toggle }: { checkpoint: Checkpoint; shown: 
                 Figures
               </button>
             )}
-            <a class="button" href={`/jobs?kind=world-model.evaluate&checkpoint=${c.id}`}>
-              Evaluate
-            </a>
+            {"world-model.evaluate" in c.uses && (
+              <a class="button" href={`/jobs?kind=world-model.evaluate&checkpoint=${c.id}`}>
+                Evaluate
+              </a>
+            )}
             <a class="button primary" href={c.id === "shipped" ? "/" : `/?checkpoint=${c.id}`}>
               Play
             </a>

@@ -1,13 +1,12 @@
 import { useEffect } from "preact/hooks";
-import { listCheckpoints, listDatasets, type Dataset } from "../api";
+import { listDatasets, type Dataset } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
 import { datasetFacts } from "./manifest";
+import { Plays } from "./Plays";
 
 export function Datasets() {
   const { value, error } = usePoll(listDatasets, 5000);
-  const tokenizers = usePoll(listCheckpoints, 10_000).value?.filter((c) => c.kind === "tokenizer") ?? [];
-  const next = tokenizers.length ? "world-model.train" : "tokenizer.train";
   useEffect(() => {
     document.title = "Datasets · Terrarium";
   }, []);
@@ -27,14 +26,15 @@ export function Datasets() {
       )}
       <ul class="tiles">
         {value?.map((d) => (
-          <Tile key={d.id} dataset={d} next={next} />
+          <Tile key={d.id} dataset={d} />
         ))}
       </ul>
+      <Plays />
     </main>
   );
 }
 
-function Tile({ dataset: d, next }: { dataset: Dataset; next: string }) {
+function Tile({ dataset: d }: { dataset: Dataset }) {
   return (
     <li class="card" data-id={d.id}>
       <h2>
@@ -49,9 +49,11 @@ function Tile({ dataset: d, next }: { dataset: Dataset; next: string }) {
           </div>
         ))}
       </dl>
-      <a class="button" href={`/jobs?kind=${next}&data=${d.id}`}>
-        Train on this
-      </a>
+      {"world-model.train" in d.uses && (
+        <a class="button" href={`/jobs?kind=world-model.train&data=${d.id}`}>
+          Train on this
+        </a>
+      )}
     </li>
   );
 }

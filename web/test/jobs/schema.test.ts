@@ -11,6 +11,7 @@ const KIND: JobKind = {
       data: { type: "string", description: "Frames to train on." },
       start: { anyOf: [{ type: "string" }, { type: "null" }], default: null },
       quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
+      more: { type: "array", items: { type: "string" }, default: [] },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
       steps: { type: "integer", minimum: 1, maximum: 100, multipleOf: 5, default: 50 },
       lr: { type: "number", default: 0.001 },
@@ -20,7 +21,7 @@ const KIND: JobKind = {
   presets: { debug: { kind: "tokenizer.train", data: "-", steps: 20, flow: false } },
   title: "Train a tokenizer",
   makes: "tokenizer",
-  inputs: { data: ["dataset"], start: ["tokenizer", "world-model"] },
+  inputs: { data: ["dataset"], start: ["tokenizer", "world-model"], more: ["dataset"] },
 };
 
 describe("a form out of a schema", () => {
@@ -31,6 +32,7 @@ describe("a form out of a schema", () => {
       ["data", "input"],
       ["start", "input"],
       ["quantiser", "choice"],
+      ["more", "input"],
       ["levels", "list"],
       ["steps", "integer"],
       ["lr", "number"],
@@ -40,17 +42,17 @@ describe("a form out of a schema", () => {
       [["dataset"], "Frames to train on."],
       [["tokenizer", "world-model"], ""],
     ]);
-    expect(fields.slice(0, 2).map((f) => f.required)).toEqual([true, false]);
+    expect(fields.slice(0, 4).map((f) => f.required)).toEqual([true, false, false, false]);
     expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, step: 5, initial: "50" });
   });
 
   it("starts from the preset over the defaults and keeps the chosen inputs", () => {
     const values = startValues(fields, KIND.presets["debug"], { data: "d1", steps: "99" });
-    expect(values).toEqual({ data: "d1", start: "", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
+    expect(values).toEqual({ data: "d1", start: "", more: "", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
   });
 
   it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
-    const config = toConfig("tokenizer.train", fields, { data: "d1", levels: "4, 4", steps: "7", lr: "", flow: true });
-    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", levels: [4, 4], steps: 7, flow: true });
+    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", steps: "7", lr: "", flow: true });
+    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], steps: 7, flow: true });
   });
 });

@@ -6,14 +6,13 @@ random player gets somewhere. An episode ends with the game; one of fewer than `
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from worlds.episodes.format import write_episode, write_manifest
+from worlds.episodes.format import finished_episode, write_episode, write_manifest
 from worlds.episodes.kinds import RecordGymConfig
 from worlds.episodes.sources.gym import Game
 from worlds.pictures.metrics import save_strip
@@ -24,7 +23,7 @@ MOST_SHORT = 20  # such episodes in a row, before we give up
 
 
 def record_gym(config: RecordGymConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
-    """Episode seeds count up from `config.seed`. Episodes on disk from an interrupted run are kept."""
+    """Episode seeds count up from `config.seed`. Intact episodes of an interrupted run are kept."""
     game = Game(config.env, (config.height, config.width), config.frame_skip)
     output = out_dir / "output"
     first_val = config.episodes - round(config.episodes * config.val_fraction)
@@ -59,17 +58,15 @@ def _record_one(
 ) -> dict[str, Any]:
     """The next episode that is long enough, from `seed` on."""
     folder = output / "episodes" / f"{i:06d}"
-    done = folder / "entry.json"
-    if done.is_file():
-        return json.loads(done.read_text())
+    done = finished_episode(folder)
+    if done is not None:
+        return done
     for tried in range(seed, seed + MOST_SHORT):
         if progress.stop_requested():
             raise Stopped
         frames, actions = play(game, tried, config.steps, config.sticky)
         if len(actions) >= MIN_STEPS:
-            entry = write_episode(folder, frames, actions, None, seed=tried, split=split)
-            done.write_text(json.dumps(entry))
-            return entry
+            return write_episode(folder, frames, actions, None, seed=tried, split=split)
     raise ValueError(
         f"environment {config.env!r} was over within {MIN_STEPS} actions of random play {MOST_SHORT} times in a row: "
         f"expected longer episodes; lower frame_skip ({config.frame_skip}) or sticky ({config.sticky})"

@@ -1,6 +1,7 @@
 """Recorded play (workers/play_log.py): what people saw and pressed in the playground becomes training data.
 
-    plays/<seed>-<walk>-000/play.json    {"seed", "checkpoint", "fps", "action_names", "keys", "source", "state"}
+    plays/<seed>-<walk>/000/play.json    {"seed", "checkpoint", "fps", "frames", "frame_size", "action_names", "keys",
+                                          "source", "state"}
                             frames.npy   uint8 [T, H, W, 3], the model's pictures
                             actions.npy  float32 [T-1, A]
                             pose.npy     float32 [T, 5], the simulator's, where there is one
@@ -29,13 +30,18 @@ FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
 
 
 def iter_episodes(config: ImportPlayConfig) -> Iterator[Recording]:
-    """Every folder in `config.plays` that holds one of a play's files."""
-    root = Path(config.plays)
-    folders = sorted({p.parent for name in FILES for p in root.glob(f"*/{name}")})
+    """Every folder below those of `config.plays` that holds one of a play's files; those still being written apart."""
+    roots = [Path(path) for path in config.plays]
+    parts = {found.parent for root in roots for name in FILES for found in root.rglob(name)}
+    folders = sorted(part for part in parts if not any(name.startswith(".") for name in (part.name, part.parent.name)))
     if not folders:
-        raise ValueError(f"{root} holds no recorded play: expected folders with play.json, frames.npy and actions.npy")
+        places = ", ".join(map(str, roots))
+        raise ValueError(
+            f"{places} holds no recorded play: expected folders with play.json, frames.npy and actions.npy"
+        )
     for folder in folders:
-        yield Recording(folder.name, folder.name.partition("-")[0], partial(_open, folder, config))
+        walk = folder.parent.name if folder.name.isdigit() else folder.name
+        yield Recording(f"{walk}/{folder.name}", walk.partition("-")[0], partial(_open, folder, config))
 
 
 def _open(folder: Path, config: ImportPlayConfig) -> Clip:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from worlds.blocks.actions import layout_of
-from worlds.episodes.format import MIN_FRAMES, episode_entry, write_manifest
+from worlds.durable import new_folder, write_text
+from worlds.episodes.format import MIN_FRAMES, episode_entry, is_intact, write_manifest
 from worlds.episodes.kinds import ImportConfig, ImportPlayConfig
 from worlds.episodes.sources import gamefactory, minerl, played, vpt
 from worlds.episodes.sources.recording import Clip, Recording
@@ -76,17 +76,16 @@ def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, pr
         raise Stopped
     folder, done = out_dir / "output" / "episodes" / id, out_dir / "outcomes" / f"{id}.json"
     made_from = {"name": recording.name, "config": asdict(config)}
-    if done.is_file() and (outcome := json.loads(done.read_text())).items() >= made_from.items():
+    outcome = _outcome(done)
+    if outcome.items() >= made_from.items() and is_intact(folder, outcome["entry"]):
         return outcome
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     try:
-        clip = recording.open()
-        _write(clip, folder, (config.height, config.width), progress)
+        with new_folder(folder) as draft:
+            clip = recording.open()
+            _write(clip, draft, (config.height, config.width), progress)
+            entry = episode_entry(draft, id, len(clip.actions) + 1, seed=int(id), split="")
     except ValueError as e:
-        shutil.rmtree(folder)
         return {"name": recording.name, "reason": str(e)}
-    entry = episode_entry(folder, len(clip.actions) + 1, seed=int(id), split="")
     outcome = made_from | {
         "world": recording.world,
         "entry": entry,
@@ -97,8 +96,17 @@ def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, pr
         "keys": dict(clip.layout.keys),
     }
     done.parent.mkdir(exist_ok=True)
-    done.write_text(json.dumps(outcome))
+    write_text(done, json.dumps(outcome))
     return outcome
+
+
+def _outcome(file: Path) -> Outcome:
+    """Of an interrupted run; empty if there is none, or none that can be read."""
+    try:
+        outcome = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return outcome if isinstance(outcome, dict) and "entry" in outcome else {}
 
 
 def _same_layout(outcomes: list[Outcome]) -> None:
@@ -114,15 +122,19 @@ def _write(clip: Clip, folder: Path, size: tuple[int, int], progress: Progress) 
     expected = len(clip.actions) + 1
     if expected < MIN_FRAMES:
         raise ValueError(f"{expected} frames: expected at least {MIN_FRAMES}")
-    frames = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, (expected, *size, 3))
     n = 0
-    for n, frame in enumerate(clip.frames, start=1):
-        if progress.stop_requested():
-            raise Stopped
-        frames[n - 1] = frame
+    # Not through a memory map: on a full disk that ends the process (SIGBUS), where a write is an error.
+    with (folder / "frames.npy").open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (expected, *size, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for frame in clip.frames:
+            if progress.stop_requested():
+                raise Stopped
+            assert frame.shape == (*size, 3) and frame.dtype == np.uint8
+            file.write(frame.tobytes())
+            n += 1
     if n != expected:
         raise ValueError(f"{n} frames for {len(clip.actions)} actions: expected {expected}")
-    frames.flush()
     np.save(folder / "actions.npy", clip.actions)
     if clip.pose is not None:
         np.save(folder / "pose.npy", clip.pose.astype(np.float32))

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 
 from worlds.blocks import actions as act
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
+from worlds.precision import computing_in, training_precision
 from worlds.progress import Progress
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.evaluation.recipe import evaluate
 from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
 from worlds.world_model.live import LiveModel
@@ -122,7 +124,11 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
         torch.manual_seed(i)
         step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))
         started = time.perf_counter()
-        losses(step, *clips.sample(step.rng, config.batch))[0].backward()
+        batch = (x.to(model.device) for x in clips.sample(step.rng, config.batch))
+        with computing_in(training_precision(model.device), model.device):
+            loss, _ = losses(step, *batch)
+        loss.backward()
+        synchronize()
         times.append(time.perf_counter() - started)
     return statistics.mean(times[1:])
 

@@ -20,7 +20,7 @@ def bench_step(folder: Path, *, players: list[int], steps: int) -> list[dict[str
     """-> a row for each number of players. Raises AssertionError where the frozen step is not the eager one."""
     if steps < 1 or not players or min(players) < 1:
         raise ValueError(f"{steps} steps of {players} players: expected at least 1 of both")
-    dynamics, _ = load_world_model(folder)
+    dynamics = load_world_model(folder)[0].cpu()  # which is what a frozen step is compiled for
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "step.pt2"
         compile_step(dynamics, package)

@@ -17,11 +17,14 @@ from typing import Any
 
 import torch
 
+from worlds.device import synchronize
 from worlds.episodes.format import open_dataset
 from worlds.kinds import kinds
 from worlds.progress import Silent
-from worlds.training.loop import Batch, Loop, Step, Trainer
+from worlds.training.optimisers import adamw
 from worlds.training.prefetch import prefetch
+from worlds.training.task import Batch, Step, Task
+from worlds.training.trainer import Trainer
 from worlds.world_model.bench.eager import EagerDynamics
 from worlds.world_model.data import ClipStore
 from worlds.world_model.dynamics import Dynamics
@@ -44,16 +47,12 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
     config = replace(config, steps=steps + warm_up, accumulate=1)
     with tempfile.TemporaryDirectory() as folder:
         model, clips = _prepare(config, Path(folder))
-        fast, eager = Timed(model, config), Timed(eager_twin(model), config)
-
-        def sample(step: Step) -> tuple[Step, Batch]:
-            return step, clips.sample(step.rng, config.batch, step.part)
-
-        inline = map(sample, eager.trainer.parts(0))
-        with prefetch(sample, fast.trainer.parts(0)) as ahead:
-            for index in range(config.steps):
-                fast.step(index, ahead)
-                eager.step(index, inline)
+        fast, eager = Timed(model, clips, config), Timed(eager_twin(model), clips, config)
+        inline = map(eager.sample, eager.trainer.parts())
+        with prefetch(fast.sample, fast.trainer.parts()) as ahead:
+            for _ in range(config.steps):
+                fast.step(ahead)
+                eager.step(inline)
     pairs = zip(fast.seconds[warm_up:], eager.seconds[warm_up:], strict=True)
     return {
         "steps": steps,
@@ -89,9 +88,14 @@ def eager_twin(model: Dynamics) -> EagerDynamics:
 class Timed:
     """A trainer, the seconds of its steps, and of each of their parts."""
 
-    def __init__(self, model: Dynamics, config: WorldModelConfig) -> None:
-        loop = Loop(steps=config.steps, lr=config.lr, seed=config.seed, ema=config.ema)
-        self.trainer = Trainer(model, Losses(model, config), loop, Path(), Silent())
+    def __init__(self, model: Dynamics, clips: ClipStore, config: WorldModelConfig) -> None:
+        task = Task(
+            model=model,
+            learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+            sample=lambda step: clips.sample(step.rng, config.batch, step.part),
+            ema=config.ema,
+        )
+        self.trainer = Trainer(task, range(config.steps), config.steps, config.seed)
         self.seconds: list[float] = []
         self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
         self.first_loss = 0.0
@@ -109,15 +113,17 @@ class Timed:
     def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         start = time.perf_counter()
         result = work(*args)
-        if self.trainer.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
         return result, time.perf_counter() - start
 
-    def step(self, index: int, batches: Iterator[tuple[Step, Batch]]) -> None:
-        metrics, elapsed = self._measure(self.trainer.step, index, batches)
-        self.seconds.append(elapsed)
-        if index == 0:
+    def sample(self, step: Step) -> tuple[Step, Batch]:
+        return step, self.trainer.task.sample(step)
+
+    def step(self, batches: Iterator[tuple[Step, Batch]]) -> None:
+        metrics, elapsed = self._measure(self.trainer.step, batches)
+        if not self.seconds:
             self.first_loss = metrics["loss"].item()
+        self.seconds.append(elapsed)
 
     def shares(self, warm_up: int) -> dict[str, float]:
         """Of the time after the warm-up; `rest` is what none of the parts took."""

@@ -19,8 +19,8 @@ SESSIONS = 4
 def parity(model: Dynamics, trials: list[Trial]) -> dict[str, Any]:
     """Largest difference of any logit, beside the logits' own spread, and how many greedy codes agree."""
     frames = np.stack([t.walk_frames for t in trials[:SESSIONS]])
-    actions = torch.from_numpy(np.stack([t.walk_actions for t in trials[:SESSIONS]]))[:, 1:]
-    codes, pictures = encoded(model.tokenizer, frames)[:, :-1], to_pictures(frames)[:, :-1]
+    actions = torch.from_numpy(np.stack([t.walk_actions for t in trials[:SESSIONS]])).to(model.device)[:, 1:]
+    codes, pictures = encoded(model.tokenizer, frames)[:, :-1], to_pictures(frames).to(model.device)[:, :-1]
     whole = model(codes, pictures, actions, model.initial(len(codes))).logits
     sessions = [model.initial(1) for _ in codes]
     live = []

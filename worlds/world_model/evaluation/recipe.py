@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.device import default_device, fork_random
 from worlds.pictures.metrics import save_strip
+from worlds.precision import precision_now
 from worlds.progress import Progress, Silent
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.evaluation import stability
@@ -36,12 +38,13 @@ from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_m
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 
 
-@torch.random.fork_rng(devices=[])
+@fork_random()
 def evaluate(
     folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
-    rollouts.png and long.png. ValueError for a checkpoint that no simulator goes with."""
+    rollouts.png and long.png. The model computes in fp32, or in what the caller chose (`precision.computing_in`).
+    ValueError for a checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
@@ -49,6 +52,7 @@ def evaluate(
     trials = find_trials(world, seed, episodes, phases)
     state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
+    head["precision"] = precision_now(default_device())
 
     probes = hold_probes(model, state)
     values = retrieval(model, trials, probes)

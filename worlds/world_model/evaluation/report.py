@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from worlds.durable import write_text
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 body { color: #1c2420; background: #fbfaf6 }
@@ -27,8 +29,9 @@ GOOD_SHARE = 0.8  # of the judge's ceiling
 
 def write_report(result: Mapping[str, Any], out: Path) -> None:
     """`out` holds rollouts.png and long.png; writes evaluation.json and report.html beside them."""
-    (out / "evaluation.json").write_text(json.dumps(result, indent=1, allow_nan=False))
-    (out / "report.html").write_text(page(result, {n: (out / f"{n}.png").read_bytes() for n in ("rollouts", "long")}))
+    strips = {n: (out / f"{n}.png").read_bytes() for n in ("rollouts", "long")}
+    write_text(out / "report.html", page(result, strips))
+    write_text(out / "evaluation.json", json.dumps(result, indent=1, allow_nan=False))
 
 
 def page(result: Mapping[str, Any], strips: Mapping[str, bytes]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worlds.device import default_device
 from worlds.pictures.metrics import edge_energy, psnr, ssim
 from worlds.pictures.perceptual import LPIPS
 from worlds.world_model.dynamics import Dynamics
@@ -41,12 +42,14 @@ def rollout_quality(model: Dynamics, trials: list[Trial], own: np.ndarray) -> di
 
 
 def random_lpips() -> Measure:
-    lpips = LPIPS("random")
+    device = default_device()
+    lpips = LPIPS("random").to(device)
 
     @torch.inference_mode()
     def measure(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        x, y = (torch.tensor(z.reshape(-1, *z.shape[-3:])).movedim(-1, 1).float() / 127.5 - 1 for z in (a, b))
-        return lpips(x, y).numpy().reshape(a.shape[:-3])
+        flat = (torch.tensor(z.reshape(-1, *z.shape[-3:])).to(device) for z in (a, b))
+        x, y = (z.movedim(-1, 1).float() / 127.5 - 1 for z in flat)
+        return lpips(x, y).cpu().numpy().reshape(a.shape[:-3])
 
     return measure
 

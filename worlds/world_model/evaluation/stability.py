@@ -82,12 +82,12 @@ def noop_churn(model: Dynamics, state: State) -> float:
 def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> dict[str, Any]:
     """`own`: along the trials' walks. Each frame's logits are those of the rollout itself (see parity.py)."""
     real = np.stack([t.walk_frames for t in trials])
-    actions = torch.from_numpy(np.stack([t.walk_actions for t in trials]))
+    actions = torch.from_numpy(np.stack([t.walk_actions for t in trials])).to(model.device)
     true = encoded(model.tokenizer, real)
 
     def cost(codes: torch.Tensor, frames: np.ndarray) -> float:
         before = torch.cat([state.codes.unsqueeze(1), codes[:, :-1]], dim=1)
-        pictures = torch.cat([state.picture.unsqueeze(1), to_pictures(frames[:, :-1])], dim=1)
+        pictures = torch.cat([state.picture.unsqueeze(1), to_pictures(frames[:, :-1]).to(model.device)], dim=1)
         return nats(model(before, pictures, actions, state.memory).logits, true, model.factors).mean().item()
 
     forced, free = cost(true, real), cost(own.codes, own.frames)

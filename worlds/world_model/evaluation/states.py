@@ -125,7 +125,7 @@ def through(tokenizer: Tokenizer, frames: np.ndarray) -> np.ndarray:
     """Frames as the tokenizer would show them, same shape."""
     codes = encoded(tokenizer, frames)
     parts = [tokenizer.decode(c) for c in codes.flatten(0, -3).split(256)]
-    return torch.cat(parts).numpy().reshape(frames.shape)
+    return torch.cat(parts).cpu().numpy().reshape(frames.shape)
 
 
 def rounded(value: Any, digits: int = 4) -> float:

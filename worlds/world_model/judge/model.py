@@ -17,6 +17,8 @@ from torch import nn
 
 from worlds.blocks import actions as act
 from worlds.checkpoint import load_checkpoint, load_into
+from worlds.device import default_device
+from worlds.precision import in_full
 from worlds.world_model.tokenizer import channels_last
 
 KEYS = act.PROBES[1:]  # all but noop, which is none of them
@@ -55,14 +57,17 @@ class Judge(nn.Module):
     @torch.inference_mode()
     def read(self, frames: np.ndarray, batch: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [B, T + 2, H, W, 3] -> probabilities [B, T, 9] of the actions after the second frame, features."""
+        device = self.keys.weight.device
         b, t = frames.shape[0], frames.shape[1] - FRAMES + 1
         at = [(i, k) for i in range(b) for k in range(t)]
         out = []
         for first in range(0, len(at), batch):
             clips = np.stack([frames[i, k : k + FRAMES] for i, k in at[first : first + batch]])
-            logits, features = self(to_clips(torch.from_numpy(clips)))
+            x = to_clips(torch.from_numpy(clips).to(device))
+            with in_full(x):  # what measures is not rounded with what is measured
+                logits, features = self(x)
             out.append((torch.sigmoid(logits), features))
-        probabilities, features = (torch.cat(parts).unflatten(0, (b, t)).numpy() for parts in zip(*out, strict=True))
+        probabilities, features = (torch.cat(x).unflatten(0, (b, t)).cpu().numpy() for x in zip(*out, strict=True))
         return probabilities, features
 
 
@@ -90,11 +95,11 @@ def shipped_judge() -> Path:
 
 
 def load_judge(folder: Path) -> tuple[Judge, dict[str, Any]]:
-    """-> judge in eval mode, manifest. ValueError for any other kind of folder."""
+    """-> judge in eval mode on the default device, manifest. ValueError for any other kind of folder."""
     tensors, manifest = load_checkpoint(folder, "judge")
     judge = channels_last(Judge(tuple(manifest["data"]["frame_size"])))
     load_into(judge, tensors, folder)
-    return judge.eval(), manifest
+    return judge.to(default_device()).eval(), manifest
 
 
 def soften(clips: torch.Tensor) -> torch.Tensor:

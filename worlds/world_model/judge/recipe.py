@@ -15,8 +15,10 @@ from worlds.checkpoint import save_checkpoint
 from worlds.episodes.format import Dataset, Episode, open_dataset
 from worlds.progress import Progress
 from worlds.training import parallel
-from worlds.training.loop import Loop, Step, train
-from worlds.world_model.data import data_facts, resume_key, share
+from worlds.training.loop import Loop, train
+from worlds.training.optimisers import adamw
+from worlds.training.task import Stage, Step, Task
+from worlds.world_model.data import data_facts, run_identity, share
 from worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
 from worlds.world_model.kinds import JudgeConfig
 from worlds.world_model.tokenizer import channels_last
@@ -37,15 +39,18 @@ def train_judge(config: JudgeConfig, out_dir: Path, progress: Progress) -> dict[
         loss = F.binary_cross_entropy_with_logits(logits, target)
         return loss, {"accuracy": ((logits > 0) == (target > 0.5)).float().mean()}
 
+    task = Task(
+        model=judge,
+        learners=[adamw(judge, loss_fn, lr=config.lr, steps=config.steps)],
+        sample=lambda step: clips.sample(step.rng, config.batch, step.part),
+    )
     loop = Loop(
-        steps=config.steps,
-        lr=config.lr,
         seed=config.seed,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        resume_key=resume_key(config, dataset),
+        identity=run_identity(config, dataset),
     )
-    best = train(judge, lambda step: clips.sample(step.rng, config.batch, step.part), loss_fn, loop, out_dir, progress)
+    best = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(best, Judge)
     rng = np.random.default_rng(config.seed)
     threshold = _thresholds(*_read(best, clips, rng))

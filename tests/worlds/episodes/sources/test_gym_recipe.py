@@ -85,6 +85,13 @@ def test_an_interrupted_recording_goes_on(tmp_path):
     assert one == two
 
 
+def test_an_empty_entry_is_recorded_anew(tmp_path):
+    whole = record_gym(CLOCK, tmp_path, Silent())
+    (tmp_path / "output" / "episodes" / "000001" / "entry.json").write_text("")
+    assert record_gym(CLOCK, tmp_path, Silent()) == whole
+    open_dataset(tmp_path / "output", verify=True)
+
+
 def test_crafter_by_the_debug_preset(tmp_path):
     result = record_gym(record_gym_debug(), tmp_path, Silent())
     dataset = open_dataset(tmp_path / "output")

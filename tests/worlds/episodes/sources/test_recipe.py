@@ -101,6 +101,17 @@ def test_an_interrupted_import_goes_on_and_keeps_what_is_done(gamefactory_set, t
     assert one == two
 
 
+def test_what_is_damaged_of_an_interrupted_import_is_imported_anew(gamefactory_set, tmp_path):
+    config = config_of("gamefactory", gamefactory_set)
+    whole = import_dataset(config, tmp_path, Silent())
+    (tmp_path / "output" / "manifest.json").unlink()
+    frames = tmp_path / "output" / "episodes" / "000000" / "frames.npy"
+    frames.write_bytes(frames.read_bytes()[:-1000])
+    (tmp_path / "outcomes" / "000005.json").write_text("")
+    assert import_dataset(config, tmp_path, Silent()) == whole
+    assert len(open_dataset(tmp_path / "output", verify=True).episodes) == 3
+
+
 def test_what_another_config_has_left_is_not_taken(gamefactory_set, tmp_path):
     config = config_of("gamefactory", gamefactory_set)
     with pytest.raises(Stopped):

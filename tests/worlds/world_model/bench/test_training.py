@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.training.loop import Step
+from worlds.training.task import Step
 from worlds.world_model.bench.training import PARTS, bench_training, eager_twin
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.kinds import tokenizer_debug, world_model_debug
@@ -41,7 +41,7 @@ def test_the_eager_twin_has_the_same_loss_and_gradients(twins):
             assert worst < 2e-3, f"{name}: gradients differ by {worst:.1e} of the largest"
 
 
-def test_shares_are_of_all_the_time(debug_data):
+def test_shares_are_of_all_the_time(debug_data, in_fp32):
     config = replace(world_model_debug(str(debug_data)), batch=2)
     found = bench_training(config, steps=2, warm_up=1)
     for shares in (found["shares"], found["eager_shares"]):

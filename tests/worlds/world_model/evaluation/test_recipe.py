@@ -91,7 +91,7 @@ def test_shipped_checkpoint_beats_chance_and_still_pictures():
     folder = shipped_folder()
     recorded = json.loads((folder / "evaluation.json").read_text())
     assert recorded["checkpoint_sha256"] == json.loads((folder / "manifest.json").read_text())["sha256"]
-    found = ev.evaluate(folder, seed=11, episodes=3)
+    found = ev.evaluate(folder, seed=11, episodes=2)
     assert found["counterfactual_retrieval"]["1"] > 5 * found["chance"]
     assert found["rollout_psnr"]["8"] > found["copy_last_psnr"]["8"]
     assert found["judge"]["available"] and found["judge_f1"]["17-64"]["yaw+"] > 2 * found["judge_floor"]["yaw+"]

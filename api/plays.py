@@ -1,0 +1,92 @@
+"""Recorded play: what there is, and what of it may go."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store import jobs, plays
+from store.db import session_scope
+from store.errors import Conflict, NotFound
+from store.settings import settings
+from store.tables import Job
+
+router = APIRouter(prefix="/v1", tags=["plays"])
+PlayId = Annotated[str, Path(pattern=plays.ID.pattern)]
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+class PlayView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: str
+    seed: int | None
+    checkpoint: str | None = Field(description="id of the world model that was played")
+    world: str | None = Field(description="the simulator's terrain or map; null where it cannot be walked again")
+    frames: int
+    seconds: float
+    size: int = Field(description="bytes on disk")
+    action_names: list[str]
+    recorded_at: datetime
+    problem: str | None = Field(description="why a part of it cannot be used")
+
+
+class PlayList(BaseModel):
+    items: list[PlayView]
+    total: int = Field(description="how many match, of which `items` are the newest")
+    size: int = Field(description="bytes that all recorded play takes")
+    max_size: int = Field(description="bytes it may take: beyond them nothing is recorded")
+
+
+@router.get("/plays")
+def list_plays(
+    checkpoint: Text = None, world: Text = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> PlayList:
+    """Newest first; of one world model, or of one world."""
+    found = plays.list_plays(settings().plays_dir)
+    shown = [p for p in found if checkpoint in (None, p.checkpoint) and world in (None, p.world)]
+    return PlayList(
+        items=[PlayView.model_validate(play) for play in shown[:limit]],
+        total=len(shown),
+        size=sum(play.size for play in found),
+        max_size=int(settings().max_plays_gb * 1e9),
+    )
+
+
+@router.get(
+    "/plays/{id}/picture",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "no such play, or no picture of it"}},
+)
+def get_picture(id: PlayId) -> Response:
+    """A frame from the middle of the recording's first minute."""
+    folder = plays.play_folder(settings().plays_dir, id)
+    if folder is None or not (folder / plays.PICTURE).is_file():
+        raise NotFound(f"there is no picture of play {id}", code="play_not_found")
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return FileResponse(folder / plays.PICTURE, media_type="image/jpeg", headers=headers)
+
+
+@router.delete("/plays/{id}", status_code=204)
+def delete_play(id: PlayId) -> None:
+    """Refused while a job that has not ended is to make a dataset of it."""
+    if plays.play_folder(settings().plays_dir, id) is None:
+        raise NotFound(f"there is no play {id}", code="play_not_found")
+    with session_scope() as session:
+        if user := _user_of(session, id):
+            raise Conflict(f"play {id} is needed by job {user.id} ({user.state}): cancel it first", code="play_in_use")
+    plays.delete_play(settings().plays_dir, id)
+
+
+def _user_of(session: Session, id: str) -> Job | None:
+    open_jobs = select(Job).where(Job.kind == "dataset.import-play", Job.state.not_in(jobs.TERMINAL))
+    for job in session.scalars(open_jobs):
+        wanted = job.config.get("plays")
+        if not wanted or id in wanted:
+            return job
+    return None

@@ -1,0 +1,54 @@
+"""Whether a job's files will fit: asked when it is submitted, so that it does not fail hours later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from store import disk
+from store.errors import Conflict
+from store.settings import settings
+from store.tables import Dataset
+from worlds.kinds import kinds
+
+
+def check_room(session: Session, config: Mapping[str, Any]) -> None:
+    """Conflict (disk_full) with the estimate and what lies on the disk, if the job would eat into the reserve.
+
+    Nothing is checked on a gateway that does not see the workers' data directory.
+    """
+    data_dir = settings().data_dir
+    if not data_dir.is_dir():
+        return
+    estimate = kinds()[config["kind"]].estimate
+    needed = estimate(config, _frame_bytes(session, config)) if estimate else 0
+    if disk.free_bytes(data_dir) - needed < settings().reserve_bytes:
+        raise Conflict(
+            f"{config['kind']} with this config takes about {disk.human(needed)}, and "
+            f"{disk.human(settings().reserve_bytes)} are kept in reserve (TERRARIUM_RESERVE_MB); "
+            f"{disk.describe(data_dir)}: remove something, or ask for less",
+            code="disk_full",
+        )
+
+
+def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:
+    """Of the datasets and the recorded play that the job reads."""
+    total = 0
+    for field, slot in kinds()[config["kind"]].inputs.items():
+        ids = slot.named(config[field])
+        if slot.types == ("play",):
+            total += sum(disk.size_of(settings().plays_dir / id) for id in ids or ("",))  # none named: all there are
+        if "dataset" in slot.types:
+            total += sum(_dataset_bytes(session, UUID(id)) for id in ids)
+    return total
+
+
+def _dataset_bytes(session: Session, id: UUID) -> int:
+    dataset = session.get(Dataset, id)
+    manifest = dataset.manifest if dataset is not None else {}
+    frames = sum(episode["length"] for episode in manifest.get("episodes", ()))
+    return frames * prod(manifest.get("frame_size", ())) * 3

@@ -1,0 +1,65 @@
+"""Estimates of what a job takes on the disk, beside what is really written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from worlds.episodes.kinds import ImportPlayConfig, RecordConfig, played_bytes, record_debug, recorded_bytes
+from worlds.episodes.record import record_dataset
+from worlds.kinds import kinds
+from worlds.progress import Silent
+from worlds.world_model.kinds import (
+    TokenizerConfig,
+    WorldModelConfig,
+    tokenizer_cpu,
+    tokenizer_debug,
+    tokenizer_parameters,
+    world_model_bytes,
+    world_model_cpu,
+    world_model_parameters,
+    world_model_small,
+)
+
+
+def test_what_writes_data_has_an_estimate() -> None:
+    without = {name for name, kind in kinds().items() if kind.http and kind.estimate is None}
+    assert without == {"world-model.evaluate"}
+
+
+def test_a_recording(tmp_path: Path) -> None:
+    config: RecordConfig = replace(record_debug(), steps=100)
+    record_dataset(config, tmp_path, Silent())
+    written = sum(file.stat().st_size for file in tmp_path.rglob("*.npy"))
+    assert written == pytest.approx(recorded_bytes(asdict(config), 0), rel=0.05)
+
+
+def test_recorded_play_grows_with_the_size_of_its_frames() -> None:
+    assert played_bytes(asdict(ImportPlayConfig(width=128, height=96)), 1000) == 3000
+
+
+@pytest.mark.parametrize("config", [tokenizer_debug(), tokenizer_cpu()])
+def test_a_tokenizers_parameters(config: TokenizerConfig) -> None:
+    from worlds.world_model.tokenizer import Tokenizer
+
+    found = sum(p.numel() for p in Tokenizer(config).parameters())
+    assert found <= tokenizer_parameters(asdict(config)) <= 1.35 * found
+
+
+@pytest.mark.parametrize("config", [world_model_cpu(), world_model_small()])
+def test_a_world_models_parameters(config: WorldModelConfig) -> None:
+    from worlds.world_model.dynamics import Dynamics
+    from worlds.world_model.tokenizer import Tokenizer
+
+    model = Dynamics(config, Tokenizer(tokenizer_cpu()), (16, 16), 9)
+    found = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert found <= world_model_parameters(asdict(config)) <= 1.35 * found
+
+
+def test_a_trainings_peak_is_three_states_and_the_codes() -> None:
+    config = asdict(world_model_cpu())
+    states = world_model_bytes(config, 0)
+    assert states == 3 * 16 * world_model_parameters(config)
+    assert world_model_bytes(config, 1000 * 64 * 64 * 3) - states == 1000 * 16 * 16 * 2
