@@ -51,7 +51,8 @@ def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
     assert train["schema"]["additionalProperties"] is False
     for kind, entry in found.items():
         for preset in entry["presets"].values():
-            filled = preset | dict.fromkeys(entry["inputs"], "an-id")
+            slots = kinds()[kind].inputs
+            filled = preset | {field: ["an-id"] if slots[field].many else "an-id" for field in entry["inputs"]}
             TypeAdapter(kinds()[kind].config).validate_json(json.dumps(filled), strict=True)
 
 

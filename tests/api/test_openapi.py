@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 import schemathesis
 import uvicorn
@@ -17,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from api.app import app
 from api.server import OPTIONS
+from store.settings import settings as store_settings
 from store.tables import Checkpoint, Dataset, Job
 from worlds.kinds import kinds
 
@@ -25,7 +29,10 @@ from worlds.kinds import kinds
 def url(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TERRARIUM_DATA_DIR", str(tmp_path_factory.mktemp("openapi")))
+        folder = tmp_path_factory.mktemp("openapi")
+        patch.setenv("TERRARIUM_DATA_DIR", str(folder))
+        store_settings.cache_clear()
+        record(folder / "plays" / "walk" / "000")
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", **OPTIONS))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -34,11 +41,20 @@ def url(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFact
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
         thread.join(10)
+    store_settings.cache_clear()
+
+
+def record(part: Path) -> None:
+    """Play of two frames."""
+    part.mkdir(parents=True)
+    np.save(part / "frames.npy", np.zeros((2, 4, 4, 3), np.uint8))
+    np.save(part / "actions.npy", np.zeros((1, 9), np.float32))
+    (part / "play.json").write_text(json.dumps({"fps": 20, "frame_size": [4, 4], "frames": 2}))
 
 
 schema = schemathesis.openapi.from_dict(app.openapi())
 JOB, DATASET = uuid4(), uuid4()
-KNOWN = {"dataset": str(DATASET), "tokenizer": "eye", "world-model": "dream", "plays": "all"}
+KNOWN = {"dataset": str(DATASET), "tokenizer": "eye", "world-model": "dream", "play": "walk"}
 
 
 @pytest.fixture
@@ -81,6 +97,7 @@ def name_what_is_there(case: schemathesis.Case) -> None:
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     """The config, without its contradictions."""
     row = kinds()[body["kind"]]
-    named = {field: KNOWN[slot.types[0]] for field, slot in row.inputs.items() if body.get(field) is not None}
+    there = {field: KNOWN[slot.types[0]] for field, slot in row.inputs.items() if slot.many or body.get(field)}
+    named = {field: [id] if row.inputs[field].many else id for field, id in there.items()}
     rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env"}
     return body | named | {field: value for field, value in rest.items() if field in body}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worlds.episodes.fits import play_misfits
@@ -107,7 +107,7 @@ class ImportPlayConfig:
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.import-play"] = "dataset.import-play"
-    plays: tuple[Annotated[str, Input("play")], ...] = ()
+    plays: Annotated[tuple[Annotated[str, Input("play")], ...], MaxLen(1000)] = ()
     """Which recordings; if none is named, all that were made here."""
     pictures: Literal["simulator", "model"] = "simulator"
     """Whose pictures become the frames."""
