@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import GroupedMetadata, MaxLen, MinLen
-from pydantic import StringConstraints, TypeAdapter
+from pydantic import TypeAdapter
 
 from worlds.json_file import read_object
 from worlds.progress import Progress
@@ -53,7 +53,6 @@ class Input(GroupedMetadata):
     def __iter__(self) -> Iterator[object]:
         yield MinLen(1)
         yield MaxLen(4096)
-        yield StringConstraints(pattern=r"^[^\x00]*$")  # neither an id nor a path
 
 
 @dataclass(frozen=True)

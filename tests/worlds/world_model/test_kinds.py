@@ -32,7 +32,6 @@ SIZES = {"steps": 1, "channels": 8, "batch": 2, "log_every": 1}
         ("tokenizer.train", {"levels": [2] * 17}, "at most 16 items"),
         ("tokenizer.train", {"levels": []}, "at least 1 item"),
         ("tokenizer.train", {"checkpoint_every_s": float("inf")}, "finite"),
-        ("tokenizer.train", {"data": "a\0b"}, "match pattern"),
         ("dataset.record-gym", {"env": "a\0b"}, "match pattern"),
     ],
 )
@@ -53,7 +52,7 @@ def any_of(**choices: tuple[Any, ...]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 TRIED = settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much, HealthCheck.too_slow],
@@ -90,8 +89,8 @@ def test_an_accepted_tokenizer_can_be_trained(debug_data, tmp_path_factory, valu
         film=("place", "uniform", "paths"),
         recent=(0, 1, 16),
         margin=(0, 1, 256),
-        frames=(4, 5, 20),
-        burn_in=(2, 3, 4, 19),
+        frames=(4, 5, 8),
+        burn_in=(2, 3, 7),
         horizon=(1, 64),
         rollout_fraction=(0, 1),
         cross_entropy=(0, 1),
