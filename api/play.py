@@ -24,9 +24,9 @@ from api.guard import allowed_origin
 from api.relay import relay
 from store.db import session_scope
 from store.errors import InvalidInput, NotFound
+from store.places import SHIPPED
 from store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL
-from store.shipped import SHIPPED
-from store.tables import Checkpoint, PlaySession
+from store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
@@ -60,11 +60,11 @@ def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayT
     id, ticket = uuid4(), secrets.token_urlsafe(32)
     seed = random.randrange(MAX_SEED) if body.seed is None else body.seed
     with session_scope() as session:
-        checkpoint = session.get(Checkpoint, body.checkpoint)
-        if checkpoint is None:
+        checkpoint = session.get(Asset, body.checkpoint)
+        if checkpoint is None or checkpoint.deleted_at is not None:
             raise NotFound(f"checkpoint {body.checkpoint!r} does not exist", code="checkpoint_not_found")
-        if checkpoint.kind != "world-model":
-            raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.kind}, expected a world-model")
+        if checkpoint.type != "world-model":
+            raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.type}, expected a world-model")
         session.add(
             PlaySession(id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None)
         )

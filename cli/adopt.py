@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
+from store.places import place
 from worlds.json_file import read_object
 
 FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
@@ -22,7 +23,7 @@ def copy_checkpoint(folder: Path, data_dir: Path) -> str:
     check_checkpoint(folder)
     with (folder / "model.safetensors").open("rb") as weights:
         id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
-    target = data_dir / "checkpoints" / id
+    target = place("world-model", id, data_dir)
     if not target.is_dir():
         draft = target.with_name(f"{id}.{os.getpid()}")
         draft.mkdir(parents=True)
@@ -51,15 +52,15 @@ def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> Non
     from sqlalchemy.dialects.postgresql import insert
 
     from store.db import engine_for
-    from store.tables import Checkpoint
+    from store.tables import Asset
     from workers.recorder import clean
 
-    folder = data_dir / "checkpoints" / id
+    folder = place("world-model", id, data_dir)
     evaluation = folder / "evaluation.json"
-    row = insert(Checkpoint).values(
+    row = insert(Asset).values(
         id=id,
         name=name.encode(errors="replace").decode(),
-        kind="world-model",
+        type="world-model",
         manifest=clean(read_object(folder / "manifest.json")),
         evaluation=clean(read_object(evaluation)) if evaluation.is_file() else None,
     )

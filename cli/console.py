@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from store import disk
-from store.shipped import shipped_folder
+from store.places import shipped_folder
 from worlds.kinds import Conflict, JobKind, kinds
 from worlds.progress import RecipeError, Stopped
 

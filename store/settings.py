@@ -49,18 +49,9 @@ class Settings(BaseSettings):
         return self.reserve_mb * 10**6
 
     @property
-    def datasets_dir(self) -> Path:
-        return self.data_dir / "datasets"
-
-    @property
     def plays_dir(self) -> Path:
         """Recorded play, a folder a part (workers/play_log.py)."""
         return self.data_dir / "plays"
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        """Finished checkpoints, a folder each, named by the id of the job that made them."""
-        return self.data_dir / "checkpoints"
 
     @property
     def runs_dir(self) -> Path:

@@ -24,9 +24,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve, unix_serv
 from websockets.exceptions import ConnectionClosed
 
 from store import play_protocol as protocol
+from store.places import SHIPPED
 from store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
 from store.settings import settings
-from store.shipped import SHIPPED
 from store.sockets import player_url
 from workers.freezer import Freezer
 from workers.models import BadCheckpoint, Models, load_checkpoint

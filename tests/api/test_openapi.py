@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from api.app import app
 from api.server import OPTIONS
 from store.settings import settings as store_settings
-from store.tables import Checkpoint, Dataset, Job
+from store.tables import Asset, Job
 from worlds.episodes.kinds import RecordConfig
 from worlds.kinds import kinds
 
@@ -57,16 +57,15 @@ def record(part: Path) -> None:
 REFUSED = {"expected-statuses": [400, 404, 413, 415, 422]}  # too long is wrong, too
 CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": REFUSED}})
 schema = schemathesis.openapi.from_dict(app.openapi(), config=CONFIG)
-JOB, DATASET = uuid4(), uuid4()
-KNOWN = {"dataset": str(DATASET), "tokenizer": "eye", "world-model": "dream", "play": "walk"}
+JOB, DATASET = uuid4(), str(uuid4())
+KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "play": "walk"}
 
 
 @pytest.fixture
 def known(db: Session) -> None:
     """A row of everything that a request may name."""
-    db.add(Dataset(id=DATASET, name="d", manifest={}))
-    db.add(Checkpoint(id="eye", name="e", kind="tokenizer", manifest={}))
-    db.add(Checkpoint(id="dream", name="w", kind="world-model", manifest={}))
+    for type in ("dataset", "tokenizer", "world-model"):
+        db.add(Asset(id=KNOWN[type], name=type, type=type, manifest={}))
     db.add(Job(id=JOB, kind="dataset.record", config=asdict(RecordConfig()), queue="cpu", state="cancelled"))
     db.commit()
 

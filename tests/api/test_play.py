@@ -28,7 +28,7 @@ from cli.bench import summary
 from cli.bench_player import BenchFailed, play_all
 from store.play_protocol import Frame, pack_frame
 from store.settings import settings
-from store.tables import Checkpoint, PlaySession
+from store.tables import Asset, PlaySession
 from workers.player import Player, listen
 
 
@@ -56,8 +56,8 @@ class House:
 def house(
     db: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AbstractAsyncContextManager[House]]:
-    db.add(Checkpoint(id="shipped", name="shipped", kind="world-model", manifest={}, evaluation=None))
-    db.add(Checkpoint(id="eye", name="eye", kind="tokenizer", manifest={}, evaluation=None))
+    db.add(Asset(id="shipped", name="shipped", type="world-model", manifest={}, evaluation=None))
+    db.add(Asset(id="eye", name="eye", type="tokenizer", manifest={}, evaluation=None))
     db.commit()
     player_url = f"unix://{tmp_path}/player.sock"
     monkeypatch.setenv("TERRARIUM_PLAYER_URL", player_url)

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from cli.adopt import add_checkpoint, copy_checkpoint
 from store.errors import InvalidInput
-from store.shipped import shipped_folder
-from store.tables import Checkpoint
+from store.places import place, shipped_folder
+from store.tables import Asset
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_copied_checkpoint_brings_the_starts_that_it_plays_from(folder: Path, tmp_path: Path) -> None:
     for name in ("starts.npz", "notes.txt"):
         (folder / name).write_bytes(name.encode())
-    target = tmp_path / "data" / "checkpoints" / copy_checkpoint(folder, tmp_path / "data")
+    target = place("world-model", copy_checkpoint(folder, tmp_path / "data"), tmp_path / "data")
     files = ["evaluation.json", "manifest.json", "model.safetensors", "starts.npz"]
     assert sorted(p.name for p in target.iterdir()) == files
     assert copy_checkpoint(folder, tmp_path / "data") == target.name
@@ -59,9 +59,9 @@ def test_weights_that_were_changed_are_not_adopted(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize("odd", ["nul \0", "\udcff", float("nan")])
 def test_what_a_database_does_not_take_is_left_out(db: Session, database_url: str, tmp_path: Path, odd: Any) -> None:
     """Of a manifest's values and of the folder's name, which become a row."""
-    folder = tmp_path / "checkpoints" / "id"
+    folder = place("world-model", "id", tmp_path)
     folder.mkdir(parents=True)
     note = "" if odd == "\udcff" else odd  # no JSON holds half a character
     (folder / "manifest.json").write_text(json.dumps({"kind": "world-model", "note": note}))
     add_checkpoint(database_url, tmp_path, "id", str(odd).replace("\0", ""))
-    assert db.get_one(Checkpoint, "id").manifest["kind"] == "world-model"
+    assert db.get_one(Asset, "id").manifest["kind"] == "world-model"

@@ -25,7 +25,7 @@ from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from cli.up import ROOT
-from store.shipped import shipped_folder
+from store.places import shipped_folder
 
 TIMEOUT_S = 120.0
 

@@ -16,7 +16,7 @@ from processes import ROOT, services, until
 from sqlalchemy.orm import Session
 
 from store.jobs import AT_REST
-from store.tables import Dataset
+from store.tables import Asset
 
 TOYS = Path(__file__).parents[1] / "toy_room"
 PATHS = os.pathsep.join([str(ROOT), str(TOYS)])
@@ -26,7 +26,7 @@ def dataset(db: Session, data_dir: Path, width: int) -> str:
     id, manifest = uuid4(), {"frame_size": [32, width], "episodes": []}
     (data_dir / "datasets" / str(id)).mkdir(parents=True)
     (data_dir / "datasets" / str(id) / "manifest.json").write_text(json.dumps(manifest))
-    db.add(Dataset(id=id, name=f"width {width}", manifest=manifest))
+    db.add(Asset(id=str(id), type="dataset", name=f"width {width}", manifest=manifest))
     db.commit()
     return str(id)
 
