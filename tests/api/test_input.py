@@ -12,6 +12,7 @@ from api.app import app
 
 JSON = {"content-type": "application/json"}
 SHORT = 6000  # bytes: an answer does not repeat a body
+BODIES = ("/v1/jobs", "/v1/play/sessions", "/v1/job-kinds/dataset.record/candidates", "/v1/assets/shipped")
 RECORD = {"kind": "dataset.record"}
 
 
@@ -52,7 +53,9 @@ def test_the_first_of_many_wrong_fields_are_named(http: TestClient) -> None:
     assert [e["loc"][1] for e in body["errors"]] == [f"field{i}" for i in range(20)]
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/play/sessions", "/v1/job-kinds/dataset.record/candidates"])
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs", "/v1/play/sessions", "/v1/job-kinds/dataset.record/candidates", "/v1/assets/shipped"]
+)
 @pytest.mark.parametrize(
     ("raw", "status", "code"),
     [
@@ -67,7 +70,8 @@ def test_the_first_of_many_wrong_fields_are_named(http: TestClient) -> None:
     ids=["surrogate", "name of a surrogate", "deep", "a long number", "BOM", "NaN", "1e400"],
 )
 def test_what_is_hardly_json(http: TestClient, path: str, raw: str, status: int, code: str) -> None:
-    refused(http.post(path, content=raw.encode(), headers=JSON), status, code)
+    method = "PATCH" if "assets" in path else "POST"
+    refused(http.request(method, path, content=raw.encode(), headers=JSON), status, code)
 
 
 @pytest.mark.parametrize("seed", [False, True, "7", 7.0, 7.5, [], -1, 2**31])

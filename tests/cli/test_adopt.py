@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy.orm import Session
@@ -12,6 +13,8 @@ from cli.adopt import add_checkpoint, copy_checkpoint
 from store.errors import InvalidInput
 from store.places import place, shipped_folder
 from store.tables import Asset
+
+ID = str(uuid4())
 
 
 @pytest.fixture
@@ -59,9 +62,9 @@ def test_weights_that_were_changed_are_not_adopted(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize("odd", ["nul \0", "\udcff", float("nan")])
 def test_what_a_database_does_not_take_is_left_out(db: Session, database_url: str, tmp_path: Path, odd: Any) -> None:
     """Of a manifest's values and of the folder's name, which become a row."""
-    folder = place("world-model", "id", tmp_path)
+    folder = place("world-model", ID, tmp_path)
     folder.mkdir(parents=True)
     note = "" if odd == "\udcff" else odd  # no JSON holds half a character
     (folder / "manifest.json").write_text(json.dumps({"kind": "world-model", "note": note}))
-    add_checkpoint(database_url, tmp_path, "id", str(odd).replace("\0", ""))
-    assert db.get_one(Asset, "id").manifest["kind"] == "world-model"
+    add_checkpoint(database_url, tmp_path, ID, str(odd).replace("\0", ""))
+    assert db.get_one(Asset, ID).manifest["kind"] == "world-model"
