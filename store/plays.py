@@ -123,7 +123,7 @@ def _read(path: Path) -> Play:
 def _facts(part: Path) -> dict[str, Any]:
     """play.json, and how many frames there are: by their file's size, so that a truncated one is seen."""
     try:
-        facts: dict[str, Any] = FACTS.validate_json((part / "play.json").read_bytes())
+        facts: dict[str, Any] = FACTS.validate_json((part / "play.json").read_bytes(), strict=True)
         (height, width), frames = facts["frame_size"], facts["frames"]
         missing = [name for name in ("frames.npy", "actions.npy") if not (part / name).is_file()]
         bare = frames * height * width * 3
