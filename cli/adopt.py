@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
 from store.places import place
+from worlds.durable import new_folder
 from worlds.json_file import read_object
 
 FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
@@ -25,12 +25,10 @@ def copy_checkpoint(folder: Path, data_dir: Path) -> str:
         id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
     target = place("world-model", id, data_dir)
     if not target.is_dir():
-        draft = target.with_name(f"{id}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        for name in FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, draft / name)
-        draft.rename(target)
+        with new_folder(target) as draft:
+            for name in FILES:
+                if (folder / name).is_file():
+                    shutil.copyfile(folder / name, draft / name)
     return id
 
 

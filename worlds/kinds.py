@@ -89,7 +89,6 @@ class JobKind:
     """(id, manifest) of what a finished job made -> config of the job that follows it, or None."""
     fits: Callable[[Any, Manifests], list[Misfit]] | None = None
     """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
-
     estimate: Callable[[Mapping[str, Any], int], int] | None = None
     """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
     within a third. If omitted, the job takes next to nothing."""
@@ -104,11 +103,15 @@ class JobKind:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the config; the strings below its fields are the descriptions."""
-        return TypeAdapter(self.config).json_schema()
+        return self._adapter.json_schema()
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.config)
 
     def read(self, values: Mapping[str, Any]) -> Any:
         """A config from plain values. pydantic's ValidationError, a ValueError, names what is wrong."""
-        return TypeAdapter(self.config).validate_python(dict(values))
+        return self._adapter.validate_python(dict(values))
 
     def draft(self, values: Mapping[str, Any]) -> Any:
         """A config some of whose inputs are still to be chosen: "-" stands for each that it cannot do without."""

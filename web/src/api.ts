@@ -117,7 +117,7 @@ export interface Candidate {
   id: string;
   type: string;
   name: string;
-  created_at: string | null;
+  created_at: string;
   misfits: Record<string, string>;
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -293,9 +293,24 @@ def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     return STATE_BYTES * tokenizer_parameters(config)
 
 
+def first_tokenizer(config: WorldModelConfig) -> TokenizerConfig:
+    """The training of the tokenizer that a config does without."""
+    return TokenizerConfig(
+        data=config.data,
+        channels=config.tokenizer_channels,
+        steps=config.tokenizer_steps,
+        accumulate=config.accumulate,
+        seed=config.seed,
+        checkpoint_every_s=config.checkpoint_every_s,
+        log_every=config.log_every,
+    )
+
+
 def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
-    """States, and the codes of all frames: two bytes for 4x4 pixels of three."""
-    return STATE_BYTES * world_model_parameters(config) + frame_bytes // 24
+    """States, those of a tokenizer trained first, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    given = config["tokenizer"] or config["start"]
+    first = 0 if given else tokenizer_parameters(asdict(first_tokenizer(WorldModelConfig(**config))))
+    return STATE_BYTES * (world_model_parameters(config) + first) + frame_bytes // 24
 
 
 def tokenizer_parameters(config: Mapping[str, Any]) -> int:
