@@ -155,6 +155,14 @@ def test_an_input_that_does_not_fit_is_refused(house: House, dataset: str) -> No
     assert "has frames of 30x30" in answer.json()["detail"] and dataset in answer.json()["detail"]
 
 
+def test_cancel_reaches_a_recipe(house: House) -> None:
+    id = house.submit("dataset.record", episodes=100_000)
+    until(lambda: house.get(f"/v1/jobs/{id}")["progress"], 240)
+    house.http.post(f"/v1/jobs/{id}/cancel")
+    job = until(lambda: (job := house.get(f"/v1/jobs/{id}"))["state"] in END and job, 12)
+    assert job["state"] == "cancelled"
+
+
 def test_a_world_model_trains_the_tokenizer_that_it_lacks(house: House, dataset: str) -> None:
     """In one job, whose steps go on from the tokenizer's 20; killed in between, it goes on there."""
     id = house.submit("world-model.train", data=dataset, checkpoint_every_s=0.2)
@@ -168,11 +176,3 @@ def test_a_world_model_trains_the_tokenizer_that_it_lacks(house: House, dataset:
     assert resumed and 0 < resumed[0] < 30
     (checkpoint,) = [c for c in house.get("/v1/checkpoints?kind=world-model")["items"] if c["id"] == id]
     assert checkpoint["manifest"]["inputs"] == {"data": dataset}
-
-
-def test_cancel_reaches_a_recipe(house: House) -> None:
-    id = house.submit("dataset.record", episodes=100_000)
-    until(lambda: house.get(f"/v1/jobs/{id}")["progress"], 240)
-    house.http.post(f"/v1/jobs/{id}/cancel")
-    job = until(lambda: (job := house.get(f"/v1/jobs/{id}"))["state"] in END and job, 12)
-    assert job["state"] == "cancelled"

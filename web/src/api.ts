@@ -97,6 +97,7 @@ export interface Schema {
   items?: Schema;
   minimum?: number;
   maximum?: number;
+  multipleOf?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   properties?: Record<string, Schema>;

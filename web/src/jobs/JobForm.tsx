@@ -166,7 +166,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
         <input
           {...common}
           type="number"
-          step={field.type === "integer" ? 1 : "any"}
+          step={field.step ?? (field.type === "integer" ? 1 : "any")}
           min={field.min}
           max={field.max}
           value={String(value)}
