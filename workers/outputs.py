@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from store import artifacts, assets, jobs
 from store.db import session_scope
 from store.disk import size_of
+from store.jsonb import clean
 from store.places import SHIPPED, place
 from store.settings import settings
 from store.tables import Artifact, Asset, Job, TrainingState
-from workers.recorder import clean
 from worlds.durable import sync, write_text
 from worlds.kinds import Slot, kinds
 
