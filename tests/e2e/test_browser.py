@@ -21,9 +21,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.processes import ROOT, free_port
+from tests.processes import ROOT, free_port, until
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 Page, expect = playwright_api.Page, playwright_api.expect
@@ -42,7 +43,7 @@ ARGS = [
     "--disable-sync",
 ]
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PAGES = {"play": "/", "jobs": "/jobs", "checkpoints": "/checkpoints", "datasets": "/datasets"}
+PAGES = {"play": "/", "jobs": "/jobs", "library": "/library", "asset": "/library/shipped"}
 
 NewPage = Callable[..., Any]
 
@@ -201,7 +202,7 @@ def test_unknown_checkpoint_is_explained(new_page: NewPage) -> None:
 
 
 def test_a_lost_connection_is_made_again(new_page: NewPage) -> None:
-    page, sockets = new_page("/datasets"), []
+    page, sockets = new_page("/library"), []
 
     def pass_on(socket: Any) -> None:
         socket.connect_to_server()
@@ -248,9 +249,44 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.locator(".title .state")).to_have_text("succeeded", timeout=120_000)  # told by the stream
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
 
-    page.get_by_role("link", name="Datasets").click()
-    page.get_by_role("link", name="Train on this").first.click()
+    page.goto("/datasets")  # an old address
+    page.wait_for_url("**/library?type=dataset")
+    page.locator(".asset").first.get_by_role("link").click()
+    page.get_by_role("link", name="Train a world model").click()
     expect(page.get_by_label("Data", exact=True)).not_to_have_value("")
+
+
+def test_the_library_finds_names_and_deletes(new_page: NewPage, url: str) -> None:
+    preset = {"kind": "dataset.record", "world": "plains", "episodes": 2, "steps": 16, "width": 32, "height": 32}
+    id = httpx.post(f"{url}/v1/jobs", json=preset | {"val_fraction": 0.5}).json()["id"]
+    until(lambda: httpx.get(f"{url}/v1/assets/{id}").is_success, timeout_s=120, every_s=0.2)
+    page = new_page("/library")
+    page.locator(f".asset[data-id='{id}']").get_by_role("link").click()
+    page.get_by_label("Name", exact=True).fill("Harbour walks")
+    page.get_by_label("Tags").fill("night, keep")
+    page.get_by_label("Notes").fill("Two of them.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Harbour walks")).to_be_visible()
+    shoot(page, "asset-named")
+
+    page.get_by_role("link", name="Library").first.click()
+    page.get_by_role("searchbox").fill("harbour")
+    expect(page.locator(".asset")).to_have_count(1)
+    page.get_by_role("searchbox").fill("no such thing")
+    expect(page.get_by_text("Nothing like that is here")).to_be_visible()
+    page.goto("/library?tag=night")
+    expect(page.locator(".asset")).to_have_count(1)
+    page.get_by_role("link", name="Harbour walks").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.wait_for_url("**/library")
+    expect(page.locator(".asset[data-id='shipped']")).to_be_visible()
+    expect(page.locator(f".asset[data-id='{id}']")).to_have_count(0)
+
+    page.goto("/library/shipped")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("belongs to the package")
 
 
 def done_by_form(page: Page, kind: str, button: str, **inputs: str) -> str:

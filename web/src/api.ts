@@ -50,12 +50,29 @@ export interface Checkpoint {
   created_at: string;
 }
 
-export interface Dataset {
+export interface AssetBrief {
   id: string;
+  type: string;
   name: string;
+  deleted_at: string | null;
+}
+
+export interface Asset extends AssetBrief {
+  notes: string;
+  tags: string[];
   manifest: Record<string, unknown>;
-  uses: Record<string, string>;
+  evaluation: Record<string, unknown> | null;
+  made_by: string | null; // job
+  made_from: string[];
+  size: number | null; // bytes
+  preview: string | null; // artifact
+  uses: Record<string, string>; // kinds of jobs that can take it, and as which field
   created_at: string;
+}
+
+export interface Lineage {
+  made_from: AssetBrief[];
+  made_of_it: AssetBrief[];
 }
 
 export interface RecordedPlay {
@@ -184,16 +201,31 @@ async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
   return (json ? response.json() : response.text()) as Promise<T>;
 }
 
-const post = <T>(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
+const send = <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
   request<T>(path, {
-    method: "POST",
+    method,
     ...(body === undefined ? { headers } : { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } }),
   });
+
+const post = <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> =>
+  send("POST", path, body, headers);
 
 const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T[] }>(path)).items;
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
-export const listDatasets = (): Promise<Dataset[]> => items("/datasets");
+export const listAssets = (
+  filters: Record<string, string>,
+  limit: number,
+): Promise<{ items: Asset[]; next_cursor: string | null }> => {
+  const given = Object.entries(filters).filter(([, value]) => value);
+  return request(`/assets?${new URLSearchParams([...given, ["limit", String(limit)]])}`);
+};
+export const getAsset = (id: string): Promise<Asset> => request(`/assets/${id}`);
+export const getLineage = (id: string): Promise<Lineage> => request(`/assets/${id}/lineage`);
+export const changeAsset = (id: string, change: Partial<Pick<Asset, "name" | "notes" | "tags">>): Promise<Asset> =>
+  send("PATCH", `/assets/${id}`, change);
+export const deleteAsset = (id: string): Promise<void> => request(`/assets/${id}`, { method: "DELETE" });
+export const assetDownload = (id: string): string => `/v1/assets/${id}/download`;
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { artifactUrl, cancelJob, getJob, listChildren, Problem, releaseJob, retryJob, AT_REST, type Job } from "../api";
 import { ago, bytes, duration, figures, label } from "../format";
-import { EvaluationTables } from "../library/EvaluationTables";
+import { resultView } from "../domains";
 import { go } from "../router";
 import { Charts } from "./Chart";
 import { ProgressBar, StateMark } from "./Jobs";
@@ -169,11 +169,12 @@ function Relative({ how, job }: { how: string; job: Job }) {
 
 function Result({ job }: { job: Job }) {
   if (!job.result) return null;
+  const View = resultView(job.kind);
   const scalars = Object.fromEntries(Object.entries(job.result).filter(([, x]) => typeof x !== "object"));
   return (
     <section>
       <h2>Result</h2>
-      <EvaluationTables evaluation={job.result} />
+      {View && <View result={job.result} />}
       {Object.keys(scalars).length > 0 && <Facts facts={scalars} />}
       {Object.keys(scalars).length < Object.keys(job.result).length && (
         <details>
