@@ -1,6 +1,6 @@
 """The gateway: REST, events, live play's relay and the web client. It never imports torch.
 
-uvicorn api.app:app --port 8420
+api/server.py serves it.
 """
 
 from __future__ import annotations

@@ -13,15 +13,16 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, computed_field
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from zipstream import ZipStream
 
 from api import paging
+from api.body import described, strict_json
 from api.inputs import uses
 from store import assets
 from store.db import session_scope
@@ -156,8 +157,16 @@ def get_lineage(id: Id) -> Lineage:
     return Lineage(made_from=briefs[0], made_of_it=briefs[1])
 
 
-@router.patch("/assets/{id}")
-def change_asset(id: Id, change: Change) -> AssetView:
+CHANGE = TypeAdapter(Change)
+
+
+async def change_of_asset(request: Request) -> Change:
+    """A dependency."""
+    return await strict_json(request, CHANGE)
+
+
+@router.patch("/assets/{id}", openapi_extra=described(CHANGE))
+def change_asset(id: Id, change: Annotated[Change, Depends(change_of_asset)]) -> AssetView:
     """A name, notes, tags: what is left out stays as it is."""
     with session_scope() as session:
         asset = assets.get(session, id)

@@ -6,17 +6,18 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api import paging
+from api.body import described, refused, strict_json
 from api.inputs import Candidate, candidates
 from store.db import session_scope
 from worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
+DRAFT = TypeAdapter(dict[str, Any])
 
 
 class JobKindView(BaseModel):
@@ -40,13 +41,18 @@ def job_kinds() -> dict[str, JobKindView]:
     return all_kinds()
 
 
-@router.post("/job-kinds/{kind}/candidates")
-def job_candidates(kind: Kind, draft: dict[str, Any]) -> Candidates:
+async def draft_of_config(request: Request) -> dict[str, Any]:
+    """A dependency."""
+    return await strict_json(request, DRAFT)
+
+
+@router.post("/job-kinds/{kind}/candidates", openapi_extra=described(DRAFT))
+def job_candidates(kind: Kind, draft: Annotated[dict[str, Any], Depends(draft_of_config)]) -> Candidates:
     """What each input field of a job may be, beside what the draft of its config names already."""
     try:
         config = kinds()[kind].draft(draft)
     except ValidationError as e:
-        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in e.errors()]) from None
+        raise refused(e) from None
     with session_scope() as session:
         return Candidates(inputs=candidates(session, config))
 

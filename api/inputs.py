@@ -29,7 +29,7 @@ class Choice(BaseModel):
     id: str
     type: str
     name: str
-    created_at: datetime | None
+    created_at: datetime
     manifest: dict[str, Any] = Field(exclude=True)
 
 
@@ -48,7 +48,7 @@ def check_inputs(session: Session, config: Any) -> None:
         raise InvalidFields(errors)
     if misfits := kind.misfits(config, _manifests(kind, found)):
         offered = candidates(session, config)
-        errors = [_misfit(field, reason, getattr(config, field), offered[field]) for field, reason in misfits.items()]
+        errors = [_misfit(config, field, reason, offered.get(field)) for field, reason in misfits.items()]
         raise InvalidFields(errors, code="input_misfit")
 
 
@@ -89,12 +89,12 @@ def _given(session: Session, slot: Slot, value: Any) -> dict[str, Choice | None]
 
 
 def _manifests(kind: JobKind, found: dict[str, dict[str, Choice | None]]) -> dict[str, Any]:
-    """Of the assets that are there."""
+    """Of the assets that are there and of a type that their field takes."""
     manifests: dict[str, Any] = {}
-    for field, assets in found.items():
-        read = [asset.manifest for asset in assets.values() if asset is not None]
+    for field, slot in kind.inputs.items():
+        read = [asset.manifest for asset in found[field].values() if asset is not None and asset.type in slot.types]
         if read:
-            manifests[field] = read if kind.inputs[field].many else read[0]
+            manifests[field] = read if slot.many else read[0]
     return manifests
 
 
@@ -108,11 +108,13 @@ def _wrong(field: str, slot: Slot, found: dict[str, Choice | None]) -> Iterator[
             yield FieldError(loc=["body", field], msg=msg, value=echo(id))
 
 
-def _misfit(field: str, reason: str, value: Any, offered: list[Candidate]) -> FieldError:
-    fitting = [f"{c.name} ({c.id})" for c in offered if field not in c.misfits]
+def _misfit(config: Any, field: str, reason: str, offered: list[Candidate] | None) -> FieldError:
+    """`offered`: None where it is not an input that does not fit, but another field."""
+    fitting = [f"{c.name} ({c.id})" for c in offered or () if field not in c.misfits]
     more = f" and {len(fitting) - NAMED} more" if len(fitting) > NAMED else ""
     advice = f"these fit: {', '.join(fitting[:NAMED])}{more}" if fitting else "none here fits"
-    return FieldError(loc=["body", field], msg=f"{reason}; {advice}", value=echo(value))
+    msg = reason if offered is None else f"{reason}; {advice}"
+    return FieldError(loc=["body", field], msg=msg, value=echo(getattr(config, field)))
 
 
 def _find(session: Session, slot: Slot, id: str) -> Choice | None:

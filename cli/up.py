@@ -132,10 +132,6 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         child = python(name, module, options, TERRARIUM_PULSE=str(pulse.file))
         return Service(child, ["gateway"], probe=pulse, awaited=False, drain_s=drain_s, stop_turn=1)
 
-    gateway = (
-        f"api.app:app --host {place.host} --port {place.port} --no-access-log --timeout-graceful-shutdown 3 "
-        "--ws websockets-sansio --ws-per-message-deflate false"
-    )
     celery = (
         "-q -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
@@ -144,7 +140,7 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
     services = [
         Service(python("player", "workers.player"), probe=lambda: plays(player_url)),
         *stores,
-        Service(python("gateway", "uvicorn", gateway), needs, probe=lambda: answers(place.reach, place.port)),
+        Service(python("gateway", "api.server"), needs, probe=lambda: answers(place.reach, place.port)),
         with_pulse("dispatcher", "workers.dispatcher"),
     ]
     if worker:  # has time to save what its runner was doing

@@ -208,10 +208,11 @@ def test_torch_free_services_start_without_what_their_image_leaves_out(
 
 
 def module_of(command: list[str]) -> str:
-    """What a command imports: `python -m X`, `uvicorn X:app`, `celery -A X worker`."""
+    """What a command imports: `python -m X`, `celery -A X worker`."""
     if command[:2] == ["python", "-m"]:
         return command[2]
-    return command[2] if command[0] == "celery" else command[1].split(":")[0]
+    assert command[0] == "celery", command
+    return command[2]
 
 
 def test_every_command_names_a_module_of_ours(compose: dict, dockerfile: str) -> None:

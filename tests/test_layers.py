@@ -28,6 +28,7 @@ BELOW = (
     "worlds.checkpoint",
     "worlds.device",
     "worlds.durable",
+    "worlds.json_file",
     "worlds.kinds",
     "worlds.pictures",
     "worlds.precision",
@@ -44,10 +45,11 @@ MAY_IMPORT = {
     "migrations": ("migrations", "store.tables"),
 }
 WITHIN_WORLDS = {
-    "worlds.kinds": ("worlds.progress",),
+    "worlds.kinds": ("worlds.json_file", "worlds.progress"),
     "worlds.progress": (),
+    "worlds.json_file": (),
     "worlds.durable": (),
-    "worlds.checkpoint": ("worlds.durable",),
+    "worlds.checkpoint": ("worlds.durable", "worlds.json_file"),
     "worlds.device": (),
     "worlds.precision": (),
     "worlds.played_model": ("worlds.blocks.actions",),

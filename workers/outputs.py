@@ -68,7 +68,7 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
         if kind.makes == "evaluation":
             session.add_all(reports)
-            _store_evaluation(session, job.config["checkpoint"], result)
+            _store_evaluation(session, job.config[next(iter(kind.inputs))], result)
         else:
             folder = _move(output, place(kind.makes, str(job.id)))
             manifest = _manifest(folder, job)

@@ -40,7 +40,10 @@ def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
         "tokenizer": ["tokenizer", "world-model"],
         "start": ["world-model"],
     }
-    assert train["schema"]["properties"]["burn_in"]["description"] == "Real frames before a self-rollout."
+    assert (
+        train["schema"]["properties"]["burn_in"]["description"]
+        == "Real frames before a self-rollout, fewer than `frames`."
+    )
     assert (train["title"], train["makes"]) == ("Train a world model", "world-model")
     assert train["schema"]["properties"]["burn_in"]["maximum"] == 64
     assert train["schema"]["additionalProperties"] is False

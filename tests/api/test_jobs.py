@@ -61,7 +61,7 @@ def test_a_job_is_queued_with_its_defaults_and_its_message(http: TestClient, db:
 
 def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
     body = problem(http.post("/v1/jobs", json={"kind": "world.paint"}), 422, "invalid_input")
-    assert body["errors"][0]["loc"] == ["body"]
+    assert body["errors"][0]["loc"] == ["body", "kind"] and body["errors"][0]["value"] == "world.paint"
     for kind in (
         "dataset.record",
         "dataset.record-gym",

@@ -208,14 +208,14 @@ def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: l
 
 def keep_something(home: Path) -> None:
     with psycopg.connect(f"postgresql://terrarium@/postgres?host={home}/sockets/pg") as connection:
-        connection.execute("INSERT INTO datasets (id, name, manifest) VALUES (gen_random_uuid(), 'kept', '{}')")
+        connection.execute("INSERT INTO assets (id, type, name, manifest) VALUES ('kept', 'dataset', 'kept', '{}')")
 
 
 def is_kept(home: Path) -> bool:
     """False while a server is away."""
     try:
         with psycopg.connect(f"postgresql://terrarium@/postgres?host={home}/sockets/pg") as connection:
-            names = connection.execute("SELECT name FROM datasets").fetchall()
+            names = connection.execute("SELECT name FROM assets WHERE type = 'dataset'").fetchall()
         with Redis.from_url(f"unix://{home}/sockets/redis.sock") as redis:
             return names == [("kept",)] and bool(redis.ping())
     except (psycopg.OperationalError, RedisConnectionError):

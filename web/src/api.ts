@@ -114,6 +114,7 @@ export interface Schema {
   items?: Schema;
   minimum?: number;
   maximum?: number;
+  multipleOf?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   properties?: Record<string, Schema>;
@@ -133,7 +134,7 @@ export interface Candidate {
   id: string;
   type: string;
   name: string;
-  created_at: string | null;
+  created_at: string;
   misfits: Record<string, string>;
 }
 

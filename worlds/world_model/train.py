@@ -26,7 +26,7 @@ from worlds.world_model.codes import nats
 from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from worlds.world_model.losses import Losses
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
@@ -93,21 +93,12 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 
 
 def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress) -> tuple[Path, Progress]:
-    """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first stage."""
+    """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first part."""
     if given := config.tokenizer or config.start:
         return Path(given), progress
     folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps
     if not (folder / "output" / "manifest.json").is_file():
-        first = TokenizerConfig(
-            data=config.data,
-            channels=config.tokenizer_channels,
-            steps=config.tokenizer_steps,
-            accumulate=config.accumulate,
-            seed=config.seed,
-            checkpoint_every_s=config.checkpoint_every_s,
-            log_every=config.log_every,
-        )
-        train_tokenizer(first, folder, Part(progress, 0, total, "tokenizer"))
+        train_tokenizer(first_tokenizer(config), folder, Part(progress, 0, total, "tokenizer"))
     return folder / "output", Part(progress, config.tokenizer_steps, total)
 
 
