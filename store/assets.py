@@ -45,6 +45,12 @@ def get(session: Session, id: str) -> Asset:
     return asset
 
 
+def names(session: Session, ids: Sequence[str]) -> list[str]:
+    """In the order of `ids`, without those that there are not."""
+    found = dict(session.execute(select(Asset.id, Asset.name).where(Asset.id.in_(ids))).all())
+    return [found[id] for id in ids if id in found]
+
+
 def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_from: Iterable[str], size: int) -> Asset:
     """What `job` has made. Named after its type and job until somebody gives it a name."""
     asset = Asset(

@@ -59,6 +59,21 @@ def test_a_job_is_queued_with_its_defaults_and_its_message(http: TestClient, db:
     assert http.get(f"/v1/jobs/{job['id']}").json() == job
 
 
+def test_a_job_has_a_name(http: TestClient, db: Session) -> None:
+    data = str(uuid4())
+    db.add(Asset(id=data, type="dataset", name="Harbour walks", manifest={"episodes": []}))
+    db.commit()
+    debug = http.get("/v1/job-kinds").json()["tokenizer.train"]["presets"]["debug"] | {"data": data}
+    made = http.post("/v1/jobs", json=debug).json()
+    assert made["name"] == "Train a tokenizer, Harbour walks, debug"
+    assert http.post("/v1/jobs", json=debug | {"steps": 21}).json()["name"] == "Train a tokenizer, Harbour walks"
+    given = http.post("/v1/jobs", params={"name": "Señal 1"}, json=debug).json()
+    assert given["name"] == "Señal 1"
+    http.post(f"/v1/jobs/{given['id']}/cancel")
+    assert http.post(f"/v1/jobs/{given['id']}/retry").json()["name"] == "Señal 1"
+    problem(http.post("/v1/jobs", params={"name": "x" * 101}, json=debug), 422, "invalid_input")
+
+
 def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
     body = problem(http.post("/v1/jobs", json={"kind": "world.paint"}), 422, "invalid_input")
     assert body["errors"][0]["loc"] == ["body", "kind"] and body["errors"][0]["value"] == "world.paint"
