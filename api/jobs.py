@@ -82,6 +82,7 @@ class JobPage(BaseModel):
 
 class Series(BaseModel):
     series: dict[str, list[Point]] = Field(description="{key: [[step, value], ...]}")
+    times: list[Point] = Field(description="[[step, seconds since the job began], ...]")
 
 
 class ArtifactList(BaseModel):
@@ -184,14 +185,17 @@ def release(id: UUID) -> JobView:
 @router.get("/jobs/{id}/metrics")
 def get_metrics(id: UUID) -> Series:
     """Every scalar that the job has reported, in the order of its steps."""
-    statement = select(Metric.key, Metric.step, Metric.value).where(Metric.job_id == id)
+    statement = select(Metric.key, Metric.step, Metric.value, Metric.created_at).where(Metric.job_id == id)
     with session_scope() as session:
-        existing(session, id)
+        began = existing(session, id).started_at
         rows = session.execute(statement.order_by(Metric.key, Metric.step)).all()
     series: dict[str, list[Point]] = {}
-    for key, step, value in rows:
+    times: dict[int, float] = {}
+    for key, step, value, at in rows:
         series.setdefault(key, []).append([step, value])
-    return Series(series=series)
+        if at is not None and began is not None:
+            times[step] = round((at - began).total_seconds(), 3)
+    return Series(series=series, times=[[step, at] for step, at in sorted(times.items())])
 
 
 @router.get("/jobs/{id}/artifacts")

@@ -100,6 +100,7 @@ class Metric(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[float]
+    created_at: Mapped[datetime | None] = mapped_column(server_default=func.clock_timestamp())
 
 
 class TrainingState(Base):

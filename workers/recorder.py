@@ -87,7 +87,8 @@ class Recorder:
         if rows:
             new = insert(Metric).values(rows)
             keys = ["job_id", "key", "step"]
-            session.execute(new.on_conflict_do_update(index_elements=keys, set_={"value": new.excluded.value}))
+            again = {"value": new.excluded.value, "created_at": new.excluded.created_at}
+            session.execute(new.on_conflict_do_update(index_elements=keys, set_=again))
 
     def _commit_state(self, session: Session, step: int, path: Path) -> None:
         """The row is the commit: only a state that has one is resumed from."""

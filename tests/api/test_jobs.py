@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -241,12 +242,18 @@ def test_metrics_artifacts_logs(http: TestClient, db: Session, data_dir: Path) -
     log.parent.mkdir(parents=True)
     log.write_bytes(b"hello\xff\n")
     assert http.get(f"/v1/jobs/{id}/logs").text == "hello\ufffd\n"
+    job = db.get_one(Job, id)
+    job.started_at = job.created_at
     for step in (10, 2, 1):
-        db.add(Metric(job_id=id, key="loss", step=step, value=1 / step))
+        at = job.created_at + timedelta(seconds=step / 2)
+        db.add(Metric(job_id=id, key="loss", step=step, value=1 / step, created_at=at))
     db.add(artifacts.put(id, "a picture.png", "image/png", b"\x89PNG..."))
     db.add(artifacts.put(id, "runner.log", "text/plain", b"kept\n"))
     db.commit()
-    assert http.get(f"/v1/jobs/{id}/metrics").json() == {"series": {"loss": [[1, 1.0], [2, 0.5], [10, 0.1]]}}
+    assert http.get(f"/v1/jobs/{id}/metrics").json() == {
+        "series": {"loss": [[1, 1.0], [2, 0.5], [10, 0.1]]},
+        "times": [[1, 0.5], [2, 1.0], [10, 5.0]],
+    }
     names = [a["name"] for a in http.get(f"/v1/jobs/{id}/artifacts").json()["items"]]
     assert names == ["a picture.png", "runner.log"]
     response = http.get(f"/v1/jobs/{id}/logs")

@@ -232,6 +232,9 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.get_by_label("Episodes")).to_have_attribute("aria-invalid", "true")
 
     page.get_by_label("Episodes").fill("6")
+    page.get_by_text("More settings").click()
+    expect(page.get_by_label("Width")).to_have_value("32")
+    page.get_by_label("Name (optional)").fill("Six short walks")
     with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
         page.get_by_role("button", name="Record a dataset").click()
     id = submitted.value.json()["id"]
@@ -241,6 +244,7 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
 
     job.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    expect(page.get_by_role("heading", name="Six short walks")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Newest preview"))).to_be_visible()
     shoot(page, "job-recorded")
 
@@ -289,6 +293,16 @@ def test_the_library_finds_names_and_deletes(new_page: NewPage, url: str) -> Non
     expect(page.get_by_role("alert")).to_contain_text("belongs to the package")
 
 
+def test_pages_say_that_the_server_is_away_and_go_on_when_it_is_back(new_page: NewPage) -> None:
+    page = new_page("/library")
+    expect(page.locator(".asset")).not_to_have_count(0)
+    page.context.set_offline(True)
+    expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_text("does not answer")).to_have_count(0)
+    expect(page.locator(".asset")).not_to_have_count(0)
+
+
 def done_by_form(page: Page, kind: str, button: str, **inputs: str) -> str:
     """The id of a job that the form submitted with its debug preset, once it has succeeded."""
     page.goto("/jobs?" + "&".join(f"{k}={v}" for k, v in {"kind": kind, **inputs}.items()))
@@ -308,6 +322,19 @@ def test_your_own_game_from_recording_to_play(new_page: NewPage) -> None:
     data = done_by_form(page, "dataset.record-gym", "Record a game")
     tokenizer = done_by_form(page, "tokenizer.train", "Train a tokenizer", data=data)
     model = done_by_form(page, "world-model.train", "Train a world model", data=data, tokenizer=tokenizer)
+
+    page.goto(f"/jobs/{tokenizer}")
+    expect(page.get_by_role("heading", name=re.compile("^Train a tokenizer, .*, debug$"))).to_be_visible()
+    expect(page.locator(f".lineage-line a[href='/library/{data}']")).to_be_visible()
+    loss = page.locator(".chart", has_text="Loss").first
+    loss.locator(".u-over").hover(position={"x": 5, "y": 20})
+    expect(loss.get_by_text("step 1", exact=True)).to_be_visible()
+    page.get_by_role("button", name="time").click()
+    page.get_by_label("Smoothing").fill("0.9")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    assert saved.value.path().read_text().startswith("job,name,metric,step,seconds,value\n" + tokenizer)
+    shoot(page, "job-trained")
 
     page.goto(f"/?checkpoint={model}&seed=5")
     wait_frames(page, 3)

@@ -1,5 +1,7 @@
 // The gateway's REST contract (docs/architecture.md), typed, with problem+json turned into `Problem`.
 
+import { signal } from "@preact/signals";
+
 export type JobState =
   | "queued"
   | "running"
@@ -27,6 +29,7 @@ export type Config = Record<string, unknown>;
 export interface Job {
   id: string;
   kind: string;
+  name: string;
   state: JobState;
   config: Config;
   progress: Progress | null;
@@ -99,6 +102,8 @@ export interface Artifact {
   id: string;
   name: string;
   media_type: string;
+  caption: string;
+  role: "preview" | "result" | "log";
   size: number;
   sha256: string;
   created_at: string;
@@ -107,6 +112,7 @@ export interface Artifact {
 export interface Schema {
   type?: string;
   description?: string;
+  group?: string; // of the fields that few need; forms fold it away
   default?: unknown;
   const?: unknown;
   enum?: unknown[];
@@ -124,6 +130,7 @@ export interface Schema {
 export interface JobKind {
   schema: Schema;
   presets: Record<string, Config>;
+  preset_help: Record<string, string>; // what each is for, in a sentence
   title: string; // what the job does, as a button says it
   makes: string;
   inputs: Record<string, string[]>; // config field -> the types that it accepts: "dataset", or a checkpoint's kind
@@ -139,6 +146,11 @@ export interface Candidate {
 }
 
 export type Series = Record<string, [step: number, value: number][]>;
+
+export interface Metrics {
+  series: Series;
+  times: [step: number, seconds: number][]; // since the job began
+}
 
 export interface PlaySession {
   id: string;
@@ -181,11 +193,16 @@ export function fieldErrors(errors: FieldError[] | undefined): Record<string, st
   return out;
 }
 
+/** False from a request that found no gateway until one that did. */
+export const reachable = signal(true);
+
 async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
     response = await fetch(`/v1${path}`, { ...init, headers: { Accept: "application/json", ...init.headers } });
+    reachable.value = true;
   } catch {
+    reachable.value = false;
     throw new Problem(0, "unreachable", "The gateway does not answer. Is `terrarium up` still running?");
   }
   if (!response.ok) {
@@ -230,7 +247,8 @@ export const assetDownload = (id: string): string => `/v1/assets/${id}/download`
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
-export const listJobs = (): Promise<Job[]> => items("/jobs?limit=50");
+export const listJobs = (filters: { kind?: string } = {}): Promise<Job[]> =>
+  items(`/jobs?${new URLSearchParams({ limit: "50", ...filters })}`);
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
 export const listArtifacts = (job: string): Promise<Artifact[]> => items(`/jobs/${job}/artifacts`);
 export const getJob = (id: string): Promise<Job> => request(`/jobs/${id}`);
@@ -238,9 +256,12 @@ export const getJobKinds = (): Promise<Record<string, JobKind>> => request("/job
 export const getCandidates = async (kind: string, draft: Config): Promise<Record<string, Candidate[]>> =>
   (await post<{ inputs: Record<string, Candidate[]> }>(`/job-kinds/${kind}/candidates`, draft)).inputs;
 export const getLogs = (id: string): Promise<string> => request(`/jobs/${id}/logs`, { headers: { Accept: "text/plain" } });
-export const getMetrics = async (id: string): Promise<Series> =>
-  (await request<{ series: Series }>(`/jobs/${id}/metrics`)).series;
-export const submitJob = (config: Config, key: string): Promise<Job> => post("/jobs", config, { "Idempotency-Key": key });
+export const getMetrics = (id: string): Promise<Metrics> => request(`/jobs/${id}/metrics`);
+/** If `name` is empty, the gateway makes one. */
+export const submitJob = (config: Config, name: string, key: string): Promise<Job> =>
+  post(name ? `/jobs?${new URLSearchParams({ name })}` : "/jobs", config, { "Idempotency-Key": key });
+/** Of an artifact's URL. */
+export const getText = async (url: string): Promise<string> => (await fetch(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
 export const openPlay = (checkpoint: string, seed?: number): Promise<PlaySession> =>

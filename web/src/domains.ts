@@ -24,7 +24,7 @@ export interface AssetType {
   summary: (asset: Asset) => string;
   facts: (asset: Asset) => Fact[];
   /** The one thing to do with it that its row offers; jobs that can take it come by themselves. */
-  action?: (asset: Asset) => Action | null;
+  action?: (id: string) => Action;
   /** What its row shows of its quality. */
   glance?: ComponentType<{ asset: Asset }>;
   /** What its page shows below the facts. */

@@ -30,6 +30,7 @@ export function bytes(n: number): string {
 
 /** Up to four figures that matter, without trailing zeros. */
 export function figures(x: unknown): string {
+  if (Array.isArray(x)) return x.map(figures).join(", ");
   if (typeof x !== "number") return typeof x === "object" ? JSON.stringify(x) : String(x);
   if (Number.isInteger(x)) return count(x);
   const small = Math.abs(x) < 1e-3;
@@ -39,6 +40,8 @@ export function figures(x: unknown): string {
 const WORDS: Record<string, string> = {
   ce: "cross-entropy",
   ema: "EMA",
+  film: "FiLM",
+  val: "validation",
   env: "environment",
   fps: "FPS",
   id: "ID",
@@ -48,7 +51,7 @@ const WORDS: Record<string, string> = {
   ssim: "SSIM",
 };
 
-/** `val_psnr` -> `Val PSNR`. */
+/** `val_psnr` -> `Validation PSNR`. */
 export function label(name: string): string {
   const words = name
     .split(/[_\s-]+/)

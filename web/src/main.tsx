@@ -2,6 +2,7 @@ import { render, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { JobPage } from "./jobs/JobPage";
 import { Jobs } from "./jobs/Jobs";
+import { reachable } from "./api";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
 import { Play } from "./play/Play";
@@ -66,6 +67,9 @@ function App() {
           })}
         </nav>
       </header>
+      <p class="unreachable" role="status" hidden={reachable.value}>
+        {!reachable.value && "The server does not answer. This page goes on by itself as soon as it is back."}
+      </p>
       {!moved && page(at)}
     </>
   );

@@ -14,6 +14,6 @@ describe("format", () => {
   });
 
   it("spells out names", () => {
-    expect([label("val_psnr"), label("lr"), label("checkpoint_every_s")]).toEqual(["Val PSNR", "Learning rate", "Checkpoint every s"]);
+    expect([label("val_psnr"), label("lr"), label("checkpoint_every_s")]).toEqual(["Validation PSNR", "Learning rate", "Checkpoint every s"]);
   });
 });

@@ -65,7 +65,10 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldModelConfig:
-    """ConvGRU dynamics on a tokenizer's codes (worlds/world_model/dynamics.py)."""
+    """ConvGRU dynamics on a tokenizer's codes: predicts the next frame from those before it and the keys.
+
+    Code: worlds/world_model/dynamics.py.
+    """
 
     __pydantic_config__ = CONFIG
     kind: Literal["world-model.train"] = "world-model.train"
@@ -185,7 +188,10 @@ class JudgeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluation/recipe.py)."""
+    """Measure a world model against the simulator on held-out seeds.
+
+    Code: worlds/world_model/evaluation/recipe.py.
+    """
 
     __pydantic_config__ = CONFIG
     kind: Literal["world-model.evaluate"] = "world-model.evaluate"

@@ -89,7 +89,7 @@ const origins = (asset: api.Asset): [string, string][] => [
 /** What can be done with it: its room's own action, the jobs that take it, download, delete. */
 function Uses({ asset }: { asset: api.Asset }) {
   const kinds = usePoll(api.getJobKinds, 60_000).value;
-  const action = assetType(asset.type).action?.(asset);
+  const action = assetType(asset.type).action?.(asset.id);
   return (
     <span class="actions">
       {Object.entries(asset.uses).map(([kind, field]) => (

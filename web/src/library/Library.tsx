@@ -97,7 +97,7 @@ function Empty({ filtered }: { filtered: boolean }) {
 
 function Row({ asset }: { asset: Asset }) {
   const view = assetType(asset.type);
-  const action = view.action?.(asset);
+  const action = view.action?.(asset.id);
   const summary = view.summary(asset);
   return (
     <li class="card asset" data-id={asset.id} data-type={asset.type}>

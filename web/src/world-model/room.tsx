@@ -19,7 +19,7 @@ export const worldModel: Room = {
       title: "World model",
       plural: "World models",
       ...checkpoint,
-      action: (asset) => ({ title: "Play", href: asset.id === "shipped" ? "/" : `/?checkpoint=${asset.id}` }),
+      action: (id) => ({ title: "Play", href: id === "shipped" ? "/" : `/?checkpoint=${id}` }),
       glance: Control,
       page: Figures,
     },
