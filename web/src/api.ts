@@ -2,113 +2,27 @@
 
 import { signal } from "@preact/signals";
 
-export type JobState =
-  | "queued"
-  | "running"
-  | "succeeded"
-  | "failed"
-  | "cancelling"
-  | "cancelled"
-  | "retry_wait"
-  | "quarantined";
+import type * as api from "./openapi";
 
-export interface Progress {
-  step?: number;
-  total?: number | null;
-  phase?: string;
-  eta_s?: number | null;
-}
-
-export interface JobError {
-  code: string;
-  message: string;
-}
-
+export type Artifact = api.ArtifactView;
+export type Asset = api.AssetView;
+export type AssetBrief = api.Brief;
+export type Candidate = api.Candidate;
+export type Checkpoint = api.CheckpointView;
 export type Config = Record<string, unknown>;
+export type Job = api.JobView;
+export type JobError = api.JobError;
+export type JobKind = Omit<api.JobKindView, "schema"> & { schema: Schema };
+export type JobState = Job["state"];
+export type Lineage = api.Lineage;
+export type Metrics = api.Series;
+export type PlaySession = api.PlayTicket;
+export type Progress = api.Progress;
+export type RecordedPlay = api.PlayView;
+export type RecordedPlays = api.PlayList;
+export type Series = Metrics["series"];
 
-export interface Job {
-  id: string;
-  kind: string;
-  name: string;
-  state: JobState;
-  config: Config;
-  progress: Progress | null;
-  result: Record<string, unknown> | null;
-  error: JobError | null;
-  attempt: number;
-  parent_id: string | null; // the job that this one tries again, or follows if it is of another kind
-  last_seq: number; // number of its newest event
-  created_at: string;
-  started_at: string | null;
-  finished_at: string | null;
-}
-
-export interface Checkpoint {
-  id: string;
-  name: string;
-  kind: string;
-  manifest: Record<string, unknown>;
-  evaluation: Record<string, unknown> | null;
-  uses: Record<string, string>; // kinds of jobs that can take it, and as which field
-  created_at: string;
-}
-
-export interface AssetBrief {
-  id: string;
-  type: string;
-  name: string;
-  deleted_at: string | null;
-}
-
-export interface Asset extends AssetBrief {
-  notes: string;
-  tags: string[];
-  manifest: Record<string, unknown>;
-  evaluation: Record<string, unknown> | null;
-  made_by: string | null; // job
-  made_from: string[];
-  size: number | null; // bytes
-  preview: string | null; // artifact
-  uses: Record<string, string>; // kinds of jobs that can take it, and as which field
-  created_at: string;
-}
-
-export interface Lineage {
-  made_from: AssetBrief[];
-  made_of_it: AssetBrief[];
-}
-
-export interface RecordedPlay {
-  id: string;
-  seed: number | null;
-  checkpoint: string | null;
-  world: string | null; // the simulator's; null where it cannot be walked again
-  frames: number;
-  seconds: number;
-  size: number;
-  action_names: string[];
-  recorded_at: string;
-  problem: string | null;
-}
-
-export interface RecordedPlays {
-  items: RecordedPlay[];
-  total: number;
-  size: number;
-  max_size: number;
-}
-
-export interface Artifact {
-  id: string;
-  name: string;
-  media_type: string;
-  caption: string;
-  role: "preview" | "result" | "log";
-  size: number;
-  sha256: string;
-  created_at: string;
-}
-
+/** JSON schema, as far as forms read it. */
 export interface Schema {
   type?: string;
   description?: string;
@@ -125,37 +39,6 @@ export interface Schema {
   exclusiveMaximum?: number;
   properties?: Record<string, Schema>;
   required?: string[];
-}
-
-export interface JobKind {
-  schema: Schema;
-  presets: Record<string, Config>;
-  preset_help: Record<string, string>; // what each is for, in a sentence
-  title: string; // what the job does, as a button says it
-  makes: string;
-  inputs: Record<string, string[]>; // config field -> the types that it accepts: "dataset", or a checkpoint's kind
-}
-
-/** What an input field may be. `misfits`: {field: reason} of what does not fit with this one in its place. */
-export interface Candidate {
-  id: string;
-  type: string;
-  name: string;
-  created_at: string;
-  misfits: Record<string, string>;
-}
-
-export type Series = Record<string, [step: number, value: number][]>;
-
-export interface Metrics {
-  series: Series;
-  times: [step: number, seconds: number][]; // since the job began
-}
-
-export interface PlaySession {
-  id: string;
-  ticket: string;
-  url: string;
 }
 
 /** An RFC 9457 answer. `fields` maps a field's name to what is wrong with it. */
@@ -234,7 +117,7 @@ export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints"
 export const listAssets = (
   filters: Record<string, string>,
   limit: number,
-): Promise<{ items: Asset[]; next_cursor: string | null }> => {
+): Promise<api.AssetPage> => {
   const given = Object.entries(filters).filter(([, value]) => value);
   return request(`/assets?${new URLSearchParams([...given, ["limit", String(limit)]])}`);
 };

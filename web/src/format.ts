@@ -8,6 +8,14 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** 200 -> `3:20`, 3800 -> `1:03:20`: for axes. */
+export function clock(seconds: number): string {
+  const s = Math.round(seconds);
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const minutes = s < 3600 ? String(Math.floor(s / 60)) : `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}`;
+  return `${minutes}:${two(s % 60)}`;
+}
+
 export function ago(time: string | null, now = Date.now()): string {
   if (!time) return "–";
   const s = (now - Date.parse(time)) / 1000;

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { duration, figures, label } from "../format";
+import { clock, figures, label } from "../format";
 import { align, valueAt, type Axis, type Line } from "./curves";
 
 const HEIGHT_PX = 150;
@@ -34,7 +34,7 @@ export function Chart({ title, lines, axis, compared }: Props) {
       label: line.key,
       stroke: getComputedStyle(el).getPropertyValue(colour(line)).trim(),
       width: 2,
-      ...(compared && isVal(line) ? { dash: [6, 4] } : {}),
+      ...(compared && keys.length > 1 && isVal(line) ? { dash: [6, 4] } : {}),
       spanGaps: true,
       points: { show: line.points.length < 3 }, // a line of one point would not be seen
     }));
@@ -56,7 +56,7 @@ export function Chart({ title, lines, axis, compared }: Props) {
       <h3>
         {label(title)}
         {hovered !== null && place !== undefined && (
-          <span class="quiet">{axis === "step" ? `step ${figures(place)}` : duration(place)}</span>
+          <span class="quiet">{axis === "step" ? `step ${figures(place)}` : clock(place)}</span>
         )}
         <span class="now">
           {lines.map((line, i) => (
@@ -93,7 +93,7 @@ function options(
     ticks: { show: false },
   };
   const x: uPlot.Axis = { ...axis, size: 24 };
-  if (on === "time") x.values = (_, ticks) => ticks.map((t) => duration(t));
+  if (on === "time") x.values = (_, ticks) => ticks.map((t) => clock(t));
   return {
     width: el.clientWidth,
     height: HEIGHT_PX,
