@@ -72,4 +72,4 @@ def _version() -> str:
         return "0"
 
 
-app = make_app()
+app: FastAPI = make_app()
