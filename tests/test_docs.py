@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,46 @@ def test_variables_have_the_defaults_that_the_page_says() -> None:
     page = rows("settings.md")
     for name, field in Settings.model_fields.items():
         assert page[f"TERRARIUM_{name.upper()}"][0] == shown(field.default), name
+
+
+def codes_of(tree: ast.AST) -> Iterator[str]:
+    """Every stable error code that a module gives out, by each way of writing one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
+                yield code
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(value=str(code)), *_]):
+                if name in ("Refused", "Ended", "RecipeError", "fail"):
+                    yield code
+            case ast.Dict(keys=keys, values=values):
+                pairs = zip(keys, values, strict=True)
+                codes = (v.value for k, v in pairs if is_str(k, "code") and isinstance(v, ast.Constant))
+                yield from (code for code in codes if isinstance(code, str))
+            case ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(code))):
+                yield code
+            case ast.Assign(targets=[ast.Tuple(elts=[ast.Name(id="code"), _])], value=ast.Tuple(elts=[value, _])):
+                yield ast.literal_eval(value)
+            case ast.Assign(targets=[ast.Name(id="CODES")], value=ast.Dict(values=values)):
+                yield from map(ast.literal_eval, values)
+            case ast.FunctionDef(name="name_error"):
+                returned = (n.value for n in ast.walk(node) if isinstance(n, ast.Return))
+                yield from (r.elts[0].value for r in returned if is_tuple_of_str(r))
+
+
+def is_str(node: ast.AST | None, value: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == value
+
+
+def is_tuple_of_str(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Tuple) and isinstance(node.elts[0], ast.Constant)
+
+
+def test_every_error_code_is_explained_and_no_other() -> None:
+    code_of = {path: set(codes_of(ast.parse(text))) for path, text in source().items() if path.parts[-2] != "cli"}
+    raised = {code for codes in code_of.values() for code in codes}
+    assert {"nan_loss", "hung", "input_misfit", "player_full", "out_of_memory", "not_found"} <= raised
+    page = (DOCS / "troubleshooting.md").read_text()
+    tables = page[page.index("## Errors of jobs") :]
+    cells = re.findall(r"^\| (`.*?`) \|", tables, re.MULTILINE)
+    explained = {code for cell in cells for code in re.findall(r"`([a-z_]+)`", cell)}
+    assert explained == raised
