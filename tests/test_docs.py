@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from api.app import app
 from store.settings import Settings
-from worlds.kinds import kinds
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -90,3 +88,18 @@ def test_every_error_code_is_explained_and_no_other() -> None:
     cells = re.findall(r"^\| (`.*?`) \|", tables, re.MULTILINE)
     explained = {code for cell in cells for code in re.findall(r"`([a-z_]+)`", cell)}
     assert explained == raised
+
+
+def test_every_request_of_the_rest_page_exists() -> None:
+    """Method and path of each `curl` against the gateway's own description."""
+    page = (DOCS / "rest.md").read_text().replace("\\\n", " ")
+    known = [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
+    requests = [line.partition(" # ")[0] for line in re.findall(r"curl (.*)", page)]
+    assert len(requests) > 20
+    for options in requests:
+        path = re.findall(r"(?:\$T|http://127.0.0.1:8420)([\w/$.-]*)", options)[0]
+        method = re.findall(r"-X (\w+)", options) or (["POST"] if "-d '" in options else ["GET"])
+        concrete = path if path.startswith(("/health", "/metrics")) else f"/v1{path}"
+        shape = re.sub(r"\$\w+", "an-id", concrete)
+        fits = [p for m, p in known if m == method[0] and re.fullmatch(re.sub(r"{\w+}", "[^/]+", p), shape)]
+        assert fits, f"{method[0]} {concrete}"
