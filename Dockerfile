@@ -59,8 +59,7 @@ COPY --from=gateway-venv /venv /venv
 RUN --mount=from=code,source=/wheel,target=/wheel pip install --no-cache-dir --no-deps /wheel/*.whl
 USER 10001:10001
 EXPOSE 8420
-CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8420", "--no-access-log", \
-     "--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"]
+CMD ["python", "-m", "api.server"]
 
 FROM base AS gpu
 # for the compiled live step, torch.compile, and triton's launcher

@@ -1,6 +1,6 @@
 """The gateway: REST, events, live play's relay and the web client. It never imports torch.
 
-uvicorn api.app:app --port 8420
+api/server.py serves it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import artifacts, catalog, errors, health, job_events, jobs, play, plays
+from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays
 from api.guard import Guard
 from api.job_events import Watch
 from api.openapi import describe
@@ -26,7 +26,7 @@ from api.web import add_client
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    await run_in_threadpool(catalog.add_shipped)
+    await run_in_threadpool(assets.open_library)
     watch = app.state.watch = Watch()
     listening = asyncio.create_task(watch.listen())
     loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan)
     errors.install(app)
     app.add_middleware(Guard)
-    for part in (jobs, job_events, artifacts, catalog, play, plays, health):
+    for part in (jobs, job_events, artifacts, assets, catalog, play, plays, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

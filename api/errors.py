@@ -23,7 +23,8 @@ from store.settings import settings
 
 log = logging.getLogger("terrarium.gateway")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-MAX_ECHO = 200  # characters of a wrong value that an answer repeats
+MAX_ECHO = 200  # characters of a wrong value, or of a name, that an answer repeats
+MAX_DETAIL = 2000  # characters
 
 
 class FieldError(BaseModel):
@@ -61,7 +62,8 @@ def install(app: FastAPI) -> None:
 
 def answer(error: TerrariumError, headers: dict[str, str] | None = None) -> Response:
     extra = {"errors": [e.model_dump() for e in error.errors]} if isinstance(error, InvalidFields) else {}
-    return JSONResponse(problem(error, **extra), error.status, headers, media_type="application/problem+json")
+    body = problem(error, **extra) | {"detail": shorten(error.message, MAX_DETAIL)}
+    return JSONResponse(body, error.status, headers, media_type="application/problem+json")
 
 
 async def _terrarium_error(request: Request, e: Exception) -> Response:
@@ -75,7 +77,8 @@ async def _http_exception(request: Request, e: Exception) -> Response:
     if e.status_code < 400:
         return Response(status_code=e.status_code)
     phrase = HTTPStatus(e.status_code).phrase
-    detail = f"{request.method} {request.url.path}: {e.detail if e.detail != phrase else phrase.lower()}"
+    place = shorten(f"{request.method} {request.url.path}")
+    detail = f"{place}: {e.detail if e.detail != phrase else phrase.lower()}"
     code = CODES.get(e.status_code, phrase.lower().replace(" ", "_"))
     headers = dict(e.headers) if e.headers else None
     if e.status_code == 405:
@@ -85,10 +88,10 @@ async def _http_exception(request: Request, e: Exception) -> Response:
 
 async def _validation_error(request: Request, e: Exception) -> Response:
     assert isinstance(e, RequestValidationError)
-    errors = e.errors()
-    if any(error["type"] == "json_invalid" for error in errors):
-        return answer(InvalidFields([field_error(errors[0])], code="malformed_json", status=400))
-    return answer(InvalidFields([field_error(error) for error in errors]))
+    errors = [field_error(error) for error in e.errors()]
+    if any(error["type"] == "json_invalid" for error in e.errors()):
+        return answer(InvalidFields(errors[:1], code="malformed_json", status=400))
+    return answer(InvalidFields(errors))
 
 
 async def _database_down(request: Request, e: Exception) -> Response:
@@ -107,7 +110,8 @@ async def _unexpected(request: Request, e: Exception) -> Response:
 
 def field_error(error: Any) -> FieldError:
     """From pydantic's."""
-    return FieldError(loc=list(error["loc"]), msg=error["msg"], value=echo(error.get("input")))
+    loc = [shorten(part) if isinstance(part, str) else part for part in error["loc"]]
+    return FieldError(loc=loc, msg=error["msg"], value=echo(error.get("input")))
 
 
 def echo(value: Any) -> Any:
@@ -115,9 +119,12 @@ def echo(value: Any) -> Any:
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        text = repr(value)
-        return text[:MAX_ECHO]
-    return value if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "..."
+        return shorten(repr(value))
+    return value if len(text) <= MAX_ECHO else shorten(text)
+
+
+def shorten(text: str, most: int = MAX_ECHO) -> str:
+    return text if len(text) <= most else text[:most] + "..."
 
 
 def _methods_of(app: FastAPI, path: str) -> list[str]:

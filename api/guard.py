@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
-from api.errors import answer
+from api.errors import answer, shorten
 from store.errors import Forbidden, TerrariumError, TooLarge
 from store.settings import settings
 
@@ -78,12 +78,12 @@ def refusal(scope: Scope) -> TerrariumError | None:
     headers = Headers(scope=scope)
     host = headers.get("host", "")
     if not allowed_host(host):
-        message = f"host {host!r} is not ours; TERRARIUM_ALLOWED_ORIGINS names the addresses that are"
+        message = f"host {shorten(host)!r} is not ours; TERRARIUM_ALLOWED_ORIGINS names the addresses that are"
         return TerrariumError(message, code="bad_host", status=400)
     if scope["type"] == "websocket" or scope["method"] in SAFE_METHODS:
         return None
     if not allowed_origin(headers.get("origin"), host):
-        return Forbidden(f"origin {headers['origin']!r} is not allowed to do this", code="bad_origin")
+        return Forbidden(f"origin {shorten(headers['origin'])!r} is not allowed to do this", code="bad_origin")
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_BODY:
         return TooLarge(f"the body has {length} bytes, expected at most {MAX_BODY}")
@@ -103,5 +103,4 @@ def allowed_host(host: str) -> bool:
 def allowed_origin(origin: str | None, host: str) -> bool:
     if origin is None or origin in settings().allowed_origins:
         return True
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc == host
+    return origin in (f"http://{host}", f"https://{host}")

@@ -6,35 +6,34 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
 from store.plays import Play, find_play, list_plays
 from store.settings import settings
-from store.tables import Checkpoint, Dataset
+from store.tables import Asset
 from worlds.episodes.kinds import ImportPlayConfig
 from worlds.kinds import JobKind, Slot, kinds
 
 MOST = 200  # the newest of a type, which are offered
 NAMED = 5  # in an error
-LEAN = Dataset.manifest.op("-")("episodes")  # which may be thousands, and say nothing of what fits
+LEAN = Asset.manifest.op("-")("episodes")  # which may be thousands, and say nothing of what fits
 
 
-class Asset(BaseModel):
-    """A dataset or a checkpoint, as far as a job that takes it needs to know."""
+class Choice(BaseModel):
+    """An asset or recorded play, as far as a job that takes it needs to know."""
 
     id: str
     type: str
     name: str
-    created_at: datetime | None
+    created_at: datetime
     manifest: dict[str, Any] = Field(exclude=True)
 
 
-class Candidate(Asset):
+class Candidate(Choice):
     misfits: dict[str, str] = Field(description="{field: reason} of what does not fit with this one in its place")
 
 
@@ -49,7 +48,7 @@ def check_inputs(session: Session, config: Any) -> None:
         raise InvalidFields(errors)
     if misfits := kind.misfits(config, _manifests(kind, found)):
         offered = candidates(session, config)
-        errors = [_misfit(field, reason, getattr(config, field), offered[field]) for field, reason in misfits.items()]
+        errors = [_misfit(config, field, reason, offered.get(field)) for field, reason in misfits.items()]
         raise InvalidFields(errors, code="input_misfit")
 
 
@@ -84,22 +83,22 @@ def uses(type: str, manifest: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _given(session: Session, slot: Slot, value: Any) -> dict[str, Asset | None]:
+def _given(session: Session, slot: Slot, value: Any) -> dict[str, Choice | None]:
     """{id: asset} of a field's value; None where there is no such."""
     return {id: _find(session, slot, id) for id in slot.named(value)}
 
 
-def _manifests(kind: JobKind, found: dict[str, dict[str, Asset | None]]) -> dict[str, Any]:
-    """Of the assets that are there."""
+def _manifests(kind: JobKind, found: dict[str, dict[str, Choice | None]]) -> dict[str, Any]:
+    """Of the assets that are there and of a type that their field takes."""
     manifests: dict[str, Any] = {}
-    for field, assets in found.items():
-        read = [asset.manifest for asset in assets.values() if asset is not None]
+    for field, slot in kind.inputs.items():
+        read = [asset.manifest for asset in found[field].values() if asset is not None and asset.type in slot.types]
         if read:
-            manifests[field] = read if kind.inputs[field].many else read[0]
+            manifests[field] = read if slot.many else read[0]
     return manifests
 
 
-def _wrong(field: str, slot: Slot, found: dict[str, Asset | None]) -> Iterator[FieldError]:
+def _wrong(field: str, slot: Slot, found: dict[str, Choice | None]) -> Iterator[FieldError]:
     wanted = " or ".join(slot.types)
     for id, asset in found.items():
         if asset is None:
@@ -109,56 +108,41 @@ def _wrong(field: str, slot: Slot, found: dict[str, Asset | None]) -> Iterator[F
             yield FieldError(loc=["body", field], msg=msg, value=echo(id))
 
 
-def _misfit(field: str, reason: str, value: Any, offered: list[Candidate]) -> FieldError:
-    fitting = [f"{c.name} ({c.id})" for c in offered if field not in c.misfits]
+def _misfit(config: Any, field: str, reason: str, offered: list[Candidate] | None) -> FieldError:
+    """`offered`: None where it is not an input that does not fit, but another field."""
+    fitting = [f"{c.name} ({c.id})" for c in offered or () if field not in c.misfits]
     more = f" and {len(fitting) - NAMED} more" if len(fitting) > NAMED else ""
     advice = f"these fit: {', '.join(fitting[:NAMED])}{more}" if fitting else "none here fits"
-    return FieldError(loc=["body", field], msg=f"{reason}; {advice}", value=echo(value))
+    msg = reason if offered is None else f"{reason}; {advice}"
+    return FieldError(loc=["body", field], msg=msg, value=echo(getattr(config, field)))
 
 
-def _find(session: Session, slot: Slot, id: str) -> Asset | None:
+def _find(session: Session, slot: Slot, id: str) -> Choice | None:
     if slot.types == ("play",):
         play = find_play(settings().plays_dir, id)
         return _of_play(play) if play is not None else None
     if "\x00" in id:
         return None
-    checkpoint = session.get(Checkpoint, id)
-    if checkpoint is not None:
-        return _of_checkpoint(checkpoint)
-    row = session.execute(_datasets().where(Dataset.id == UUID(id))).one_or_none() if _is_uuid(id) else None
-    return _of_dataset(*row) if row is not None else None
+    row = session.execute(_facts().where(Asset.id == id)).one_or_none()
+    return _of_row(row) if row is not None else None
 
 
-def _newest(session: Session, types: tuple[str, ...]) -> list[Asset]:
+def _newest(session: Session, types: tuple[str, ...]) -> list[Choice]:
     if types == ("play",):
         return [_of_play(play) for play in list_plays(settings().plays_dir)[:MOST]]
-    checkpoints = select(Checkpoint).where(Checkpoint.kind.in_(types)).order_by(Checkpoint.created_at.desc())
-    assets = [_of_checkpoint(row) for row in session.scalars(checkpoints.limit(MOST))]
-    if "dataset" in types:
-        datasets = session.execute(_datasets().order_by(Dataset.created_at.desc()).limit(MOST))
-        assets += [_of_dataset(*row) for row in datasets]
-    return assets
+    newest = _facts().where(Asset.type.in_(types)).order_by(Asset.created_at.desc()).limit(MOST)
+    return [_of_row(row) for row in session.execute(newest)]
 
 
-def _datasets() -> Any:
-    return select(Dataset.id, Dataset.name, Dataset.created_at, LEAN)
+def _facts() -> Select[Any]:
+    return select(Asset.id, Asset.type, Asset.name, Asset.created_at, LEAN).where(Asset.deleted_at.is_(None))
 
 
-def _of_dataset(id: UUID, name: str, created_at: datetime, manifest: dict[str, Any]) -> Asset:
-    return Asset(id=str(id), type="dataset", name=name, created_at=created_at, manifest=manifest)
+def _of_row(row: Any) -> Choice:
+    id, type, name, created_at, manifest = row
+    return Choice(id=id, type=type, name=name, created_at=created_at, manifest=manifest)
 
 
-def _of_play(play: Play) -> Asset:
+def _of_play(play: Play) -> Choice:
     name = f"{play.world or 'no simulator'}, seed {play.seed}, {play.seconds:.0f} s"
-    return Asset(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest=asdict(play))
-
-
-def _of_checkpoint(row: Checkpoint) -> Asset:
-    return Asset(id=row.id, type=row.kind, name=row.name, created_at=row.created_at, manifest=row.manifest)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
+    return Choice(id=play.id, type="play", name=name, created_at=play.recorded_at, manifest=asdict(play))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Discriminator, TypeAdapter, ValidationError
+from pydantic import Discriminator, TypeAdapter
 
+from api.body import strict_json
 from api.errors import FieldError, InvalidFields, echo
 from store.settings import settings
 from worlds.episodes.kinds import RecordGymConfig
@@ -26,20 +25,11 @@ def body() -> TypeAdapter[Any]:
 
 
 async def job_config(request: Request) -> Any:
-    """A dependency. Strict, so that "12", true and 12.5 are no integers; FastAPI's own bodies would take them."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise HTTPException(415, f"content type {media_type!r}, expected application/json")
+    """A dependency."""
     try:
-        config = body().validate_json(await request.body(), strict=True)
-    except ValidationError as e:
-        raise RequestValidationError([_located(error) for error in e.errors()]) from None
-    try:
-        json.dumps(asdict(config), allow_nan=False)
-    except ValueError:
-        infinite = [k for k, v in asdict(config).items() if v in (float("inf"), float("-inf")) or v != v]
-        errors = [FieldError(loc=["body", k], msg="expected a finite number", value="inf or nan") for k in infinite]
-        raise InvalidFields(errors) from None
+        config = await strict_json(request, body())
+    except RequestValidationError as e:
+        raise RequestValidationError([_without_tag(error) for error in e.errors()]) from None
     if isinstance(config, RecordGymConfig):
         _check_environment(config.env)
     return config
@@ -61,7 +51,10 @@ def schemas(ref_template: str) -> dict[str, Any]:
     return schema
 
 
-def _located(error: Any) -> dict[str, Any]:
-    """loc as (body, field): the union's tag is no part of what the client sent."""
-    loc = tuple(part for i, part in enumerate(error["loc"]) if not (i == 0 and part in kinds()))
-    return {**error, "loc": ("body", *loc)}
+def _without_tag(error: Any) -> dict[str, Any]:
+    """Of an error of the union: its tag in `loc` is no part of what the client sent."""
+    body, *rest = error["loc"]
+    if error["type"] == "union_tag_invalid":  # pydantic's message repeats the tag, however long
+        msg = f"expected one of {error['ctx']['expected_tags']}"
+        return {**error, "loc": (body, "kind"), "msg": msg, "input": error["input"]["kind"]}
+    return {**error, "loc": (body, *(rest[1:] if rest and rest[0] in kinds() else rest))}

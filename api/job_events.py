@@ -78,10 +78,10 @@ class Watch:
 def start_after(
     id: UUID,
     after: Annotated[Seq, Query(description="events after this number")] = 0,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1, description="the same, from a browser")] = None,
+    last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1, description="the same, from a browser")] = 0,
 ) -> int:
     """Where the stream starts. A dependency: it may still answer 404, or 204 where there is nothing left to say."""
-    start = after if last_event_id is None else last_event_id
+    start = max(after, last_event_id)  # a browser that comes again still has its first address
     with session_scope() as session:
         job = existing(session, id)
         if job.state in jobs.AT_REST and start >= job.last_seq:

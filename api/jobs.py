@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from annotated_types import Len
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,7 @@ from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
+Point = Annotated[list[int | float], Len(2, 2)]
 LOG_TAIL = 256 * 1024
 
 
@@ -77,7 +79,7 @@ class JobPage(BaseModel):
 
 
 class Series(BaseModel):
-    series: dict[str, list[tuple[int, float]]] = Field(description="{key: [[step, value], ...]}")
+    series: dict[str, list[Point]] = Field(description="{key: [[step, value], ...]}")
 
 
 class ArtifactList(BaseModel):
@@ -180,9 +182,9 @@ def get_metrics(id: UUID) -> Series:
     with session_scope() as session:
         existing(session, id)
         rows = session.execute(statement.order_by(Metric.key, Metric.step)).all()
-    series: dict[str, list[tuple[int, float]]] = {}
+    series: dict[str, list[Point]] = {}
     for key, step, value in rows:
-        series.setdefault(key, []).append((step, value))
+        series.setdefault(key, []).append([step, value])
     return Series(series=series)
 
 

@@ -1,7 +1,7 @@
 """Live play's gateway: a session and its ticket over REST, then bytes relayed between browser and player.
 
     POST /v1/play/sessions {"checkpoint": "shipped", "seed": 7}  ->  {"id", "ticket", "url"}
-    WS   /v1/play/<id>?ticket=<ticket>                               store/play_protocol.py
+    WS   /v1/play/<id>     subprotocols: terrarium.play, <ticket>     store/play_protocol.py
 
 Once the ticket is used, nothing here touches the database until the session has ended.
 """
@@ -14,18 +14,19 @@ import secrets
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Request, WebSocket
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import func, text, update
 from starlette.concurrency import run_in_threadpool
 
+from api.body import described, strict_json
 from api.guard import allowed_origin
 from api.relay import relay
 from store.db import session_scope
 from store.errors import InvalidInput, NotFound
-from store.play_protocol import CLOSE_TICKET, MAX_SEED
-from store.shipped import SHIPPED
-from store.tables import Checkpoint, PlaySession
+from store.places import SHIPPED
+from store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL
+from store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
@@ -39,34 +40,46 @@ class PlayRequest(BaseModel):
 
 class PlayTicket(BaseModel):
     id: UUID
-    ticket: str = Field(description=f"opens the session's socket once, within {TICKET_S} s")
-    url: str = Field(description="path of the WebSocket, ticket included")
+    ticket: str = Field(
+        description=f"opens the session's socket once, within {TICKET_S} s: its subprotocol after {SUBPROTOCOL}"
+    )
+    url: str = Field(description="path of the WebSocket")
 
 
-@router.post("/play/sessions", status_code=201)
-def create_session(body: PlayRequest) -> PlayTicket:
+BODY = TypeAdapter(PlayRequest)
+
+
+async def play_request(request: Request) -> PlayRequest:
+    """A dependency."""
+    return await strict_json(request, BODY)
+
+
+@router.post("/play/sessions", status_code=201, openapi_extra=described(BODY))
+def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
     id, ticket = uuid4(), secrets.token_urlsafe(32)
     seed = random.randrange(MAX_SEED) if body.seed is None else body.seed
     with session_scope() as session:
-        checkpoint = session.get(Checkpoint, body.checkpoint)
-        if checkpoint is None:
+        checkpoint = session.get(Asset, body.checkpoint)
+        if checkpoint is None or checkpoint.deleted_at is not None:
             raise NotFound(f"checkpoint {body.checkpoint!r} does not exist", code="checkpoint_not_found")
-        if checkpoint.kind != "world-model":
-            raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.kind}, expected a world-model")
+        if checkpoint.type != "world-model":
+            raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.type}, expected a world-model")
         session.add(
             PlaySession(id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None)
         )
-    return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}?ticket={ticket}")
+    return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}")
 
 
 @router.websocket("/play/{id}")
-async def play(ws: WebSocket, id: UUID, ticket: str = "") -> None:
+async def play(ws: WebSocket, id: UUID) -> None:
     if not allowed_origin(ws.headers.get("origin"), ws.headers.get("host", "")):
         await ws.close(1008, "origin not allowed")  # before accept: the handshake gets 403
         return
+    offered = ws.scope["subprotocols"]
+    ticket = next((name for name in offered if name != SUBPROTOCOL), "")
     session = await run_in_threadpool(use_ticket, id, ticket)
-    await ws.accept()  # now that the address, which servers log, opens nothing more
+    await ws.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
     if session is None:
         await ws.close(CLOSE_TICKET, f"ticket is unknown, used, or older than {TICKET_S} s")
         return

@@ -98,9 +98,6 @@ class Relay:
             if message["type"] == "websocket.disconnect":
                 return
             data: bytes | str = message.get("bytes") or message.get("text") or ""
-            if len(data) > protocol.MAX_MESSAGE:
-                limit = f"a message of {len(data)} bytes; at most {protocol.MAX_MESSAGE}"
-                raise Ended("too_large", limit, protocol.CLOSE_TOO_LARGE)
             if isinstance(data, bytes):
                 self._see_ack(data)
             if rate.allows(asyncio.get_running_loop().time()):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from store import disk
 from store.errors import Conflict
 from store.settings import settings
-from store.tables import Dataset
+from store.tables import Asset
 from worlds.kinds import kinds
 
 
@@ -43,12 +42,12 @@ def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:
         if slot.types == ("play",):
             total += sum(disk.size_of(settings().plays_dir / id) for id in ids or ("",))  # none named: all there are
         if "dataset" in slot.types:
-            total += sum(_dataset_bytes(session, UUID(id)) for id in ids)
+            total += sum(_dataset_bytes(session, id) for id in ids)
     return total
 
 
-def _dataset_bytes(session: Session, id: UUID) -> int:
-    dataset = session.get(Dataset, id)
+def _dataset_bytes(session: Session, id: str) -> int:
+    dataset = session.get(Asset, id)
     manifest = dataset.manifest if dataset is not None else {}
     frames = sum(episode["length"] for episode in manifest.get("episodes", ()))
     return frames * prod(manifest.get("frame_size", ())) * 3

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 from pathlib import Path
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from store.errors import InvalidInput
+from store.places import place
+from worlds.durable import new_folder
+from worlds.json_file import read_object
 
 FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
 
@@ -20,19 +20,29 @@ def copy_checkpoint(folder: Path, data_dir: Path) -> str:
     for name in FILES[:2]:
         if not (folder / name).is_file():
             raise InvalidInput(f"{folder / name} is not there: expected the folder of a world model's checkpoint")
-    if read_json(folder / "manifest.json").get("kind") != "world-model":
-        raise InvalidInput(f"{folder} holds no world model: its manifest's kind is not 'world-model'")
+    check_checkpoint(folder)
     with (folder / "model.safetensors").open("rb") as weights:
         id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
-    target = data_dir / "checkpoints" / id
+    target = place("world-model", id, data_dir)
     if not target.is_dir():
-        draft = target.with_name(f"{id}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        for name in FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, draft / name)
-        draft.rename(target)
+        with new_folder(target) as draft:
+            for name in FILES:
+                if (folder / name).is_file():
+                    shutil.copyfile(folder / name, draft / name)
     return id
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Loads it as a player would. InvalidInput says what cannot be played, and why."""
+    from worlds.world_model.live import LiveModel
+
+    try:
+        LiveModel.load(folder).simulator()
+        for name in ("manifest.json", "evaluation.json"):
+            if (folder / name).exists():
+                read_object(folder / name)
+    except (ValueError, OSError) as e:
+        raise InvalidInput(f"{folder} cannot be played: {e}") from None
 
 
 def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> None:
@@ -40,26 +50,17 @@ def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> Non
     from sqlalchemy.dialects.postgresql import insert
 
     from store.db import engine_for
-    from store.tables import Checkpoint
+    from store.tables import Asset
+    from workers.recorder import clean
 
-    folder = data_dir / "checkpoints" / id
+    folder = place("world-model", id, data_dir)
     evaluation = folder / "evaluation.json"
-    row = insert(Checkpoint).values(
+    row = insert(Asset).values(
         id=id,
-        name=name,
-        kind="world-model",
-        manifest=read_json(folder / "manifest.json"),
-        evaluation=read_json(evaluation) if evaluation.is_file() else None,
+        name=name.encode(errors="replace").decode(),
+        type="world-model",
+        manifest=clean(read_object(folder / "manifest.json")),
+        evaluation=clean(read_object(evaluation)) if evaluation.is_file() else None,
     )
     with engine_for(database_url).begin() as connection:
         connection.execute(row.on_conflict_do_nothing())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except ValueError as error:
-        raise InvalidInput(f"{path}: {error}") from error
-    if not isinstance(data, dict):
-        raise InvalidInput(f"{path}: expected a JSON object, found {type(data).__name__}")
-    return data

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
-from store.play_protocol import Frame, Input, pack_input, unpack_frame
+from store.play_protocol import SUBPROTOCOL, Frame, Input, pack_input, unpack_frame
 
 HEARTBEAT_S = 0.1
 CHANGE_S = (0.2, 0.5)  # between changes of what is held; random, so that they fall anywhere between two ticks
@@ -112,8 +113,10 @@ async def join(http: httpx.AsyncClient, checkpoint: str, seed: int, fps: float) 
     if answer.status_code != 201:
         raise BenchFailed(f"POST /v1/play/sessions: {answer.status_code} {answer.text}")
     base = urlsplit(str(http.base_url))
-    url = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{answer.json()['url']}"
-    ws = await connect(url, compression=None, max_queue=64)
+    session = answer.json()
+    url = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{session['url']}"
+    protocols = [Subprotocol(SUBPROTOCOL), Subprotocol(session["ticket"])]
+    ws = await connect(url, subprotocols=protocols, compression=None, max_queue=64)
     with suppress(ConnectionClosed):
         await ws.send(json.dumps({"type": "settings", "fps": fps}))
     return Player(ws)

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from store import disk
-from store.shipped import shipped_folder
-from worlds.kinds import JobKind, kinds
+from store.places import shipped_folder
+from worlds.kinds import Conflict, JobKind, kinds
 from worlds.progress import RecipeError, Stopped
 
 
@@ -38,6 +38,8 @@ def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignmen
         return row.read(values)
     except ValidationError as e:
         first = e.errors()[0]
+        if isinstance(conflict := first.get("ctx", {}).get("error"), Conflict):
+            raise conflict from None
         if first["type"] == "missing":
             raise ValueError(f"{first['loc'][0]}: needed. {help_text(kind, str(first['loc'][0]))}") from None
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None

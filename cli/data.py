@@ -92,9 +92,12 @@ def _make(config: Any, out: Path) -> dict[str, Any]:
     """Runs a recipe that makes a dataset, in a folder beside `out`, which becomes `out` when all is there."""
     if (out / "manifest.json").exists():
         raise ValueError(f"{out} already holds a dataset: choose another folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} already holds something else: expected a new folder, or an empty one")
     scratch = out.with_name(out.name + ".partial")
     result = run_recipe(config, scratch)
-    shutil.rmtree(out, ignore_errors=True)
+    if out.exists():
+        out.rmdir()
     (scratch / "output").rename(out)
     sync(out.parent)
     shutil.rmtree(scratch)

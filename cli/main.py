@@ -24,6 +24,9 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
 }
 
 
+MISNAMED = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)  # paths that a user gave
+
+
 class LazyGroup(TyperGroup):
     """Stands for a group of GROUPS until it is called."""
 
@@ -43,7 +46,7 @@ class Root(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (TerrariumError, ValueError, FileNotFoundError, PermissionError) as error:
+        except (TerrariumError, ValueError, *MISNAMED) as error:
             if ctx.params.get("debug"):
                 raise
             print(f"terrarium: {describe(error)}", file=sys.stderr)

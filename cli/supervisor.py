@@ -1,4 +1,9 @@
-"""Starts services as early as their needs allow, watches and restarts them, drains them in order."""
+"""Starts services as early as their needs allow, watches and restarts them, drains them in order.
+
+A service that is ready is asked for a sign of life, by its own probe, `MISSES` times in `hung_after_s`. One that gives
+none so often in a row hangs: it is killed and started again. Misses are counted, not seconds: after a sleep of the
+machine everybody gets as many chances as before. Ten times as long may a service take to get ready.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from store.embedded import Child, Postgres, tail
@@ -14,6 +20,8 @@ from store.errors import Unavailable
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_S = 60.0  # a service that ran this long starts its backoff anew
 GIVE_UP_AFTER = 3  # ends in a row before the first time that everything was ready
+MISSES = 6
+START_MISSES = 10 * MISSES
 
 
 @dataclass
@@ -22,14 +30,19 @@ class Service:
 
     child: Child
     needs: Collection[str] = ()
-    probe: Callable[[], bool] | None = None  # ready when it and child.ready() say so
+    probe: Callable[[], bool] | None = None  # ready when it and child.ready() say so; within some seconds
+    lives: Callable[[], bool] | None = None  # asked from then on, in a thread, and again and again; None: the probe
     drain_s: float = 15.0  # from its stop signal to SIGKILL
+    recovers: bool = False  # takes as long to get ready as it has to
     awaited: bool = True  # nothing is called ready before it is
     stop_turn: int = 0  # services of one turn are stopped together, turn 0 first
     ready: bool = field(default=False, init=False)
     ends: int = field(default=0, init=False)  # in a row
     start_at: float = field(default=0.0, init=False)
     started_at: float = field(default=0.0, init=False)
+    ask_at: float = field(default=0.0, init=False)
+    answer: Future[bool] | None = field(default=None, init=False)  # of the newest question
+    misses: int = field(default=0, init=False)  # in a row
 
     @property
     def name(self) -> str:
@@ -49,10 +62,13 @@ class Supervisor:
         prepare_schema: Callable[[], None] = lambda: None,
         on_ready: Callable[[], None] = lambda: None,
         on_start: Callable[[dict[str, int]], None] = lambda pids: None,
+        hung_after_s: float = 60.0,
     ) -> None:
         self.services, self.prepare_schema = services, prepare_schema
         self.on_ready, self.on_start = on_ready, on_start
         self.has_schema = self.announced = False
+        self.ask_every_s = hung_after_s / MISSES
+        self.asking = ThreadPoolExecutor(2 * len(services), thread_name_prefix="probe")
         self.stops = 0
         self.begun_at = time.monotonic()
 
@@ -67,6 +83,7 @@ class Supervisor:
                 time.sleep(0.2 if self.announced else 0.02)
         finally:
             self.drain()
+            self.asking.shutdown(wait=False, cancel_futures=True)
 
     def step(self) -> None:
         """One look at everything: start what may start, restart what ended, say what is ready."""
@@ -82,6 +99,8 @@ class Supervisor:
                 self._ended(service)
             elif not service.ready and service.child.ready() and (not service.probe or service.probe()):
                 self._is_ready(service)
+            elif time.monotonic() >= service.ask_at:
+                self._ask(service)
         if not self.has_schema and all(s.ready for s in self.services if isinstance(s.child, Postgres)):
             self.prepare_schema()
             self.has_schema = True
@@ -91,13 +110,30 @@ class Supervisor:
 
     def _start(self, service: Service) -> None:
         service.child.start()
-        service.started_at = time.monotonic()
+        service.started_at, service.misses, service.answer = time.monotonic(), 0, None
         self.on_start({s.name: s.child.pid for s in self.services if s.child.pid is not None})
 
     def _is_ready(self, service: Service) -> None:
-        service.ready = True
+        service.ready, service.misses, service.answer = True, 0, None
         if not self.announced:
             say(f"  {service.name:<10} ready {time.monotonic() - self.begun_at:5.1f} s")
+
+    def _ask(self, service: Service) -> None:
+        """Looks whether the last question was answered, asks the next one, kills what hangs.
+
+        A service that is not ready is not asked, and misses all the same.
+        """
+        service.ask_at = time.monotonic() + self.ask_every_s
+        answer, service.answer = service.answer, None
+        answered = answer is not None and answer.done() and answer.exception() is None and answer.result()
+        service.misses = 0 if answered or (service.recovers and not service.ready) else service.misses + 1
+        limit = MISSES if service.ready else START_MISSES
+        if service.misses > limit:
+            what = f"answered none of {limit} probes" if service.ready else "did not get ready"
+            say(f"  {service.name} {what} in {limit * self.ask_every_s:g} s: killed")
+            service.child.kill()
+        elif service.ready:
+            service.answer = self.asking.submit(service.lives or service.probe or service.child.ready)
 
     def _ended(self, service: Service) -> None:
         """Plans the restart: later each time that it ends soon after its start."""

@@ -23,6 +23,7 @@ from cli.supervisor import Service, Supervisor, say
 from store.data_dir import lock_data_dir, prepare_data_dir, write_run
 from store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
 from store.errors import InvalidInput
+from store.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent  # where the packages lie; children run here
 ANY_HOST = ("0.0.0.0", "::", "")
@@ -68,6 +69,7 @@ def up(
             prepare_schema=prepare_schema,
             on_ready=announce,
             on_start=lambda pids: write_run(data_dir, run | {"processes": pids}),
+            hung_after_s=settings().hung_after_s,
         )
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
@@ -121,28 +123,28 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         }
     )
 
-    def python(name: str, module: str, options: str = "") -> Child:
+    def python(name: str, module: str, options: str = "", **more: str) -> Child:
         argv = [sys.executable, "-m", module, *options.split()]
-        return Child(name, argv, place.logs / f"{name}.log", env=env, cwd=ROOT, keep_fds=place.keep_fds)
+        return Child(name, argv, place.logs / f"{name}.log", env=env | more, cwd=ROOT, keep_fds=place.keep_fds)
 
-    gateway = (
-        f"api.app:app --host {place.host} --port {place.port} --no-access-log --timeout-graceful-shutdown 3 "
-        "--ws websockets-sansio --ws-per-message-deflate false"
-    )
+    def with_pulse(name: str, module: str, options: str = "", drain_s: float = 15.0) -> Service:
+        pulse = Pulse(socket_dir(place.data_dir) / f"{name}.pulse")
+        child = python(name, module, options, TERRARIUM_PULSE=str(pulse.file))
+        return Service(child, ["gateway"], probe=pulse, awaited=False, drain_s=drain_s, stop_turn=1)
+
     celery = (
         "-q -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
     needs = ["schema", *(store.name for store in stores)]
     services = [
-        Service(python("player", "workers.player"), probe=lambda: listens(player_url)),
+        Service(python("player", "workers.player"), probe=lambda: plays(player_url)),
         *stores,
-        Service(python("gateway", "uvicorn", gateway), needs, probe=lambda: answers(place.reach, place.port)),
-        Service(python("dispatcher", "workers.dispatcher"), ["gateway"], awaited=False, stop_turn=1),
+        Service(python("gateway", "api.server"), needs, probe=lambda: answers(place.reach, place.port)),
+        with_pulse("dispatcher", "workers.dispatcher"),
     ]
     if worker:  # has time to save what its runner was doing
-        service = Service(python("worker", "celery", celery), ["gateway"], awaited=False, drain_s=25, stop_turn=1)
-        services.append(service)
+        services.append(with_pulse("worker", "celery", celery, drain_s=25))
     return services, urls["DATABASE_URL"]
 
 
@@ -157,7 +159,7 @@ def store_services(place: Place) -> tuple[list[Service], dict[str, str]]:
     if not urls["DATABASE_URL"]:
         log = place.logs / "postgres.log"
         postgres = Postgres(place.data_dir / "postgres", sockets, log, keep_fds=place.keep_fds)
-        services.append(Service(postgres, drain_s=20, stop_turn=3))
+        services.append(Service(postgres, lives=lambda: queries(postgres.url), recovers=True, drain_s=20, stop_turn=3))
         urls["DATABASE_URL"] = postgres.url
     return services, urls
 
@@ -176,24 +178,60 @@ def check_port(host: str, port: int) -> int:
             raise InvalidInput(f"cannot listen on {host} port {port}: {reason}{hint}") from error
 
 
-def listens(url: str) -> bool:
-    """Does somebody accept connections at ws://host:port or unix:///path?"""
-    parts = urlsplit(url)
-    unix = parts.scheme == "unix"
-    with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as s:
-        s.settimeout(1.0)
+class Pulse:
+    """Whether a service has touched its file (workers/pulse.py) since the last look."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.seen = file, 0
+
+    def __call__(self) -> bool:
         try:
-            s.connect(parts.path if unix else (parts.hostname or "127.0.0.1", parts.port or 80))
-        except OSError:
+            touched = self.file.stat().st_mtime_ns
+        except FileNotFoundError:
             return False
+        moved, self.seen = touched != self.seen, touched
+        return moved
+
+
+def queries(database_url: str) -> bool:
+    """Does PostgreSQL work? One that refuses in words, since it recovers or has too many clients, does."""
+    from psycopg import Error
+
+    from store.db import Connection, connection_options
+
+    try:
+        with Connection.connect(**connection_options(database_url)) as connection:
+            connection.execute("SELECT 1")
+    except Error as error:
+        return "FATAL" in str(error)
     return True
+
+
+def plays(url: str) -> bool:
+    """Does the player at ws://host:port or unix:///path serve?"""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return _is_ok(UnixConnection(parts.path, timeout=2.0), "/health")
+    return _is_ok(HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=2.0), "/health")
 
 
 def answers(host: str, port: int) -> bool:
     """Does the gateway serve? Not "is it ready", which a full disk denies and no restart mends."""
-    connection = HTTPConnection(host, port, timeout=2.0)
+    return _is_ok(HTTPConnection(host, port, timeout=2.0), "/health/live")
+
+
+class UnixConnection(HTTPConnection):
+    """To a server on a unix socket; the path of the socket stands for its host."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.host)
+
+
+def _is_ok(connection: HTTPConnection, path: str) -> bool:
     try:
-        connection.request("GET", "/health/live")
+        connection.request("GET", path, headers={"Host": "localhost"})
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

@@ -21,7 +21,9 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
+from store.errors import Unavailable
 from store.settings import settings
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -101,23 +103,32 @@ def session_scope() -> Iterator[Session]:
         yield session
 
 
-def upgrade_database(url: str, revision: str = "head") -> None:
-    """Brings the schema to `revision`; safe to call from several processes at once."""
-    _alembic(url, "upgrade", revision)
+def upgrade_database(url: str) -> None:
+    """Brings the schema up to date; safe to call from several processes at once.
 
-
-def downgrade_database(url: str, revision: str = "base") -> None:
-    _alembic(url, "downgrade", revision)
-
-
-def _alembic(url: str, verb: str, revision: str) -> None:
+    Unavailable where a newer Terrarium has written it: there is no way back, since it would drop what the newer keeps.
+    """
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = sqlalchemy_url(url)
-    getattr(command, verb)(config, revision)
+    scripts = ScriptDirectory.from_config(config)
+    found = _revision(url)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        message = f"the database has schema {found}, this Terrarium knows up to {scripts.get_current_head()}"
+        raise Unavailable(f"{message}: upgrade Terrarium, or choose another --data-dir", code="newer_schema")
+    command.upgrade(config, "head")
+
+
+def _revision(url: str) -> str | None:
+    from alembic.migration import MigrationContext
+
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 if __name__ == "__main__":  # python -m store.db: brings DATABASE_URL to the newest schema

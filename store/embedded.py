@@ -204,10 +204,14 @@ class Postgres(Child):
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def kill(self) -> int | None:
-        """SIGKILL would leave shared memory and backends behind: first SIGQUIT, Postgres' "end at once"."""
+        """SIGKILL would leave shared memory and backends behind: first SIGQUIT, Postgres' "end at once".
+
+        After 5 s it kills backends that do not obey; SIGCONT, since one that was stopped obeys nothing.
+        """
         self.signal(signal.SIGQUIT)
+        self.signal(signal.SIGCONT)
         with suppress(subprocess.TimeoutExpired):
-            return self.process.wait(5.0) if self.process else None
+            return self.process.wait(10.0) if self.process else None
         return super().kill()
 
 

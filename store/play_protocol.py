@@ -28,9 +28,12 @@ Both directions also carry JSON texts, `{"type": ...}`:
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
     is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:
-    1008 bad_open, too many bad_message, too_many; 1009 too_large; 1011 model_failed; 1001 going away
+    1008 bad_open, too many bad_message, too_many; 1011 model_failed; 1001 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
     4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
+A message of more than MAX_MESSAGE bytes is not read: the close is 1009, with no text before it.
+Browser -> gateway, at the handshake: the subprotocols SUBPROTOCOL and the session's ticket, as a second one. Servers
+and proxies log addresses, and an address that opens a session is a key.
 Gateway -> player, first of all: the text open {session, checkpoint, seed}.
 """
 
@@ -48,10 +51,11 @@ FRAME = struct.Struct("<BBHIIffffdIII")
 SEQ_OFFSET = struct.calcsize("<BBH")
 DROPPED_OFFSET = struct.calcsize("<BBHIIffffd")
 SIMULATOR, RESET, PAUSED = 1, 2, 4
+SUBPROTOCOL = "terrarium.play"
 MAX_MESSAGE = 4096  # bytes of anything that a client sends
 MAX_SEED = 2**31 - 1
 
-CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_TOO_LARGE, CLOSE_FAILED, CLOSE_LATER = 1001, 1008, 1009, 1011, 1013
+CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_FAILED, CLOSE_LATER = 1001, 1008, 1011, 1013
 CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE = 4401, 4404, 4408
 
 

@@ -8,17 +8,35 @@ A folder that holds its files itself is one part; a name that begins with a dot 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 ID = re.compile(r"^\w[\w-]{0,99}$")
 PICTURE = "picture.jpg"
+
+
+class Facts(TypedDict):
+    """What the gateway shows of a play.json, and what it needs to see whether the files are whole."""
+
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    frame_size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
+    frames: Annotated[int, Field(ge=1, le=10**9)]
+    seed: NotRequired[int | None]
+    checkpoint: NotRequired[str | None]
+    source: NotRequired[dict[str, Any] | None]
+    state: NotRequired[dict[str, Any] | None]
+    action_names: NotRequired[list[str] | None]
+
+
+FACTS: TypeAdapter[Any] = TypeAdapter(Facts)
 
 
 @dataclass(frozen=True)
@@ -105,15 +123,18 @@ def _read(path: Path) -> Play:
 def _facts(part: Path) -> dict[str, Any]:
     """play.json, and how many frames there are: by their file's size, so that a truncated one is seen."""
     try:
-        facts = json.loads((part / "play.json").read_text())
-        height, width = facts["frame_size"]
-        frames, whole = facts["frames"], float(facts["fps"]) > 0
+        facts: dict[str, Any] = FACTS.validate_json((part / "play.json").read_bytes(), strict=True)
+        (height, width), frames = facts["frame_size"], facts["frames"]
         missing = [name for name in ("frames.npy", "actions.npy") if not (part / name).is_file()]
         bare = frames * height * width * 3
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise ValueError(f"play.json cannot be read: {type(e).__name__}: {e}") from None
-    if missing or not whole:
-        raise ValueError(f"{', '.join(missing) or 'fps'} is missing")
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"play.json cannot be read: {where}: {first['msg']}") from None
+    except OSError as e:
+        raise ValueError(f"play.json cannot be read: {e}") from None
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is missing")
     if (part / "frames.npy").stat().st_size < bare + _npy_header(part / "frames.npy"):
         raise ValueError(f"frames.npy is truncated: expected {frames} frames of {width}x{height}")
     return facts

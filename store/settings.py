@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
     database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
+    hung_after_s: float = 60.0  # a service of `terrarium up` that answers no probe for this long is started again
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
@@ -49,18 +50,9 @@ class Settings(BaseSettings):
         return self.reserve_mb * 10**6
 
     @property
-    def datasets_dir(self) -> Path:
-        return self.data_dir / "datasets"
-
-    @property
     def plays_dir(self) -> Path:
         """Recorded play, a folder a part (workers/play_log.py)."""
         return self.data_dir / "plays"
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        """Finished checkpoints, a folder each, named by the id of the job that made them."""
-        return self.data_dir / "checkpoints"
 
     @property
     def runs_dir(self) -> Path:

@@ -14,14 +14,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy import BigInteger, ForeignKey, Index, String, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012
         dict[str, Any]: JSONB(none_as_null=True),
+        list[str]: ARRAY(String),
         datetime: TIMESTAMP(timezone=True),
         int: BigInteger,
     }
@@ -111,26 +112,27 @@ class TrainingState(Base):
     created_at: Mapped[datetime] = _now()
 
 
-class Dataset(Base):
-    """A finished dataset under datasets/<id>; the id is that of the job that recorded it."""
+class Asset(Base):
+    """Something that a job made or a person brought: a dataset, a tokenizer, a world model ... Its files lie where
+    store/places.py says. A deleted asset keeps its row, for the lineage of what was made of it."""
 
-    __tablename__ = "datasets"
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    __tablename__ = "assets"
+    id: Mapped[str] = mapped_column(primary_key=True)  # the making job's id as text, or `shipped`
+    type: Mapped[str]  # what JobKind.makes says
     name: Mapped[str]
-    manifest: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime] = _now()
-
-
-class Checkpoint(Base):
-    """A finished checkpoint. `id` is the making job's id as text, or `shipped` for the one in the package."""
-
-    __tablename__ = "checkpoints"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    kind: Mapped[str]  # tokenizer or world-model
+    notes: Mapped[str] = mapped_column(default="", server_default="")
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="{}")
     manifest: Mapped[dict[str, Any]]
     evaluation: Mapped[dict[str, Any] | None]
+    made_by: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    made_from: Mapped[list[str]] = mapped_column(default=list, server_default="{}")  # ids of assets
+    size: Mapped[int | None]  # bytes on disk; None: not counted yet
     created_at: Mapped[datetime] = _now()
+    deleted_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("assets_by_age", "created_at", "id"),
+        Index("assets_made_from", "made_from", postgresql_using="gin"),
+    )
 
 
 class Artifact(Base):
@@ -162,7 +164,7 @@ class PlaySession(Base):
 
     __tablename__ = "play_sessions"
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    checkpoint: Mapped[str] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))
+    checkpoint: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
     seed: Mapped[int]
     ticket_sha256: Mapped[str | None]  # NULL once used
     created_at: Mapped[datetime] = _now()

@@ -11,7 +11,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
-from store.play_protocol import Frame, Input, Open, pack_input, unpack_frame
+from store.play_protocol import SUBPROTOCOL, Frame, Input, Open, pack_input, unpack_frame
 from workers.player import Player
 from worlds.blocks.actions import KEYS
 
@@ -29,10 +29,11 @@ class PlayClient:
         self.reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, url: str, acks: bool = True, **headers: str) -> PlayClient:
+    async def open(cls, url: str, acks: bool = True, ticket: str = "", **headers: str) -> PlayClient:
         if url.startswith("unix://"):
             return cls(await unix_connect(url.removeprefix("unix://"), "ws://player/"), acks)
-        return cls(await connect(url, additional_headers=headers), acks)
+        protocols: Any = [SUBPROTOCOL, ticket] if ticket else None
+        return cls(await connect(url, additional_headers=headers, subprotocols=protocols), acks)
 
     async def _read(self) -> None:
         try:

@@ -63,7 +63,7 @@ class Services:
     def gateway(self) -> str:
         """Returns its address once it is ready."""
         port = free_port()
-        self.start("gateway", "uvicorn", "api.app:app", "--port", str(port), "--timeout-graceful-shutdown", "3")
+        self.start("gateway", "api.server", TERRARIUM_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
 
         def ready() -> bool:

@@ -8,7 +8,8 @@ a CPU generator for a result on the device; `.numpy()` without `.cpu()`; a modul
 One rule is stricter than CUDA's: an index on the CPU is refused, where CUDA copies it and waits.
 
 Not seen: what only `device.type == "cuda"` does (the Triton programs, pinned memory, autocast, NCCL), which of two GPUs
-is current, copies that are not awaited, memory, and values, which are the CPU's.
+is current, copies that are not awaited, memory, and values, which are the CPU's. Inference mode cannot have wrappers:
+`without_inference_mode` makes no_grad of it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class SecondTensor(torch.Tensor):
     def tolist(self) -> Any:
         return self.on_cpu.tolist()
 
+    # With these two nn.Module.to() swaps a parameter for its wrapper and keeps the object, as on CUDA.
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         return ["on_cpu"], None
 
@@ -92,7 +94,7 @@ def run(func: Any, *args: Any, **kwargs: Any) -> Any:
     given = list(leaves((args, *kwargs.values())))
     here = any(isinstance(x, SecondTensor) for x in given)
     if here and func not in COPIES:
-        refuse_mixed(func, [x for x in given if isinstance(x, torch.Tensor)], args)
+        refuse_mixed(func, [x for x in given if isinstance(x, torch.Tensor)], args, kwargs)
     if kwargs.get("device") is not None:
         here = torch.device(kwargs["device"]).type == SECOND.type
     elif func is aten.copy_.default:
@@ -132,12 +134,13 @@ def wrapped(x: Any) -> Any:
     return SecondTensor(x) if isinstance(x, torch.Tensor) else x
 
 
-def refuse_mixed(func: Any, tensors: list[torch.Tensor], args: Any) -> None:
+def refuse_mixed(func: Any, tensors: list[torch.Tensor], args: Any, kwargs: Any) -> None:
     """RuntimeError where a tensor on the CPU takes part that CUDA would not take."""
     strangers = [x for x in tensors if not isinstance(x, SecondTensor)]
     if not strangers:
         return
-    written = [x for x, argument in zip(args, func._schema.arguments, strict=False) if argument.is_write]
+    named = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+    written = [named[a.name] for a in func._schema.arguments if a.is_write]
     scalars = torch.Tag.pointwise in func.tags or func in SCALARS
     if not scalars or any(x.dim() or any(x is w for w in written) for x in strangers):
         found = ", ".join(f"{x.device} {list(x.shape)}" for x in tensors)
@@ -148,8 +151,8 @@ def copy_from(source: torch.Tensor, to: torch.Tensor, non_blocking: bool = False
     return run(aten.copy_.default, to, source)
 
 
-# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`. The last two
-# would be made empty and resized, which a wrapper cannot follow.
+# What PyTorch asks a backend for before there is a tensor on it; all else reaches `__torch_dispatch__`. `arange` and
+# `eye` would be made empty and resized, which a wrapper cannot follow.
 KERNELS = torch.library.Library("aten", "IMPL")
 FACTORIES = [aten.empty.memory_format, aten.empty_strided.default]
 FACTORIES += [aten.arange.default, aten.arange.start, aten.arange.start_step, aten.eye.default, aten.eye.m]
@@ -161,5 +164,5 @@ AUTOCAST.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
 
 
 def without_inference_mode(monkeypatch: Any) -> None:
-    """torch.inference_mode() is torch.no_grad() from here on: it cannot have wrappers."""
+    """torch.inference_mode() is torch.no_grad() from here on."""
     monkeypatch.setattr(torch._C, "_InferenceMode", lambda on: torch.no_grad() if on else nullcontext())

@@ -27,6 +27,8 @@ BELOW = (
     "worlds.blocks",
     "worlds.checkpoint",
     "worlds.device",
+    "worlds.durable",
+    "worlds.json_file",
     "worlds.kinds",
     "worlds.pictures",
     "worlds.precision",
@@ -43,9 +45,11 @@ MAY_IMPORT = {
     "migrations": ("migrations", "store.tables"),
 }
 WITHIN_WORLDS = {
-    "worlds.kinds": ("worlds.progress",),
+    "worlds.kinds": ("worlds.json_file", "worlds.progress"),
     "worlds.progress": (),
-    "worlds.checkpoint": (),
+    "worlds.json_file": (),
+    "worlds.durable": (),
+    "worlds.checkpoint": ("worlds.durable", "worlds.json_file"),
     "worlds.device": (),
     "worlds.precision": (),
     "worlds.played_model": ("worlds.blocks.actions",),

@@ -30,6 +30,7 @@ FAULTS = {
     "joined with a tensor of the CPU": lambda x: torch.cat([x, torch.zeros(1)]),
     "a generator of the CPU": lambda x: torch.rand(3, device=SECOND, generator=torch.Generator()),
     "out on the CPU": lambda x: torch.add(x, x, out=torch.empty(3)),
+    "a sum out on the CPU": lambda x: torch.add(x.sum(), x.sum(), out=torch.empty(())),
     "numpy without cpu()": lambda x: x.numpy(),
     "np.asarray without cpu()": lambda x: np.asarray(x),
     "a seed of the CPU": lambda x: soft_embed(here(2, 3), here(3, 4), torch.randint(2**31, ())),

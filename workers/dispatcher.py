@@ -28,6 +28,7 @@ from store.db import connect as connect_to_database
 from store.db import session_scope
 from store.jobs import OUTBOX_CHANNEL
 from store.settings import settings
+from workers import pulse
 from workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
@@ -44,6 +45,7 @@ def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
     while not stop.is_set():
+        pulse.beat()
         try:
             lead(stop)
         except (psycopg.OperationalError, DBAPIError, BrokerError, RedisError, OSError) as e:
@@ -55,6 +57,7 @@ def lead(stop: threading.Event) -> None:
     """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
     with connect_to_database() as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
+            pulse.beat()
             beat()
             if stop.wait(TICK_S):
                 return
@@ -62,6 +65,7 @@ def lead(stop: threading.Event) -> None:
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
         look_at, missed = 0.0, dict[str, float]()
         while not stop.is_set():
+            pulse.beat()
             if time.monotonic() >= look_at:
                 relay_outbox()  # what came before we listened
                 look_after_workers(missed)

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from workers.ticker import Ticker
+from worlds.durable import sync
 
 log = logging.getLogger("terrarium.player")
 KEPT = 8  # packages in the cache, some megabytes each
@@ -67,7 +68,9 @@ class Freezer:
             made = Path(scratch) / "step.pt2"
             frozen = [sys.executable, "-m", "worlds.world_model.frozen"]
             self._run([*frozen, str(folder.absolute()), str(made), "--leash"])
+            sync(made)
             made.replace(package)
+            sync(self.cache)
         for old in sorted(self.cache.glob("*.pt2"), key=os.path.getmtime)[:-KEPT]:
             old.unlink()
 

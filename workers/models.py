@@ -8,12 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 
-from store.settings import settings
-from store.shipped import SHIPPED, shipped_folder
+from store.places import SHIPPED, place
 from workers.freezer import Freezer
 from workers.sessions import Seat, Session
 from workers.threads import Threads
@@ -38,15 +36,12 @@ def load_checkpoint(checkpoint: str) -> PlayedModel:
 
 def checkpoint_folder(checkpoint: str) -> Path:
     """A checkpoint's folder. Other names than `shipped` are UUIDs: no other word of a client is a path."""
-    if checkpoint == SHIPPED:
-        return shipped_folder()
     try:
-        name = str(UUID(checkpoint))
+        folder = place("world-model", checkpoint)
     except ValueError:
         raise BadCheckpoint(f"checkpoint {checkpoint!r}: expected {SHIPPED!r} or a checkpoint's id") from None
-    folder = settings().checkpoints_dir / name
     if not folder.is_dir():
-        raise BadCheckpoint(f"checkpoint {name} is not here")
+        raise BadCheckpoint(f"checkpoint {checkpoint} is not here")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Where a job's inputs lie, and what its end makes of its `output/`: a dataset, a checkpoint or an evaluation."""
+"""Where a job's inputs lie, and what its end makes of its `output/`: an asset, or the evaluation of one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from store import artifacts, jobs
+from store import artifacts, assets, jobs
 from store.db import session_scope
-from store.plays import play_place
+from store.disk import size_of
+from store.places import SHIPPED, place
 from store.settings import settings
-from store.shipped import SHIPPED, shipped_folder
-from store.tables import Artifact, Checkpoint, Dataset, Job, TrainingState
+from store.tables import Artifact, Asset, Job, TrainingState
 from workers.recorder import clean
 from worlds.durable import sync, write_text
 from worlds.kinds import Slot, kinds
@@ -40,21 +39,19 @@ def _given(config: dict[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in kinds()[config["kind"]].inputs if config.get(name) is not None}
 
 
+def _ids(config: dict[str, Any]) -> list[str]:
+    """Of all its inputs that are assets: recorded play is none."""
+    inputs = kinds()[config["kind"]].inputs
+    given = [(inputs[field], value) for field, value in _given(config).items()]
+    return [id for slot, value in given if slot.types != ("play",) for id in slot.named(value)]
+
+
 def _existing(field: str, slot: Slot, id: str) -> str:
-    folders = [_folder(type, id) for type in slot.types]
+    folders = [place(type, id) for type in slot.types]
     for folder in folders:
         if folder.is_dir():
             return str(folder)
     raise ValueError(f"{field}: the files of {' or '.join(slot.types)} {id} are gone ({folders[0]})")
-
-
-def _folder(type: str, id: str) -> Path:
-    if id == SHIPPED:
-        return shipped_folder()
-    if type == "play":
-        return play_place(settings().plays_dir.resolve(), id)
-    root = settings().datasets_dir if type == "dataset" else settings().checkpoints_dir
-    return root.resolve() / str(UUID(id))
 
 
 def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
@@ -63,22 +60,19 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
     The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything. May be
     repeated: what an earlier try has moved stays in its place.
     """
-    kind = kinds()[job.kind]
-    output, makes = run_dir / "output", kind.makes
-    reports = _reports(job, output) if makes == "evaluation" else []
+    kind, output = kinds()[job.kind], run_dir / "output"
+    reports = _reports(job, output) if kind.makes == "evaluation" else []
     manifest: dict[str, Any] = {}
     with session_scope() as session:
         jobs.finish(session, job.id, job.fence, result)
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
-        if makes == "evaluation":
+        if kind.makes == "evaluation":
             session.add_all(reports)
-            _store_evaluation(session, job.config["checkpoint"], result)
-        elif makes == "dataset":
-            manifest = _manifest(_move(output, settings().datasets_dir / str(job.id)), job)
-            session.add(Dataset(id=job.id, name=_name(makes, job), manifest=manifest))
+            _store_evaluation(session, job.config[next(iter(kind.inputs))], result)
         else:
-            manifest = _manifest(_move(output, settings().checkpoints_dir / str(job.id)), job)
-            session.add(Checkpoint(id=str(job.id), name=_name(makes, job), kind=makes, manifest=manifest))
+            folder = _move(output, place(kind.makes, str(job.id)))
+            manifest = _manifest(folder, job)
+            assets.add(session, job, kind.makes, manifest, _ids(job.config), size_of(folder))
         following = kind.then(str(job.id), manifest) if kind.then else None
         if following is not None:
             jobs.submit(session, asdict(following), kinds()[following.kind].queue, parent_id=job.id)
@@ -92,8 +86,8 @@ def _reports(job: Job, output: Path) -> list[Artifact]:
 
 def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:
     """On the checkpoint's row, and beside its weights (the shipped one's folder belongs to the package)."""
-    session.execute(update(Checkpoint).where(Checkpoint.id == checkpoint).values(evaluation=result))
-    folder = _folder("world-model", checkpoint)
+    session.execute(update(Asset).where(Asset.id == checkpoint).values(evaluation=result))
+    folder = place("world-model", checkpoint)
     if checkpoint != SHIPPED and folder.is_dir():
         write_text(folder / "evaluation.json", json.dumps(result, indent=1))
 
@@ -102,10 +96,6 @@ def _manifest(output: Path, job: Job) -> dict[str, Any]:
     """The output's own manifest, and the ids that it was made from."""
     manifest = clean(json.loads((output / "manifest.json").read_text()))
     return manifest | {"inputs": _given(job.config)}
-
-
-def _name(makes: str, job: Job) -> str:
-    return f"{makes}-{str(job.id)[:8]}"
 
 
 def _move(output: Path, target: Path) -> Path:

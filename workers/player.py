@@ -17,16 +17,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from store import play_protocol as protocol
+from store.places import SHIPPED
 from store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
 from store.settings import settings
-from store.shipped import SHIPPED
 from store.sockets import player_url
 from workers.freezer import Freezer
 from workers.models import BadCheckpoint, Models, load_checkpoint
@@ -331,7 +333,7 @@ async def _end(ws: ServerConnection, e: Refused) -> None:
 
 async def listen(player: Player, url: str) -> Server:
     """A server on `ws://host:port` or `unix:///path`. A socket left by a dead player is replaced."""
-    options: dict[str, Any] = {"compression": None, "max_size": protocol.MAX_MESSAGE}
+    options: dict[str, Any] = {"compression": None, "max_size": protocol.MAX_MESSAGE, "process_request": _health}
     if not url.startswith("unix://"):
         host, _, port = url.removeprefix("ws://").rstrip("/").rpartition(":")
         return await serve(player.handle, host, int(port), **options)
@@ -346,6 +348,11 @@ async def listen(player: Player, url: str) -> Server:
         return await unix_serve(player.handle, str(path), **options)
     finally:
         os.umask(umask)
+
+
+def _health(connection: ServerConnection, request: Request) -> Response | None:
+    """GET /health, for those who want to know whether the player lives."""
+    return connection.respond(HTTPStatus.OK, "ok\n") if request.path == "/health" else None
 
 
 def _answers(path: Path) -> bool:

@@ -16,8 +16,10 @@ from sqlalchemy.orm import Session
 from store import jobs
 from store.db import session_scope
 from store.jobs import TERMINAL
+from store.places import place
 from store.settings import settings
 from store.tables import Job, TrainingState
+from worlds.kinds import kinds
 
 RETRIED = ("disk_full", "out_of_memory")  # the machine's errors: the retry of such a job goes on from its state
 
@@ -85,8 +87,8 @@ def _runs_of_failed(session: Session, retry: Job) -> list[Path]:
 
 def _moved_outputs(job: Job) -> list[Path]:
     """Where the end of a run moves its output (workers/outputs.py), if it is there."""
-    places = [root / str(job.id) for root in (settings().datasets_dir, settings().checkpoints_dir)]
-    return [place for place in places if place.is_dir()]
+    folder = place(kinds()[job.kind].makes, str(job.id))
+    return [folder] if folder.is_dir() else []
 
 
 def _states(run_dir: Path) -> list[Path]:

@@ -71,6 +71,8 @@ class Rate:
     def add(self, now: float, step: int, phase: str) -> None:
         if self.samples and (phase != self.phase or step < self.samples[-1][1]):
             self.samples.clear()
+        elif self.samples and step == self.samples[-1][1]:
+            return  # still at work on the same
         self.phase = phase
         self.samples.append((now, step))
         while len(self.samples) > 2 and now - self.samples[1][0] > RATE_WINDOW_S:

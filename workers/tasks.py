@@ -9,7 +9,7 @@ import threading
 from typing import Any
 from uuid import UUID, uuid4
 
-from celery.signals import worker_shutting_down
+from celery.signals import worker_init, worker_shutting_down
 
 from store import jobs
 from store.db import session_scope
@@ -18,12 +18,18 @@ from store.settings import settings
 from store.tables import Job
 from workers.celery_app import RUN_JOB, app
 from workers.presence import Presence
+from workers.pulse import keep_beating
 from workers.supervisor import Supervisor
 
 log = logging.getLogger("terrarium.worker")
 DRAIN = threading.Event()  # set once this worker has been asked to end
 # Another after a restart, also in a container, where host and pid come again.
 PRESENCE = Presence(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
+
+
+@worker_init.connect
+def _begin(**_: Any) -> None:
+    keep_beating()
 
 
 @worker_shutting_down.connect

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from worlds.durable import new_folder
+from worlds.json_file import read_object
 
 FORMAT_VERSION = 1
+M = TypeVar("M", bound=torch.nn.Module)
 
 
 def save_checkpoint(folder: Path, kind: str, tensors: dict[str, torch.Tensor], manifest: dict[str, Any]) -> None:
@@ -47,10 +50,7 @@ def read_manifest(folder: Path, *kinds: str) -> dict[str, Any]:
         raise ValueError(f"{folder} is {what}: expected a checkpoint folder with manifest.json and model.safetensors")
     if not file.is_file():
         raise ValueError(f"{folder} is no checkpoint: manifest.json is missing")
-    try:
-        manifest = json.loads(file.read_text())
-    except json.JSONDecodeError as e:
-        raise ValueError(f"{file} is not JSON: {e}") from None
+    manifest = read_object(file)
     if manifest.get("format_version") != FORMAT_VERSION or manifest.get("kind") not in kinds:
         found = f"{manifest.get('kind')!r} of format {manifest.get('format_version')!r}"
         expected = " or ".join(repr(kind) for kind in kinds)
@@ -77,12 +77,35 @@ def _probe_safetensors(file: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{file} is not a safetensors file ({e}): other weight formats are refused") from None
 
 
+def build(make: Callable[[], M], tensors: dict[str, torch.Tensor], source: Path) -> M:
+    """The module that `make` makes, with these weights. ValueError: see `load_into`.
+
+    It is first made without memory: the manifest that describes it may claim terabytes.
+    """
+    with torch.device("meta"):
+        _check_fit(make(), tensors, source)
+    module = make()
+    load_into(module, tensors, source)
+    return module
+
+
 def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
-    """Strict load; ValueError names the first tensor that does not fit and both shapes."""
+    """Strict load; ValueError names the first tensor that is not finite, or does not fit, with what was expected."""
+    _check_fit(module, tensors, source)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{source}: tensor {name} holds NaN or infinity: the weights are of no use")
+    module.load_state_dict(tensors)
+
+
+def _check_fit(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
     want = module.state_dict()
     for name in sorted(want.keys() | tensors.keys()):
-        have = tuple(tensors[name].shape) if name in tensors else "missing"
-        need = tuple(want[name].shape) if name in want else "not expected"
+        have = _outline(tensors[name]) if name in tensors else "missing"
+        need = _outline(want[name]) if name in want else "not expected"
         if have != need:
             raise ValueError(f"{source}: tensor {name} is {have}, this model wants {need}")
-    module.load_state_dict(tensors)
+
+
+def _outline(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

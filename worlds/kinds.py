@@ -7,7 +7,6 @@ command line, the jobs that follow. Adding a room adds a name to `ROOMS`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
@@ -19,15 +18,24 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from annotated_types import GroupedMetadata, MaxLen, MinLen
 from pydantic import TypeAdapter
 
+from worlds.json_file import read_object
 from worlds.progress import Progress
 
 ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds a dict literal KINDS: {kind: JobKind}
 
-# Of every config: unknown fields are refused, and the string below a field is its help text.
-CONFIG: Any = {"extra": "forbid", "use_attribute_docstrings": True}
+# Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
+CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 Manifests = Mapping[str, Any]  # {field: manifest of the input}, a list of them where the field takes many
 Misfit = tuple[str, str]  # field, and what was found there instead of what
+
+
+class Conflict(ValueError):
+    """A field that contradicts another one. A config's `__post_init__` raises it, also where JSON was read into it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
 
 
 @dataclass(frozen=True, init=False)
@@ -81,7 +89,6 @@ class JobKind:
     """(id, manifest) of what a finished job made -> config of the job that follows it, or None."""
     fits: Callable[[Any, Manifests], list[Misfit]] | None = None
     """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
-
     estimate: Callable[[Mapping[str, Any], int], int] | None = None
     """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
     within a third. If omitted, the job takes next to nothing."""
@@ -96,11 +103,15 @@ class JobKind:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the config; the strings below its fields are the descriptions."""
-        return TypeAdapter(self.config).json_schema()
+        return self._adapter.json_schema()
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.config)
 
     def read(self, values: Mapping[str, Any]) -> Any:
         """A config from plain values. pydantic's ValidationError, a ValueError, names what is wrong."""
-        return TypeAdapter(self.config).validate_python(dict(values))
+        return self._adapter.validate_python(dict(values))
 
     def draft(self, values: Mapping[str, Any]) -> Any:
         """A config some of whose inputs are still to be chosen: "-" stands for each that it cannot do without."""
@@ -142,10 +153,9 @@ class JobKind:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Of a dataset or a checkpoint; {} where there is none to read, which the recipe reports."""
     try:
-        found = json.loads((folder / "manifest.json").read_text())
+        return read_object(folder / "manifest.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def type_of(manifest: dict[str, Any]) -> str | None:

@@ -25,7 +25,11 @@ class RecipeError(Exception):
 
 class Progress(Protocol):
     def step(self, step: int, total: int, phase: str = "") -> None:
-        """Work done so far, in steps of `total`; called every step, cheap, rate-limited by the receiver."""
+        """Work done so far, in steps of `total`; called every step, cheap, rate-limited by the receiver.
+
+        Called with the same step again, it says that this one is still worked on: a run that says nothing for long
+        is taken for hung (TERRARIUM_SILENCE_S).
+        """
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Scalars at a step. After a resume from step N every metric past N is sent again."""
@@ -41,6 +45,13 @@ class Progress(Protocol):
 
     def stop_requested(self) -> bool:
         """True once the run should save and raise `Stopped` (cancel or drain). Polled every step."""
+
+
+def go_on(progress: Progress, step: int, total: int, phase: str) -> None:
+    """For the loop within a step that may take minutes: still at work on it, or Stopped."""
+    if progress.stop_requested():
+        raise Stopped
+    progress.step(step, total, phase)
 
 
 class Silent:

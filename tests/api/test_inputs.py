@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.app import app
-from store.tables import Checkpoint, Dataset, Job
+from store.tables import Asset, Job
 
 BLOCKS = {"kind": "blocks", "terrain": "mixed"}
 CRAFTER = {"kind": "gym", "env": "crafter:Env"}
@@ -45,11 +45,11 @@ class Shelf:
     def dataset(self, name: str, *of: Any) -> None:
         id = uuid4()
         manifest = facts(*of) | {"episodes": [{"length": 17}]}
-        self.db.add(Dataset(id=id, name=name, manifest=manifest))
+        self.db.add(Asset(id=str(id), type="dataset", name=name, manifest=manifest))
         self.ids[name] = str(id)
 
     def checkpoint(self, name: str, type: str, *of: Any, **more: Any) -> None:
-        self.db.add(Checkpoint(id=name, name=name, kind=type, manifest={"kind": type, "data": facts(*of)} | more))
+        self.db.add(Asset(id=name, name=name, type=type, manifest={"kind": type, "data": facts(*of)} | more))
         self.ids[name] = name
 
 

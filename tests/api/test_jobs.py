@@ -20,7 +20,7 @@ from api.app import app
 from store import artifacts, jobs
 from store.events import Event
 from store.settings import settings
-from store.tables import Artifact, Checkpoint, Dataset, Job, Metric, Outbox
+from store.tables import Artifact, Asset, Job, Metric, Outbox
 
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
 
@@ -61,7 +61,7 @@ def test_a_job_is_queued_with_its_defaults_and_its_message(http: TestClient, db:
 
 def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
     body = problem(http.post("/v1/jobs", json={"kind": "world.paint"}), 422, "invalid_input")
-    assert body["errors"][0]["loc"] == ["body"]
+    assert body["errors"][0]["loc"] == ["body", "kind"] and body["errors"][0]["value"] == "world.paint"
     for kind in (
         "dataset.record",
         "dataset.record-gym",
@@ -112,9 +112,9 @@ def test_a_wrong_field_is_named_with_its_value(http: TestClient, change: Any, fi
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(http: TestClient, db: Session, number: str) -> None:
-    db.add(Dataset(id=uuid4(), name="d", manifest={}))
+    db.add(Asset(id=str(uuid4()), type="dataset", name="d", manifest={}))
     db.commit()
-    data = db.scalars(select(Dataset.id)).one()
+    data = db.scalars(select(Asset.id).where(Asset.type == "dataset")).one()
     raw = f'{{"kind": "tokenizer.train", "data": "{data}", "checkpoint_every_s": {number}}}'
     response = http.post("/v1/jobs", content=raw, headers={"content-type": "application/json"})
     assert problem(response, 422, "invalid_input")["errors"][0]["loc"] == ["body", "checkpoint_every_s"]
@@ -134,9 +134,9 @@ def test_no_body_no_json_wrong_type(http: TestClient) -> None:
 
 def test_inputs_must_exist_and_be_of_their_kind(http: TestClient, db: Session) -> None:
     dataset = uuid4()
-    db.add(Dataset(id=dataset, name="d", manifest={}))
-    db.add(Checkpoint(id="model", name="s", kind="world-model", manifest={}))
-    db.add(Checkpoint(id="eye", name="e", kind="tokenizer", manifest={}))
+    db.add(Asset(id=str(dataset), type="dataset", name="d", manifest={}))
+    db.add(Asset(id="model", name="s", type="world-model", manifest={}))
+    db.add(Asset(id="eye", name="e", type="tokenizer", manifest={}))
     db.commit()
     train = {"kind": "world-model.train", "data": str(dataset), "tokenizer": "eye"}
     assert http.post("/v1/jobs", json=train).status_code == 201

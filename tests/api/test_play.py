@@ -23,19 +23,21 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import errors, play
 from api.relay import Rate
+from api.server import MAX_UNREAD, OPTIONS, WebSockets
 from cli.bench import summary
 from cli.bench_player import BenchFailed, play_all
 from store.play_protocol import Frame, pack_frame
 from store.settings import settings
-from store.tables import Checkpoint, PlaySession
+from store.tables import Asset, PlaySession
 from workers.player import Player, listen
 
 
 class House:
     """A running gateway; `http` is its client."""
 
-    def __init__(self, port: int, http: httpx.AsyncClient) -> None:
-        self.port, self.http = port, http
+    def __init__(self, server: uvicorn.Server, http: httpx.AsyncClient) -> None:
+        self.server, self.http = server, http
+        self.port = server.servers[0].sockets[0].getsockname()[1]
 
     async def ticket(self, **body: Any) -> dict[str, Any]:
         answer = await self.http.post("/v1/play/sessions", json=body)
@@ -43,7 +45,8 @@ class House:
         return answer.json()
 
     async def connect(self, ticket: dict[str, Any], acks: bool = True, **headers: str) -> PlayClient:
-        return await PlayClient.open(f"ws://127.0.0.1:{self.port}{ticket['url']}", acks, **headers)
+        url = f"ws://127.0.0.1:{self.port}{ticket['url']}"
+        return await PlayClient.open(url, acks, ticket.get("ticket", ""), **headers)
 
     async def join(self, acks: bool = True, **body: Any) -> PlayClient:
         return await self.connect(await self.ticket(**body), acks)
@@ -53,8 +56,8 @@ class House:
 def house(
     db: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AbstractAsyncContextManager[House]]:
-    db.add(Checkpoint(id="shipped", name="shipped", kind="world-model", manifest={}, evaluation=None))
-    db.add(Checkpoint(id="eye", name="eye", kind="tokenizer", manifest={}, evaluation=None))
+    db.add(Asset(id="shipped", name="shipped", type="world-model", manifest={}, evaluation=None))
+    db.add(Asset(id="eye", name="eye", type="tokenizer", manifest={}, evaluation=None))
     db.commit()
     player_url = f"unix://{tmp_path}/player.sock"
     monkeypatch.setenv("TERRARIUM_PLAYER_URL", player_url)
@@ -64,18 +67,19 @@ def house(
     @asynccontextmanager
     async def make(player: Any = "fake", **options: Any) -> AsyncIterator[House]:
         """`player`: "fake", a handler that plays the player's part, or None for no player at all."""
-        server = uvicorn.Server(uvicorn.Config(_app(), port=0, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(_app(), port=0, log_level="info", lifespan="off", **OPTIONS))
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
         mine = Player(lambda _: FakeModel(), **({"max_players": 16} | options))
         if player == "fake":
             behind = await listen(mine, player_url)
         elif player is not None:
             behind = await unix_serve(player, player_url.removeprefix("unix://"), compression=None)
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-                yield House(port, http)
+            async with httpx.AsyncClient() as http:
+                house = House(server, http)
+                http.base_url = f"http://127.0.0.1:{house.port}"
+                yield house
         finally:
             if player is not None:
                 behind.close()
@@ -101,7 +105,7 @@ def test_sessions_are_checked(house: Any, db: Session) -> None:
     async def go() -> None:
         async with house(None) as h:
             made = await h.ticket(checkpoint="shipped", seed=7)
-            assert made["url"] == f"/v1/play/{made['id']}?ticket={made['ticket']}"
+            assert made["url"] == f"/v1/play/{made['id']}"
             row = db.get_one(PlaySession, made["id"])
             assert row.seed == 7 and row.ticket_sha256 and row.ticket_sha256 != made["ticket"]
             await h.ticket()
@@ -152,12 +156,12 @@ def test_ticket_opens_once(house: Any, db: Session) -> None:
             again = await h.connect(ticket)
             assert (await again.closing())[0] == 4401
             other = await h.ticket()
-            swapped = await h.connect({"url": f"/v1/play/{other['id']}?ticket={ticket['ticket']}"})
+            swapped = await h.connect(other | {"ticket": ticket["ticket"]})
             assert (await swapped.closing())[0] == 4401
-            for url in (f"/v1/play/{other['id']}", f"/v1/play/{uuid4()}?ticket=x"):
-                assert (await (await h.connect({"url": url})).closing())[0] == 4401
+            for wrong in ({"url": other["url"]}, {"url": f"/v1/play/{uuid4()}", "ticket": "x"}):
+                assert (await (await h.connect(wrong)).closing())[0] == 4401
             with pytest.raises(InvalidStatus):
-                await h.connect({"url": "/v1/play/nonsense?ticket=x"})
+                await h.connect({"url": "/v1/play/nonsense", "ticket": "x"})
             await first.close()
 
     asyncio.run(go())
@@ -254,11 +258,11 @@ def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
     async def go() -> None:
         async with house() as h:
-            client = await h.join()
-            await client.text("hello")
-            await client.ws.send("x" * 5000)
-            assert (await client.text("error"))["code"] == "too_large"
-            assert (await client.closing())[0] == 1009
+            for message in ("x" * 4097, b"x" * 4097, ["x" * 4096, "x"]):  # the last one in two fragments
+                client = await h.join()
+                await client.text("hello")
+                await client.ws.send(message)
+                assert (await client.closing())[0] == 1009
             flood = await h.join(acks=False)
             await flood.text("hello")
             with pytest.raises(ConnectionClosed):
@@ -266,6 +270,56 @@ def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> 
                     await flood.input("w")
                     await asyncio.sleep(0)  # a send that does not wait would let nobody else run
             assert (await flood.closing())[0] == 1008
+
+    asyncio.run(go())
+
+
+def test_a_long_message_is_refused_before_it_is_there(house: Any) -> None:
+    """The head of a message of 15 MiB is answered: nobody waits for the rest of it."""
+
+    async def go() -> None:
+        async with house() as h:
+            client = await h.join()
+            await client.text("hello")
+            transport = client.ws.transport
+            transport.write(b"\x82\xff" + (15 * 2**20).to_bytes(8, "big") + bytes(4) + b"x" * 100)
+            assert (await client.closing())[0] == 1009
+
+    asyncio.run(go())
+
+
+def test_pongs_do_not_pile_up_for_a_client_that_does_not_read(house: Any) -> None:
+    async def go() -> None:
+        async with house() as h:
+            client = await h.join(acks=False)
+            await client.text("hello")
+            transport = client.ws.transport
+            transport.pause_reading()
+            pings = (b"\x89\xfd" + bytes(4) + b"x" * 125) * 500
+            (ours,) = (c for c in h.server.server_state.connections if isinstance(c, WebSockets))
+            for _ in range(200):
+                if transport.is_closing():
+                    break
+                transport.write(pings)
+                await asyncio.sleep(0.005)
+                assert ours.transport.get_write_buffer_size() < 2 * MAX_UNREAD
+            await until(lambda: ours.disconnected)
+
+    asyncio.run(go())
+
+
+def test_logs_hold_no_ticket(house: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    async def go() -> None:
+        async with house() as h:
+            used, refused = await h.ticket(), await h.ticket()
+            client = await h.connect(used)
+            await client.text("hello")
+            await client.close()
+            with pytest.raises(InvalidStatus):
+                await h.connect(refused, Origin="https://evil.example")
+            log = capfd.readouterr().err
+            assert used["id"] in log and refused["id"] in log
+            assert used["ticket"] not in log and refused["ticket"] not in log
 
     asyncio.run(go())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,19 @@ def test_a_damaged_recording_is_listed_with_what_is_wrong(http: TestClient, data
     assert "001: play.json cannot be read" in problems["7-a"]
     assert "000: frames.npy is truncated: expected 20 frames of 8x8" in problems["7-b"]
     assert "000: actions.npy is missing" in problems["7-c"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"frames": 1e308}, {"frames": "9"}, {"frame_size": [8]}, {"fps": 0}, {"source": [1]}, {"action_names": 5}, None],
+    ids=str,
+)
+def test_an_odd_recording_hides_no_other(http: TestClient, data_dir: Path, change: dict[str, Any] | None) -> None:
+    file = play(data_dir, "7-a", parts=1) / "000" / "play.json"
+    file.write_text("[" * 100_000 if change is None else json.dumps(json.loads(file.read_text()) | change))
+    play(data_dir, "7-b")
+    problems = {p["id"]: p["problem"] for p in http.get("/v1/plays").json()["items"]}
+    assert "play.json cannot be read" in problems["7-a"] and problems["7-b"] is None
 
 
 def test_a_recording_is_deleted_but_not_under_a_job_that_needs_it(

@@ -9,18 +9,29 @@ import sys
 from pathlib import Path
 
 from cli.supervisor import Service
-from cli.up import Place, answers, listens, store_services, up
+from cli.up import Place, Pulse, answers, plays, store_services, up
 from store.embedded import Child, socket_dir
 
-PLAYER = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({path!r}); s.listen(); time.sleep(600)"
+PLAYER = """
+import http.server, pathlib, socketserver
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+pathlib.Path({path!r}).unlink(missing_ok=True)
+socketserver.UnixStreamServer({path!r}, Health).serve_forever()
+"""
 WORKER = """
-import signal, subprocess, sys, time
+import pathlib, signal, sys, time
 def drain(*_):
     print("saved", flush=True)
     sys.exit()
 signal.signal(signal.SIGTERM, drain)
 while True:
     time.sleep(0.1)
+    pathlib.Path({path!r}).touch()
 """
 
 
@@ -30,16 +41,17 @@ def stand_ins(place: Place, worker: bool) -> tuple[list[Service], str]:
     page = place.data_dir / "page" / "health"
     page.mkdir(parents=True, exist_ok=True)
     (page / "live").write_text("ok")
+    pulse = Pulse(socket_dir(place.data_dir) / "worker.pulse")
 
     def python(name: str, *args: str) -> Child:
         return Child(name, [sys.executable, *args], place.logs / f"{name}.log", keep_fds=place.keep_fds)
 
     http = ["-m", "http.server", str(place.port), "--bind", place.host, "--directory", str(page.parent)]
     services = [
-        Service(python("player", "-c", PLAYER.format(path=str(player))), probe=lambda: listens(f"unix://{player}")),
+        Service(python("player", "-c", PLAYER.format(path=str(player))), probe=lambda: plays(f"unix://{player}")),
         *stores,
         Service(python("gateway", *http), ["schema"], probe=lambda: answers(place.reach, place.port)),
-        Service(python("worker", "-c", WORKER), ["schema", "redis"], stop_turn=1),
+        Service(python("worker", "-c", WORKER.format(path=str(pulse.file))), ["schema", "redis"], pulse, stop_turn=1),
     ]
     return services, urls["DATABASE_URL"]
 

@@ -59,3 +59,19 @@ def test_record_in_a_map(tmp_path):
     assert json.loads(data("info", out).stdout)["source"]["terrain"] == "castle.json"
     missing = data("record", "--world", tmp_path / "none.json", "--out", tmp_path / "more")
     assert missing.exit_code == 2 and "none.json: No such file" in missing.stderr
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "letters.txt").write_text("dear")
+    for out in (tmp_path, tmp_path / "letters.txt"):
+        failed = data("record", "--preset", "debug", "--out", out)
+        assert failed.exit_code == 2 and "already holds something else" in failed.stderr
+    assert (tmp_path / "letters.txt").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    assert data("record", "--preset", "debug", "--out", tmp_path / "empty").exit_code == 0
+
+
+def test_a_map_that_is_a_folder(tmp_path):
+    (tmp_path / "map.json").mkdir()
+    failed = data("record", "--preset", "debug", "--world", tmp_path / "map.json", "--out", tmp_path / "data")
+    assert failed.exit_code == 2 and "map.json: Is a directory" in failed.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.supervisor import Service, Supervisor
+from cli.supervisor import MISSES, Service, Supervisor
 from store.embedded import Child
 from store.errors import Unavailable
 
@@ -58,3 +58,34 @@ def test_what_outlives_its_time_is_killed_and_a_second_stop_kills_at_once(
         supervisor.run()
         assert service.child.poll() == -9
         assert "stubborn did not stop in 0 s: killed" in capsys.readouterr().out
+
+
+def test_a_service_that_misses_fewer_probes_than_allowed_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [0]
+
+    def lives() -> bool:
+        """Every sixth time."""
+        asked[0] += 1
+        if asked[0] == 4 * MISSES:
+            supervisor.stop()
+        if asked[0] % MISSES == 1:
+            raise OSError("a probe that fails is one that was missed")
+        return asked[0] % MISSES == 0
+
+    slow = Service(child(tmp_path, "slow", "sleep 60"), lives=lives)
+    supervisor = Supervisor([slow], hung_after_s=3.0)
+    supervisor.run()
+    assert slow.child.poll() == -15 and "killed" not in capsys.readouterr().out
+
+
+def test_a_service_that_never_gets_ready_is_killed_but_not_one_that_recovers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hung = Service(child(tmp_path, "hung", "sleep 60"), probe=lambda: False)
+    recovering = Service(child(tmp_path, "recovering", "sleep 60"), probe=lambda: False, recovers=True)
+    with pytest.raises(Unavailable, match="hung ended with code -9"):
+        Supervisor([hung, recovering], hung_after_s=0.03).run()
+    assert "hung did not get ready in 0.3 s: killed" in capsys.readouterr().out
+    assert recovering.ends == 0

@@ -25,7 +25,7 @@ from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from cli.up import ROOT
-from store.shipped import shipped_folder
+from store.places import shipped_folder
 
 TIMEOUT_S = 120.0
 
@@ -33,13 +33,13 @@ TIMEOUT_S = 120.0
 class Up:
     """A running `up` on a free port; its output is in a file."""
 
-    def __init__(self, data_dir: Path, *command: str) -> None:
+    def __init__(self, data_dir: Path, *command: str, **env_more: str) -> None:
         self.data_dir, self.output = data_dir, data_dir.with_suffix(".out")
         # By its path: packages in an environment bring a `tests` of their own.
         stand_ins = [str(Path(__file__).with_name("stand_ins.py")), str(data_dir), "0"]
         argv = [sys.executable, *(["-m", "cli.main", *command, "--port", "0"] if command else stand_ins)]
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-        env["TERRARIUM_DATA_DIR"] = str(data_dir)
+        env |= {"TERRARIUM_DATA_DIR": str(data_dir)} | env_more
         with self.output.open("w") as output:
             self.process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=output, stderr=output)
 
@@ -164,8 +164,24 @@ def test_what_dies_is_started_again_and_kill_9_of_all_leaves_no_child(home: Path
     assert not any(map(alive, after.values())) and is_kept(home)
 
 
+def test_what_hangs_is_named_killed_and_started_again(home: Path, ups: list[Up]) -> None:
+    up = Up(home, TERRARIUM_HUNG_AFTER_S="9")
+    ups.append(up)
+    before = up.wait_ready().pids()
+    keep_something(home)
+    for pid in before.values():
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: not any(map(alive, before.values())), up.text)
+    wait_for(lambda: up.pids().keys() == before.keys() and not before.items() & up.pids().items(), up.text)
+    wait_for(lambda: is_kept(home), up.text)
+    for name in before:
+        assert f"  {name} answered none of 6 probes in 9 s: killed\n" in up.text()
+    assert up.end(signal.SIGINT) == 0
+
+
 def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: list[Up]) -> None:
-    up = Up(home, "play", "--no-browser", "--checkpoint", str(shipped_folder()))
+    command = ["play", "--no-browser", "--checkpoint", str(shipped_folder())]
+    up = Up(home, *command, TERRARIUM_HUNG_AFTER_S="15")
     ups.append(up)
     expected = {"postgres", "redis", "gateway", "dispatcher", "worker", "player"}
     wait_for(lambda: set(up.wait_ready().pids()) == expected, up.text)
@@ -179,21 +195,27 @@ def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: l
         assert {item["id"] for item in json.load(found)["items"]} == {"shipped", checkpoint}
     with urlopen(address) as page:
         assert page.status == 200 and b"<html" in page.read()
+    wait_for(lambda: all((home / "sockets" / f"{name}.pulse").exists() for name in ("dispatcher", "worker")), up.text)
+    stopped = {name: pids[name] for name in ("dispatcher", "worker", "player")}
+    for pid in stopped.values():
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: up.pids().keys() == expected and not stopped.items() & up.pids().items(), up.text)
+    assert up.text().count("answered none of 6 probes") == len(stopped), up.text()
     assert up.end(signal.SIGINT) == 0
     assert not any(map(alive, {*pids.values(), *family})) and not sockets_in(home)
-    assert "killed" not in up.text()
+    assert "did not stop" not in up.text()
 
 
 def keep_something(home: Path) -> None:
     with psycopg.connect(f"postgresql://terrarium@/postgres?host={home}/sockets/pg") as connection:
-        connection.execute("INSERT INTO datasets (id, name, manifest) VALUES (gen_random_uuid(), 'kept', '{}')")
+        connection.execute("INSERT INTO assets (id, type, name, manifest) VALUES ('kept', 'dataset', 'kept', '{}')")
 
 
 def is_kept(home: Path) -> bool:
     """False while a server is away."""
     try:
         with psycopg.connect(f"postgresql://terrarium@/postgres?host={home}/sockets/pg") as connection:
-            names = connection.execute("SELECT name FROM datasets").fetchall()
+            names = connection.execute("SELECT name FROM assets WHERE type = 'dataset'").fetchall()
         with Redis.from_url(f"unix://{home}/sockets/redis.sock") as redis:
             return names == [("kept",)] and bool(redis.ping())
     except (psycopg.OperationalError, RedisConnectionError):

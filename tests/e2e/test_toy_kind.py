@@ -16,7 +16,8 @@ from processes import ROOT, services, until
 from sqlalchemy.orm import Session
 
 from store.jobs import AT_REST
-from store.tables import Dataset
+from store.places import place
+from store.tables import Asset
 
 TOYS = Path(__file__).parents[1] / "toy_room"
 PATHS = os.pathsep.join([str(ROOT), str(TOYS)])
@@ -26,7 +27,7 @@ def dataset(db: Session, data_dir: Path, width: int) -> str:
     id, manifest = uuid4(), {"frame_size": [32, width], "episodes": []}
     (data_dir / "datasets" / str(id)).mkdir(parents=True)
     (data_dir / "datasets" / str(id) / "manifest.json").write_text(json.dumps(manifest))
-    db.add(Dataset(id=id, name=f"width {width}", manifest=manifest))
+    db.add(Asset(id=str(id), type="dataset", name=f"width {width}", manifest=manifest))
     db.commit()
     return str(id)
 
@@ -66,7 +67,7 @@ def test_a_new_kind_needs_its_row_and_its_recipe(db: Session, redis_url: str, da
         (painting,) = http.get("/v1/checkpoints?kind=painting").json()["items"]
         assert painting["id"] == id and painting["manifest"]["inputs"] == {"data": [narrow, square]}
         assert painting["uses"] == {"toy.frame": "painting"}
-        assert (data_dir / "checkpoints" / id / "manifest.json").is_file()
+        assert (place("painting", id) / "manifest.json").is_file()
         (framing,) = http.get(f"/v1/jobs?parent={id}").json()["items"]
         assert framing["kind"] == "toy.frame" and framing["parent_id"] == id
         assert finished(framing["id"])["result"] == {"strokes": 2}

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from processes import ROOT, until
 
-from store.shipped import shipped_folder
+from store.places import shipped_folder
 from workers.freezer import Freezer
 from worlds.world_model.frozen import package_name
 

@@ -17,8 +17,8 @@ import simplejpeg
 from fake_model import DISCRETE, FakeModel
 from play_client import Table, until
 
+from store.places import shipped_folder
 from store.play_protocol import PAUSED, RESET, SIMULATOR
-from store.shipped import shipped_folder
 from workers.player import Player, listen
 from worlds.blocks.actions import ACTION_NAMES, BLOCKS
 

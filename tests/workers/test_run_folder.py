@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from store import jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
-from store.tables import Dataset, Job, TrainingState
+from store.tables import Asset, Job, TrainingState
 from workers import outputs, run_folder
 from workers.run_folder import folder_of, sweep, take_over
 
@@ -135,11 +135,11 @@ def test_a_commit_that_is_rolled_back_can_be_repeated(job: Job, db: Session, dat
     output_of(job)
     with commits_fail(db), pytest.raises(DBAPIError, match="no commit today"):
         outputs.commit(job, {}, folder_of(job))
-    assert db.scalars(select(Dataset)).all() == []
+    assert db.scalars(select(Asset)).all() == []
     db.commit()
     outputs.commit(job, {}, folder_of(job))
-    dataset = db.scalars(select(Dataset)).one()
-    assert dataset.id == job.id and dataset.manifest["made_by"] == "the test"
+    dataset = db.scalars(select(Asset)).one()
+    assert dataset.id == str(job.id) and dataset.manifest["made_by"] == "the test"
     assert json.loads((data_dir / "datasets" / str(job.id) / "manifest.json").read_text())
 
 

@@ -186,7 +186,10 @@ def test_the_rate_is_that_of_the_recent_past() -> None:
     for n in range(1, 61):  # it has become slower, and the fast past is forgotten
         rate.add(200.0 + n, 201 + n, "train")
     assert rate.per_s == pytest.approx(1.0)
-    rate.add(300.0, 1, "evaluate")
+    for n in range(1, 61):  # still at work on the last step
+        rate.add(260.0 + n, 261, "train")
+    assert rate.per_s == pytest.approx(1.0)
+    rate.add(400.0, 1, "evaluate")
     assert rate.per_s is None, "another phase has another pace"
 
 

@@ -21,7 +21,7 @@ from store import jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
 from store.settings import settings
-from store.tables import Artifact, Dataset, Job, JobEvent, Metric, Run, TrainingState
+from store.tables import Artifact, Asset, Job, JobEvent, Metric, Run, TrainingState
 from workers import outputs, process, supervisor
 from workers.supervisor import Supervisor
 
@@ -91,7 +91,7 @@ def test_a_result_becomes_a_dataset(bench: Bench, data_dir: Path) -> None:
     assert (job.state, job.attempt, job.result) == ("succeeded", 1, {"episodes": 1, "nan": None})
     assert job.progress["step"] == 3
     assert (data_dir / "datasets" / str(job.id) / "manifest.json").is_file()
-    dataset = bench.db.get(Dataset, job.id)
+    dataset = bench.db.get(Asset, str(job.id))
     assert dataset is not None and dataset.manifest == {"made_by": "fake", "inputs": {}}
     metrics = bench.db.execute(select(Metric.key, Metric.step, Metric.value).order_by(Metric.step)).all()
     assert [tuple(m) for m in metrics] == [("loss", n, 1 / n) for n in (1, 2, 3)], "NaN has no row"

@@ -38,7 +38,12 @@ def in_fp32(monkeypatch):
     monkeypatch.setenv("TERRARIUM_PRECISION", "fp32")
 
 
-@pytest.fixture(autouse=True)
-def _fixed_threads():
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """For the trainings above too, which come before any fixture of a test: the same sums, and no waiting for cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws():
     torch.manual_seed(0)

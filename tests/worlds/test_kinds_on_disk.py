@@ -59,7 +59,8 @@ def test_a_world_models_parameters(config: WorldModelConfig) -> None:
 
 
 def test_a_trainings_peak_is_three_states_and_the_codes() -> None:
-    config = asdict(world_model_cpu())
+    config = asdict(replace(world_model_cpu(), tokenizer="given"))
     states = world_model_bytes(config, 0)
+    assert world_model_bytes(config | {"tokenizer": None}, 0) > states, "a tokenizer first"
     assert states == 3 * 16 * world_model_parameters(config)
     assert world_model_bytes(config, 1000 * 64 * 64 * 3) - states == 1000 * 16 * 16 * 2

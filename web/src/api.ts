@@ -97,6 +97,7 @@ export interface Schema {
   items?: Schema;
   minimum?: number;
   maximum?: number;
+  multipleOf?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   properties?: Record<string, Schema>;
@@ -116,7 +117,7 @@ export interface Candidate {
   id: string;
   type: string;
   name: string;
-  created_at: string | null;
+  created_at: string;
   misfits: Record<string, string>;
 }
 

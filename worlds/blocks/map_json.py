@@ -76,12 +76,15 @@ def _is_int(value: Any) -> bool:
 
 def _shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
     dimensions = _get(config, "dimensions", "worldConfig")
-    sides = [_get(dimensions, axis, "worldConfig.dimensions") for axis in "xyz"]
+    return _sides([_get(dimensions, axis, "worldConfig.dimensions") for axis in "xyz"], "worldConfig.dimensions")
+
+
+def _sides(sides: list[Any], where: str) -> tuple[int, int, int]:
     for axis, side in zip("xyz", sides, strict=True):
         if not _is_int(side) or not 1 <= side <= MAX_SIDE:
-            raise ValueError(f"worldConfig.dimensions.{axis} is {side!r}: expected an integer in 1..{MAX_SIDE}")
+            raise ValueError(f"{where}.{axis} is {side!r}: expected an integer in 1..{MAX_SIDE}")
     if prod(sides) > MAX_BLOCKS:
-        raise ValueError(f"worldConfig.dimensions are {sides}: expected at most {MAX_BLOCKS} places in all")
+        raise ValueError(f"{where} are {sides}: expected at most {MAX_BLOCKS} places in all")
     return sides[0], sides[1], sides[2]
 
 
@@ -124,10 +127,9 @@ def from_json(data: Any) -> BlockMap:
 
 def read_map(path: str | Path) -> BlockMap:
     """Read a map.json; a bad one raises ValueError that names the file and the place."""
-    text = Path(path).read_text(encoding="utf-8")
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     try:
         return from_json(data)
@@ -148,7 +150,8 @@ def pack(blocks: np.ndarray) -> dict[str, Any]:
 def unpack(packed: Mapping[str, Any]) -> np.ndarray:
     """The blocks of `pack`. ValueError where it is not one."""
     try:
-        data = zlib.decompress(base64.b64decode(packed["zlib"], validate=True))
-        return np.frombuffer(data, np.uint8).reshape(packed["shape"]).copy()
+        shape = _sides(packed["shape"], "shape")
+        data = zlib.decompressobj().decompress(base64.b64decode(packed["zlib"], validate=True), prod(shape) + 1)
+        return np.frombuffer(data, np.uint8).reshape(shape).copy()
     except (KeyError, TypeError, ValueError, zlib.error) as e:
         raise ValueError(f"not a packed map: {e}") from None

@@ -123,4 +123,4 @@ def world_of(source: dict[str, Any], width: int, height: int) -> BlockWorld:
     """The world of a dataset's manifest (`source` of kind `blocks`): a terrain, or the map that it brings along."""
     if "map" in source:
         return BlockWorld(width, height, blocks=unpack(source["map"]))
-    return BlockWorld(width, height, terrain=source["terrain"])
+    return BlockWorld(width, height, terrain=source.get("terrain", ""))

@@ -16,15 +16,20 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import StringConstraints, TypeAdapter
+from typing_extensions import TypedDict
 
 from worlds.blocks.actions import BLOCKS, Layout, layout_of
 from worlds.durable import new_folder, write_text
+from worlds.json_file import checked, read_object
 from worlds.progress import RecipeError
 
 FORMAT_VERSION = 1
+MAX_SIDE = 4096  # pixels
 MIN_FRAMES = 17  # of a recording: shorter ones hold no training clip
 
 
@@ -155,10 +160,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
         raise ValueError(f"{path} is no dataset: expected a manifest.json in it")
-    try:
-        manifest = json.loads(file.read_text())
-    except json.JSONDecodeError as e:
-        raise ValueError(f"{file} is not JSON: {e}") from None
+    manifest = read_object(file)
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(f"{file}: format_version {version!r}, expected {FORMAT_VERSION}")
@@ -166,7 +168,32 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         layout_of(manifest)
     except ValueError as e:
         raise ValueError(f"{file}: {e}") from None
+    checked(manifest, CLAIMS, file, strict=True)
     return manifest
+
+
+class _Entry(TypedDict):
+    id: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # the name of a folder, never a path
+    length: Annotated[int, Ge(2)]
+    seed: int
+    split: Literal["train", "val"]
+    sha256: dict[Literal["frames.npy", "actions.npy", "pose.npy"], str]
+
+
+class _Source(TypedDict):
+    kind: str
+
+
+class _Claims(TypedDict):
+    """What a manifest must say."""
+
+    fps: Annotated[float, Gt(0), Le(1000)]
+    frame_size: Annotated[list[Annotated[int, Ge(1), Le(MAX_SIDE)]], MinLen(2), MaxLen(2)]
+    source: _Source
+    episodes: list[_Entry]
+
+
+CLAIMS = TypeAdapter(_Claims)
 
 
 def _open_episode(path: Path, manifest: dict[str, Any], entry: dict[str, Any], verify: bool) -> Episode:
@@ -187,8 +214,12 @@ def _sha256(file: Path) -> str:
 
 
 def _load(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    file = folder / name
+    dataset = folder.parent.parent.resolve()
+    if not file.resolve().is_relative_to(dataset):
+        raise ValueError(f"episode {folder.name}: {name} is a link to {file.resolve()}, expected a file in {dataset}")
     try:
-        array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(file, mode="r")
     except FileNotFoundError:
         raise ValueError(f"episode {folder.name}: {name} is missing") from None
     except (ValueError, EOFError, OSError) as e:

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import AfterValidator, Field, StringConstraints
 
 from worlds.episodes.fits import play_misfits
 from worlds.kinds import CONFIG, Input, JobKind
 
+
+def _in_whole_cells(side: int) -> int:
+    if side % 4:
+        raise ValueError(f"{side} is not a multiple of 4, the side of a tokenizer's cell")
+    return side
+
+
+Side = Annotated[int, Ge(16), Le(256), AfterValidator(_in_whole_cells), Field(json_schema_extra={"multipleOf": 4})]
 Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
 
 
@@ -29,10 +38,10 @@ class RecordConfig:
     """Number of walks, each in a world of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
     """Actions in an episode, which holds one frame more."""
-    width: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame width in pixels."""
-    height: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame height in pixels."""
+    width: Side = 64
+    """Frame width in pixels, a multiple of 4."""
+    height: Side = 64
+    """Frame height in pixels, a multiple of 4."""
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     """World seed of the first episode."""
     val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
@@ -46,16 +55,16 @@ class RecordGymConfig:
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.record-gym"] = "dataset.record-gym"
-    env: Annotated[str, MinLen(1), MaxLen(200)] = "crafter:Env"
+    env: Annotated[str, StringConstraints(pattern=r"^[\w.:/-]+$", max_length=200)] = "crafter:Env"
     """A gymnasium id, or `module:Class` of an environment that is installed here."""
     episodes: Annotated[int, Ge(2), Le(100_000)] = 100
     """Number of games, each with a seed of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
     """Most actions in an episode: the game may be over sooner."""
-    width: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame width in pixels."""
-    height: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame height in pixels."""
+    width: Side = 64
+    """Frame width in pixels, a multiple of 4."""
+    height: Side = 64
+    """Frame height in pixels, a multiple of 4."""
     frame_skip: Annotated[int, Ge(1), Le(16)] = 1
     """Steps of the environment that one action lasts."""
     sticky: Annotated[float, Ge(0), Le(0.99)] = 0.7
@@ -77,10 +86,10 @@ class ImportConfig:
     """Format of the recordings."""
     path: Annotated[str, MinLen(1)]
     """Folder of the recordings."""
-    width: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame width in pixels."""
-    height: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame height in pixels."""
+    width: Side = 64
+    """Frame width in pixels, a multiple of 4."""
+    height: Side = 64
+    """Frame height in pixels, a multiple of 4."""
     stride: Annotated[int, Ge(1), Le(16)] = 3
     """Steps of the source that become one."""
     max_yaw_deg: Annotated[float, Gt(0), Le(180)] = 24.0
@@ -98,14 +107,14 @@ class ImportPlayConfig:
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.import-play"] = "dataset.import-play"
-    plays: tuple[Annotated[str, Input("play")], ...] = ()
+    plays: Annotated[tuple[Annotated[str, Input("play")], ...], MaxLen(1000)] = ()
     """Which recordings; if none is named, all that were made here."""
     pictures: Literal["simulator", "model"] = "simulator"
     """Whose pictures become the frames."""
-    width: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame width in pixels."""
-    height: Annotated[int, Ge(16), Le(256)] = 64
-    """Frame height in pixels."""
+    width: Side = 64
+    """Frame width in pixels, a multiple of 4."""
+    height: Side = 64
+    """Frame height in pixels, a multiple of 4."""
     val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
     """Share of the recordings held out for validation, by world seed."""
 

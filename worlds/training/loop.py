@@ -2,9 +2,9 @@
 
 A run is a function of its config. Everything random in step s is drawn from generators seeded by (seed, s), so a
 state needs no random state and no data position: a run killed at any point, between two stages too, and resumed from
-its newest state repeats the same steps. They are the same bit for bit on one kind of processor with as many threads and
-the same torch; on CUDA up to rounding, since some kernels add in any order (torch.use_deterministic_algorithms forbids
-it).
+its newest state repeats the same steps. They are the same bit for bit on one kind of processor with as many threads,
+the same precision and torch; on CUDA up to rounding, since some kernels add in any order
+(torch.use_deterministic_algorithms forbids it).
 
 A step's batch is computed in equal parts: `accumulate` parts in each process, one after the other, and as many
 processes as torchrun starts (parallel.py). A part is a function of (seed, s, part), whoever computes it, so two

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,20 @@ def share(n: int, part: tuple[int, int]) -> slice:
     return slice(i, None, k)
 
 
-def tokenise(episodes: list[Episode], tokenizer: Tokenizer, cache: Path) -> list[np.ndarray]:
-    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read if it holds them, else written."""
+def tokenise(
+    episodes: list[Episode], tokenizer: Tokenizer, cache: Path, at_work: Callable[[], None] = lambda: None
+) -> list[np.ndarray]:
+    """Codes uint16 [T, h, w] an episode; `cache` (.npy) is read if it holds them, else written. `at_work` is called
+    before each episode."""
+
+    def encoded(episode: Episode) -> np.ndarray:
+        at_work()
+        return tokenizer.encode(episode.frames).cpu().numpy().astype(np.uint16)
 
     def write() -> None:
         if _loaded(cache, length) is not None:
             return
-        codes = np.concatenate([tokenizer.encode(e.frames).cpu().numpy().astype(np.uint16) for e in episodes])
+        codes = np.concatenate([encoded(e) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
         with new_file(cache) as file:
             np.save(file, codes)

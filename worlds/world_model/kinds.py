@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from math import prod
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from worlds.kinds import CONFIG, Input, JobKind
+from worlds.kinds import CONFIG, Conflict, Input, JobKind
 from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
+MOST_CODES = 2**16  # they are kept in two bytes each
 Fraction = Annotated[float, Ge(0), Le(1)]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=100)]  # never a path: it comes over HTTP
 
@@ -30,30 +32,35 @@ class TokenizerConfig:
     """Codebook size of ema_vq."""
     code_dim: Annotated[int, Ge(2), Le(64)] = 16
     """Channels of a code of ema_vq."""
-    levels: tuple[Annotated[int, Ge(2), Le(16)], ...] = (8, 5, 5, 5)
-    """Levels of each channel of fsq; their product is the number of codes."""
+    levels: Annotated[tuple[Annotated[int, Ge(2), Le(16)], ...], MinLen(1), MaxLen(16)] = (8, 5, 5, 5)
+    """Levels of each channel of fsq; their product is the number of codes, at most 65536."""
     perceptual: Annotated[float, Ge(0), Le(100)] = 0.0
     """Loss weight of LPIPS; 0 leaves it out."""
     perceptual_trunk: Literal["random", "vgg", "alex", "squeeze"] = "random"
     """Network whose features LPIPS compares."""
     perceptual_weights: FileName | None = None
     """File in torch.hub's folder of checkpoints. If omitted, the published file."""
-    channels: Annotated[int, Ge(8), Le(512)] = 32
-    """Width of the network."""
+    channels: Annotated[int, Ge(8), Le(512), MultipleOf(8)] = 32
+    """Width of the network, in groups of 8 channels."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     """Optimiser steps."""
     batch: Annotated[int, Ge(1), Le(4096)] = 32
     """Frames in a step."""
     accumulate: Annotated[int, Ge(1), Le(256)] = 1
-    """Parts in which a batch is computed, to save memory."""
+    """Equal parts in which a batch is computed, to save memory."""
     lr: Annotated[float, Ge(0), Le(1)] = 1e-3
     """Peak learning rate."""
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     """Seed of the weights and of the batches."""
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
     """Seconds between saved training states."""
-    log_every: Annotated[int, Ge(1)] = 10
+    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 10
     """Steps between reported metrics."""
+
+    def __post_init__(self) -> None:
+        if prod(self.levels) > MOST_CODES:
+            raise Conflict("levels", f"{self.levels} are {prod(self.levels)} codes, expected at most {MOST_CODES}")
+        _in_equal_parts(self.batch, self.accumulate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +73,14 @@ class WorldModelConfig:
     """Episodes to train on."""
     tokenizer: Annotated[str, Input("tokenizer", "world-model")] | None = None
     """The tokenizer, or a world model whose tokenizer is used. If omitted, that of `start`, or one is trained first."""
-    tokenizer_channels: Annotated[int, Ge(8), Le(512)] = 32
+    tokenizer_channels: Annotated[int, Ge(8), Le(512), MultipleOf(8)] = 32
     """Width of the tokenizer that is trained first."""
     tokenizer_steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     """Optimiser steps of the tokenizer that is trained first."""
     start: Annotated[str, Input("world-model")] | None = None
     """World model of this shape and tokenizer to continue from. If omitted, training starts from random weights."""
-    channels: Annotated[int, Ge(8), Le(1024)] = 64
-    """Channels of the recurrent state."""
+    channels: Annotated[int, Ge(8), Le(1024), MultipleOf(2)] = 64
+    """Channels of the recurrent state, half of which follow one flow and half another."""
     layers: Annotated[int, Ge(1), Le(16)] = 2
     """ConvGRU layers."""
     flow: bool = True
@@ -90,8 +97,8 @@ class WorldModelConfig:
     """Last states that each cell attends over."""
     margin: Annotated[int, Ge(0), Le(256)] = 32
     """Pixels remembered to the left and to the right of the picture."""
-    burn_in: Annotated[int, Ge(1), Le(64)] = 4
-    """Real frames before a self-rollout."""
+    burn_in: Annotated[int, Ge(2), Le(64)] = 4
+    """Real frames before a self-rollout, fewer than `frames`."""
     horizon: Annotated[int, Ge(1), Le(64)] = 8
     """Longest self-rollout on sampled tokens, in frames."""
     rollout_fraction: Fraction = 0.4
@@ -129,7 +136,7 @@ class WorldModelConfig:
     batch: Annotated[int, Ge(1), Le(4096)] = 8
     """Clips in a step."""
     accumulate: Annotated[int, Ge(1), Le(256)] = 1
-    """Parts in which a batch is computed, to save memory."""
+    """Equal parts in which a batch is computed, to save memory."""
     lr: Annotated[float, Ge(0), Le(1)] = 1.5e-3
     """Peak learning rate."""
     ema: Fraction = 0.99
@@ -140,8 +147,18 @@ class WorldModelConfig:
     """Seed of the weights and of the batches."""
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
     """Seconds between saved training states."""
-    log_every: Annotated[int, Ge(1)] = 10
+    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 10
     """Steps between reported metrics."""
+
+    def __post_init__(self) -> None:
+        if self.burn_in >= self.frames:
+            raise Conflict("burn_in", f"{self.burn_in} of the {self.frames} frames of a clip: expected fewer")
+        _in_equal_parts(self.batch, self.accumulate)
+
+
+def _in_equal_parts(batch: int, accumulate: int) -> None:
+    if batch % accumulate:
+        raise Conflict("accumulate", f"{accumulate} parts of a batch of {batch}: expected a divisor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +179,7 @@ class JudgeConfig:
     """Seed of the weights and of the batches."""
     checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
     """Seconds between saved training states."""
-    log_every: Annotated[int, Ge(1)] = 50
+    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 50
     """Steps between reported metrics."""
 
 
@@ -276,9 +293,24 @@ def tokenizer_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     return STATE_BYTES * tokenizer_parameters(config)
 
 
+def first_tokenizer(config: WorldModelConfig) -> TokenizerConfig:
+    """The training of the tokenizer that a config does without."""
+    return TokenizerConfig(
+        data=config.data,
+        channels=config.tokenizer_channels,
+        steps=config.tokenizer_steps,
+        accumulate=config.accumulate,
+        seed=config.seed,
+        checkpoint_every_s=config.checkpoint_every_s,
+        log_every=config.log_every,
+    )
+
+
 def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
-    """States, and the codes of all frames: two bytes for 4x4 pixels of three."""
-    return STATE_BYTES * world_model_parameters(config) + frame_bytes // 24
+    """States, those of a tokenizer trained first, and the codes of all frames: two bytes for 4x4 pixels of three."""
+    given = config["tokenizer"] or config["start"]
+    first = 0 if given else tokenizer_parameters(asdict(first_tokenizer(WorldModelConfig(**config))))
+    return STATE_BYTES * (world_model_parameters(config) + first) + frame_bytes // 24
 
 
 def tokenizer_parameters(config: Mapping[str, Any]) -> int:

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 
-from worlds.checkpoint import load_checkpoint, load_into
+from worlds.checkpoint import build, load_checkpoint
 from worlds.device import default_device
 from worlds.world_model.dynamics import Dynamics, Memory
-from worlds.world_model.kinds import WorldModelConfig
+from worlds.world_model.manifest import check_world_model
 from worlds.world_model.picture import compose
 from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
@@ -33,11 +32,12 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
     ValueError for any other kind of folder.
     """
     tensors, manifest = load_checkpoint(folder, "world-model")
-    config = TypeAdapter(WorldModelConfig).validate_python(manifest["dynamics"])
-    actions = len(manifest["data"]["action_names"])
-    dynamics = channels_last(Dynamics(config, tokenizer_from(manifest), tuple(manifest["grid"]), actions))
-    load_into(dynamics, tensors, folder)
-    return dynamics.to(default_device()).eval(), manifest
+    m = check_world_model(manifest, folder)
+
+    def make() -> Dynamics:
+        return channels_last(Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names)))
+
+    return build(make, tensors, folder).to(default_device()).eval(), manifest
 
 
 @dataclass

@@ -8,6 +8,7 @@ They come from held-out episodes, so that play starts in a place that training h
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +40,37 @@ def load_starts(folder: Path, frame_size: tuple[int, int], columns: int) -> tupl
     """-> frames, actions. ValueError where the file is missing, broken, or not of this frame size and action vector."""
     file = folder / "starts.npz"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            frames, actions = arrays["frames"], arrays["actions"]
+        with zipfile.ZipFile(file) as arrays:
+            heads = *_head(arrays, "frames"), *_head(arrays, "actions")
+            n = heads[0][0] if heads[0] else 0
+            want = ((n, BURN_IN, *frame_size, 3), "uint8", (n, BURN_IN - 1, columns), "float32")
+            if not 1 <= n <= MOST or heads != want:
+                raise Misfit(f"{file} holds frames and actions {heads}, expected {want} with 1 to {MOST} starts")
+            frames, actions = _data(arrays, "frames"), _data(arrays, "actions")
     except FileNotFoundError:
         raise ValueError(f"{folder} has neither a simulator nor a starts.npz: there is nowhere to start play") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+    except Misfit:
+        raise
+    except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(f"{file} is broken ({e}): expected arrays `frames` and `actions`") from None
-    n = len(frames)
-    want = ((n, BURN_IN, *frame_size, 3), "uint8", (n, BURN_IN - 1, columns), "float32")
-    have = (frames.shape, str(frames.dtype), actions.shape, str(actions.dtype))
-    if n == 0 or have != want:
-        raise ValueError(f"{file} holds frames and actions {have}, expected {want} with at least one start")
+    if not np.isfinite(actions).all():
+        raise ValueError(f"{file} holds actions that are NaN or infinite")
     return frames, actions
+
+
+class Misfit(ValueError):
+    """The arrays are sound, and not those that are wanted."""
+
+
+def _head(arrays: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype that an array claims to have: its data may be more than there is memory for."""
+    with arrays.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, str(dtype)
+
+
+def _data(arrays: zipfile.ZipFile, name: str) -> np.ndarray:
+    with arrays.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from pydantic import TypeAdapter
 from torch import nn
 
-from worlds.checkpoint import load_checkpoint, load_into
+from worlds.checkpoint import build, load_checkpoint
 from worlds.device import default_device
 from worlds.precision import FullWeights, wide
 from worlds.world_model.kinds import TokenizerConfig
+from worlds.world_model.manifest import check_tokenizer
 from worlds.world_model.quantise import make_quantiser
 
 
@@ -120,6 +121,6 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
     tensors, manifest = load_checkpoint(folder, "tokenizer", "world-model")
     if manifest["kind"] == "world-model":
         tensors = {k.removeprefix("tokenizer."): v for k, v in tensors.items() if k.startswith("tokenizer.")}
-    tokenizer = tokenizer_from(manifest)
-    load_into(tokenizer, tensors, folder)
+    check_tokenizer(manifest, folder)
+    tokenizer = build(lambda: tokenizer_from(manifest), tensors, folder)
     return tokenizer.to(default_device()).eval(), manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from worlds.world_model.codes import nats
 from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from worlds.world_model.losses import Losses
 from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.starts import save_starts
@@ -39,8 +40,13 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     dataset = open_dataset(config.data)
     folder, progress = tokenizer_first(config, out_dir, progress)
     tokenizer, tokenizer_manifest = load_tokenizer(folder)
-    progress.step(0, config.steps, "tokenise")
-    train_clips, val_clips = (load_clips(dataset, split, tokenizer, config, out_dir) for split in ("train", "val"))
+
+    def at_work() -> None:
+        progress.step(0, config.steps, "tokenise")
+
+    train_clips, val_clips = (
+        load_clips(dataset, split, tokenizer, config, out_dir, at_work) for split in ("train", "val")
+    )
     model = new_model(config, dataset, tokenizer)
     inputs = {"tokenizer": tokenizer_manifest["sha256"]}
     if config.start:
@@ -87,21 +93,12 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 
 
 def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress) -> tuple[Path, Progress]:
-    """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first stage."""
+    """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first part."""
     if given := config.tokenizer or config.start:
         return Path(given), progress
     folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps
     if not (folder / "output" / "manifest.json").is_file():
-        first = TokenizerConfig(
-            data=config.data,
-            channels=config.tokenizer_channels,
-            steps=config.tokenizer_steps,
-            accumulate=config.accumulate,
-            seed=config.seed,
-            checkpoint_every_s=config.checkpoint_every_s,
-            log_every=config.log_every,
-        )
-        train_tokenizer(first, folder, Part(progress, 0, total, "tokenizer"))
+        train_tokenizer(first_tokenizer(config), folder, Part(progress, 0, total, "tokenizer"))
     return folder / "output", Part(progress, config.tokenizer_steps, total)
 
 
@@ -148,11 +145,16 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
 
 
 def load_clips(
-    dataset: Dataset, split: str, tokenizer: Tokenizer, config: WorldModelConfig, out_dir: Path
+    dataset: Dataset,
+    split: str,
+    tokenizer: Tokenizer,
+    config: WorldModelConfig,
+    out_dir: Path,
+    at_work: Callable[[], None] = lambda: None,
 ) -> ClipStore:
-    """Clips of a split, tokenised; the codes are kept in `out_dir`."""
+    """Clips of a split, tokenised; the codes are kept in `out_dir`. `at_work` is called before each episode."""
     episodes = dataset.split(split)
-    codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy")
+    codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy", at_work)
     return ClipStore(episodes, codes, config.frames, config.rare_share)
 
 

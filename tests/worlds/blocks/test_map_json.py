@@ -1,6 +1,8 @@
 """map.json: exact round trips, and errors that name the block."""
 
+import base64
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -145,3 +147,18 @@ def test_packed_blocks_come_back():
     for wrong in ({}, packed | {"shape": [5, 4, 4]}, packed | {"zlib": "AAAA"}, packed | {"zlib": "?"}):
         with pytest.raises(ValueError, match="not a packed map"):
             unpack(wrong)
+
+
+def test_a_packed_map_is_unpacked_no_further_than_its_shape() -> None:
+    bomb = base64.b64encode(zlib.compress(bytes(2**28), 9)).decode()
+    with pytest.raises(ValueError, match="not a packed map"):
+        unpack({"shape": [2, 2, 2], "zlib": bomb})
+    with pytest.raises(ValueError, match="at most"):
+        unpack({"shape": [1024, 1024, 1024], "zlib": bomb})
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"\xff", b"{"])
+def test_a_file_that_is_no_json_is_named(tmp_path, text) -> None:
+    (tmp_path / "map.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"map\.json is not JSON"):
+        read_map(tmp_path / "map.json")

@@ -152,6 +152,9 @@ def test_changed_file_fails_verification(dataset_copy):
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "expected a JSON object, found list"),
+        ('{"a": "\\ud800"}', "is not JSON"),
         ('{"format_version": 9}', "format_version 9, expected 1"),
         ('{"format_version": 1, "action_names": "up"}', "action_names 'up': expected a list of names"),
         ('{"format_version": 1, "action_names": ["up"]}', "keys None: expected {keyboard code: one of up}"),
@@ -161,6 +164,71 @@ def test_foreign_manifest(tmp_path, text, message):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("id", ["/etc", "../../elsewhere", "..", "a/b", "a\0b", ""])
+def test_an_episode_is_a_folder_of_its_dataset(dataset_copy, id):
+    change_manifest(dataset_copy, lambda m: m["episodes"][0].update(id=id))
+    with pytest.raises(ValueError, match=r"manifest\.json: episodes\.0\.id: String should match pattern"):
+        open_dataset(dataset_copy)
+
+
+@pytest.mark.parametrize("linked", ["frames.npy", "."])
+def test_a_link_out_of_the_dataset_is_refused(dataset_copy, tmp_path, linked):
+    inside = (dataset_copy / "episodes" / "000001" / linked).resolve()
+    inside.rename(tmp_path / "outside")
+    inside.symlink_to(tmp_path / "outside")
+    with pytest.raises(ValueError, match=r"episode 000001: frames\.npy is a link to .*outside.*, expected a file in"):
+        open_dataset(dataset_copy)
+
+
+def test_a_dataset_may_lie_behind_a_link(dataset_copy, tmp_path):
+    (tmp_path / "link").symlink_to(dataset_copy)
+    assert open_dataset(tmp_path / "link").episodes
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"frame_size": [10**9, 10**9]}, "frame_size"),
+        ({"frame_size": [32]}, "frame_size"),
+        ({"fps": "fast"}, "fps"),
+        ({"source": None}, "source"),
+        ({"episodes": {}}, "episodes"),
+        ({"episodes": [{}]}, "episodes.0.id: Field required"),
+    ],
+)
+def test_what_a_manifest_must_say(dataset_copy, change, where):
+    change_manifest(dataset_copy, lambda m: m.update(change))
+    with pytest.raises(ValueError, match=rf"manifest\.json: {where}"):
+        open_dataset(dataset_copy)
+
+
+@pytest.mark.parametrize("change", [{"length": -1}, {"length": "9"}, {"split": "all"}, {"sha256": {"../x": "0"}}])
+def test_what_an_entry_must_say(dataset_copy, change):
+    change_manifest(dataset_copy, lambda m: m["episodes"][0].update(change))
+    with pytest.raises(ValueError, match=rf"manifest\.json: episodes\.0\.{next(iter(change))}"):
+        open_dataset(dataset_copy)
+
+
+def test_an_archive_or_a_folder_is_no_array(dataset_copy):
+    file = dataset_copy / "episodes" / "000001" / "actions.npy"
+    file.unlink()
+    with file.open("wb") as f:
+        np.savez(f, actions=np.zeros((24, A), np.float32))
+    with pytest.raises(ValueError, match=r"000001: actions\.npy is truncated or not a \.npy file"):
+        open_dataset(dataset_copy)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ValueError, match=r"000001: actions\.npy is truncated or not a \.npy file"):
+        open_dataset(dataset_copy)
+
+
+def change_manifest(dataset, change):
+    file = dataset / "manifest.json"
+    manifest = json.loads(file.read_text())
+    change(manifest)
+    file.write_text(json.dumps(manifest))
 
 
 def test_no_dataset(tmp_path):

@@ -92,6 +92,8 @@ def test_damaged_codes_of_an_interrupted_run_are_made_anew(tmp_path, damage):
         np.save(cache, np.zeros((4, 1, 1), np.uint16))  # of fewer episodes
     else:
         cache.write_bytes(damage)
-    one, two = tokenise(episodes, Brightness(), cache)
+    at_work = []
+    one, two = tokenise(episodes, Brightness(), cache, lambda: at_work.append(1))
+    assert len(at_work) == 2, "once an episode"
     assert one.ravel().tolist() == [0, 1, 2, 3] and two.ravel().tolist() == [4, 5, 6, 7, 8]
     assert np.load(cache).shape == (9, 1, 1)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from training_process import Log
 
-from worlds.blocks.actions import A
+from worlds.blocks.actions import A, action
+from worlds.pictures.metrics import psnr
 from worlds.pictures.perceptual import LPIPS
 from worlds.training.task import Step
 from worlds.world_model.codes import doubted, nats, sample, soft_latents
@@ -16,9 +17,11 @@ from worlds.world_model.conv_gru import ConvGRULayer, place_basis, warp
 from worlds.world_model.dynamics import Dynamics
 from worlds.world_model.judge.model import Judge
 from worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from worlds.world_model.live import LiveModel
 from worlds.world_model.losses import Losses
 from worlds.world_model.picture import compose, move_picture, picture_flow
 from worlds.world_model.quantise import EMAVQ, FSQ
+from worlds.world_model.rollout import burn_in, rollout
 from worlds.world_model.tokenizer import Tokenizer, to_frames
 from worlds.world_model.train import train_world_model
 from worlds.world_model.train_tokenizer import train_tokenizer
@@ -184,3 +187,21 @@ def test_ten_steps_of_a_tokenizer_in_bf16_keep_the_curve(quantiser, debug_data, 
     config = replace(tokenizer_debug(str(debug_data)), quantiser=quantiser, steps=10, perceptual=0.1)
     full, half = curves(train_tokenizer, config, tmp_path, monkeypatch)
     assert half != full and half == pytest.approx(full, rel=5 * BAND)
+
+
+def test_the_shipped_model_in_bf16_shows_the_next_frames_of_fp32():
+    """Four steps ahead with the likeliest codes, from the context that play begins with."""
+    model = LiveModel.load("shipped")
+    frames, actions = model.context(model.simulator(), 7)
+    ahead = torch.from_numpy(np.stack([action("w", yaw=0.5)] * 4))[None]
+
+    def shown():
+        state = burn_in(model.dynamics, frames[None], actions[None])
+        return rollout(model.dynamics, state, ahead, temperature=0.0).frames
+
+    full = shown()
+    with bf16():
+        half = shown()
+    found = psnr(half, full)[0]
+    print(f"shipped model, bf16 against fp32, steps 1 to 4: {' '.join(f'{x:.1f}' for x in found)} dB")
+    assert (half != full).any() and found.min() > 30

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from second_device import SECOND, without_inference_mode
 
 from worlds.blocks import actions as act
@@ -22,6 +23,7 @@ from worlds.world_model.judge.recipe import train_judge
 from worlds.world_model.kinds import judge_debug, tokenizer_debug, world_model_debug
 from worlds.world_model.live import LiveModel
 from worlds.world_model.losses import Losses
+from worlds.world_model.quantise import EMAVQ
 from worlds.world_model.rollout import Rollout, load_world_model, step
 from worlds.world_model.tokenizer import load_tokenizer
 from worlds.world_model.train import load_clips, new_model, train_world_model
@@ -77,6 +79,13 @@ def step_through(config, data, tokenizer, out):
     loss, _ = Losses(model, config)(step, *(x.to(SECOND) for x in clips.sample(step.rng, config.batch)))
     loss.backward()
     assert loss.item() > 0 and all(p.grad.device == SECOND for p in model.parameters() if p.grad is not None)
+
+
+def test_dead_codes_start_anew():
+    quantiser = EMAVQ(8, 4, dead_after=1).to(SECOND).train()
+    for _ in range(2):
+        quantiser(torch.randn(2, 4, 1, 1, device=SECOND))
+    assert quantiser.codebook.isfinite().all()
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -39,3 +42,38 @@ def test_missing_broken_and_foreign_files_are_named(dataset, tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"starts\.npz is broken"):
         load_starts(tmp_path, (32, 32), 9)
+
+
+def test_an_array_is_read_only_where_its_head_fits(tmp_path):
+    """A few bytes that claim terabytes, and more places to start from than are ever written."""
+    for n in (2**30, 33, 0):
+        write(tmp_path, frames=head((n, BURN_IN, 32, 32, 3), "|u1"), actions=head((n, BURN_IN - 1, 9), "<f4"))
+        with pytest.raises(ValueError, match=rf"starts\.npz holds frames and actions \(\({n}, 8.*with 1 to 32 starts"):
+            load_starts(tmp_path, (32, 32), 9)
+
+
+@pytest.mark.parametrize("broken", ["a folder", "no head", "an object", "not finite"])
+def test_what_is_no_array_of_numbers(tmp_path, broken):
+    frames, actions = np.zeros((1, BURN_IN, 32, 32, 3), np.uint8), np.zeros((1, BURN_IN - 1, 9), np.float32)
+    if broken == "a folder":
+        (tmp_path / "starts.npz").mkdir()
+    elif broken == "no head":
+        write(tmp_path, frames=b"junk", actions=b"")
+    elif broken == "an object":
+        np.savez(tmp_path / "starts.npz", frames=np.array([object()]), actions=actions)
+    else:
+        np.savez(tmp_path / "starts.npz", frames=frames, actions=actions + np.nan)
+    with pytest.raises(ValueError, match=r"starts\.npz (is broken|holds)"):
+        load_starts(tmp_path, (32, 32), 9)
+
+
+def head(shape, dtype):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
+    return file.getvalue()
+
+
+def write(folder, **arrays):
+    with zipfile.ZipFile(folder / "starts.npz", "w") as archive:
+        for name, data in arrays.items():
+            archive.writestr(f"{name}.npy", data)

@@ -150,7 +150,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
           {options.map((o) => (
             <option key={o.id} value={o.id} selected={ids(value).includes(o.id)}>
               {o.name}
-              {o.id !== "shipped" && o.created_at && ` (${ago(o.created_at)})`}
+              {o.id !== "shipped" && ` (${ago(o.created_at)})`}
             </option>
           ))}
         </select>
@@ -166,7 +166,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
         <input
           {...common}
           type="number"
-          step={field.type === "integer" ? 1 : "any"}
+          step={field.step ?? (field.type === "integer" ? 1 : "any")}
           min={field.min}
           max={field.max}
           value={String(value)}

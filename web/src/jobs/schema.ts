@@ -13,6 +13,7 @@ export interface Field {
   help: string;
   min?: number;
   max?: number;
+  step?: number;
   required: boolean;
   initial: Value;
 }
@@ -37,6 +38,7 @@ export function fieldsOf(kind: JobKind): Field[] {
       };
       if (schema.minimum !== undefined) field.min = schema.minimum;
       if (schema.maximum !== undefined) field.max = schema.maximum;
+      if (schema.multipleOf !== undefined) field.step = schema.multipleOf;
       if (field.inputs.length) {
         const optional = whole.anyOf?.some((s) => s.type === "null") || (field.many && !field.required);
         return { ...field, type: "input", initial: "", required: !optional }; // the first choice stands for a default

@@ -1,6 +1,7 @@
 // The bytes of live play: the mirror of store/play_protocol.py, which is the authority.
 
 export const VERSION = 2;
+export const SUBPROTOCOL = "terrarium.play";
 export const INPUT_BYTES = 32;
 export const FRAME_BYTES = 48;
 

@@ -93,9 +93,9 @@ export class Session {
     const generation = this.generation;
     this.status.value = "connecting";
     try {
-      const { url } = await openPlay(this.checkpoint, this.seed.value ?? this.firstSeed);
+      const { url, ticket } = await openPlay(this.checkpoint, this.seed.value ?? this.firstSeed);
       if (generation !== this.generation) return;
-      const socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
+      const socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")), [wire.SUBPROTOCOL, ticket]);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
         this.opened_ms = performance.now();

@@ -7,7 +7,7 @@ const candidate = (id: string, misfits: Record<string, string> = {}): Candidate 
   id,
   type: "tokenizer",
   name: id,
-  created_at: null,
+  created_at: "2026-01-01T00:00:00Z",
   misfits,
 });
 

@@ -13,7 +13,7 @@ const KIND: JobKind = {
       quantiser: { enum: ["ema_vq", "fsq"], default: "ema_vq", type: "string" },
       more: { type: "array", items: { type: "string" }, default: [] },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
-      steps: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+      steps: { type: "integer", minimum: 1, maximum: 100, multipleOf: 5, default: 50 },
       lr: { type: "number", default: 0.001 },
       flow: { type: "boolean", default: true },
     },
@@ -43,7 +43,7 @@ describe("a form out of a schema", () => {
       [["tokenizer", "world-model"], ""],
     ]);
     expect(fields.slice(0, 4).map((f) => f.required)).toEqual([true, false, false, false]);
-    expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, initial: "50" });
+    expect(fields.find((f) => f.name === "steps")).toMatchObject({ min: 1, max: 100, step: 5, initial: "50" });
   });
 
   it("starts from the preset over the defaults and keeps the chosen inputs", () => {

@@ -6,7 +6,9 @@ random player gets somewhere. An episode ends with the game; one of fewer than `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from worlds.episodes.format import finished_episode, write_episode, write_manife
 from worlds.episodes.kinds import RecordGymConfig
 from worlds.episodes.sources.gym import Game
 from worlds.pictures.metrics import save_strip
-from worlds.progress import Progress, Stopped
+from worlds.progress import Progress, go_on
 
 MIN_STEPS = 16  # as short as a recorded walk may be; a training clip must fit in
 MOST_SHORT = 20  # such episodes in a row, before we give up
@@ -30,7 +32,8 @@ def record_gym(config: RecordGymConfig, out_dir: Path, progress: Progress) -> di
     entries: list[dict[str, Any]] = []
     for i in range(config.episodes):
         seed = entries[-1]["seed"] + 1 if entries else config.seed
-        entries.append(_record_one(game, config, output, i, seed, "train" if i < first_val else "val", progress))
+        at_work = partial(go_on, progress, i, config.episodes, "record")
+        entries.append(_record_one(game, config, output, i, seed, "train" if i < first_val else "val", at_work))
         progress.step(i + 1, config.episodes, "record")
     game.close()
     kept = {e["seed"] for e in entries}
@@ -54,7 +57,7 @@ def record_gym(config: RecordGymConfig, out_dir: Path, progress: Progress) -> di
 
 
 def _record_one(
-    game: Game, config: RecordGymConfig, output: Path, i: int, seed: int, split: str, progress: Progress
+    game: Game, config: RecordGymConfig, output: Path, i: int, seed: int, split: str, at_work: Callable[[], None]
 ) -> dict[str, Any]:
     """The next episode that is long enough, from `seed` on."""
     folder = output / "episodes" / f"{i:06d}"
@@ -62,9 +65,7 @@ def _record_one(
     if done is not None:
         return done
     for tried in range(seed, seed + MOST_SHORT):
-        if progress.stop_requested():
-            raise Stopped
-        frames, actions = play(game, tried, config.steps, config.sticky)
+        frames, actions = play(game, tried, config.steps, config.sticky, at_work)
         if len(actions) >= MIN_STEPS:
             return write_episode(folder, frames, actions, None, seed=tried, split=split)
     raise ValueError(
@@ -73,13 +74,16 @@ def _record_one(
     )
 
 
-def play(game: Game, seed: int, steps: int, sticky: float) -> tuple[np.ndarray, np.ndarray]:
+def play(
+    game: Game, seed: int, steps: int, sticky: float, at_work: Callable[[], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """At most `steps` actions: frames uint8 [T + 1, H, W, 3], actions float32 [T, columns]."""
     rng = np.random.default_rng([seed, 0x9A3E])
     frames = [game.reset(seed)]
     actions: list[np.ndarray] = []
     action, over = int(rng.integers(game.actions)), False
     while len(actions) < steps and not over:
+        at_work()
         if rng.random() >= sticky:
             action = int(rng.integers(game.actions))
         frame, over = game.step(action)

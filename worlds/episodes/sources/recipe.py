@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from worlds.episodes.kinds import ImportConfig, ImportPlayConfig
 from worlds.episodes.sources import gamefactory, minerl, played, vpt
 from worlds.episodes.sources.recording import Clip, Recording
 from worlds.pictures.metrics import save_strip
-from worlds.progress import Progress, Stopped
+from worlds.progress import Progress, go_on
 
 Config = ImportConfig | ImportPlayConfig
 SOURCES: dict[str, Callable[[Any], Iterator[Recording]]] = {
@@ -39,7 +40,8 @@ def import_dataset(config: Config, out_dir: Path, progress: Progress) -> dict[st
     recordings = list(SOURCES[source](config))
     outcomes: list[Outcome] = []
     for i, recording in enumerate(recordings):
-        outcomes.append(_import_one(recording, config, out_dir, f"{i:06d}", progress))
+        at_work = partial(go_on, progress, i, len(recordings), "import")
+        outcomes.append(_import_one(recording, config, out_dir, f"{i:06d}", at_work))
         _same_layout(outcomes)
         progress.step(i + 1, len(recordings), "import")
     kept = [o for o in outcomes if "entry" in o]
@@ -71,9 +73,8 @@ def _source(kind: str, config: Config, kept: list[Outcome]) -> dict[str, Any]:
     return (known[0] if same else {"kind": kind}) | {"config": settings}
 
 
-def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, progress: Progress) -> Outcome:
-    if progress.stop_requested():
-        raise Stopped
+def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, at_work: Callable[[], None]) -> Outcome:
+    at_work()
     folder, done = out_dir / "output" / "episodes" / id, out_dir / "outcomes" / f"{id}.json"
     made_from = {"name": recording.name, "config": asdict(config)}
     outcome = _outcome(done)
@@ -82,7 +83,7 @@ def _import_one(recording: Recording, config: Config, out_dir: Path, id: str, pr
     try:
         with new_folder(folder) as draft:
             clip = recording.open()
-            _write(clip, draft, (config.height, config.width), progress)
+            _write(clip, draft, (config.height, config.width), at_work)
             entry = episode_entry(draft, id, len(clip.actions) + 1, seed=int(id), split="")
     except ValueError as e:
         return {"name": recording.name, "reason": str(e)}
@@ -117,7 +118,7 @@ def _same_layout(outcomes: list[Outcome]) -> None:
         outcomes[-1] = {"name": newest["name"], "reason": f"actions are {names[0]}, those of the first {names[1]}"}
 
 
-def _write(clip: Clip, folder: Path, size: tuple[int, int], progress: Progress) -> None:
+def _write(clip: Clip, folder: Path, size: tuple[int, int], at_work: Callable[[], None]) -> None:
     """Frames go to disk one by one. ValueError where there are not as many as the actions call for."""
     expected = len(clip.actions) + 1
     if expected < MIN_FRAMES:
@@ -128,8 +129,7 @@ def _write(clip: Clip, folder: Path, size: tuple[int, int], progress: Progress) 
         header = {"descr": "|u1", "fortran_order": False, "shape": (expected, *size, 3)}
         np.lib.format.write_array_header_1_0(file, header)
         for frame in clip.frames:
-            if progress.stop_requested():
-                raise Stopped
+            at_work()
             assert frame.shape == (*size, 3) and frame.dtype == np.uint8
             file.write(frame.tobytes())
             n += 1

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld
-from worlds.world_model.dynamics import Dynamics
+from worlds.world_model.dynamics import Dynamics, Memory
+from worlds.world_model.evaluation.parts import Part, Parts
 from worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
-from worlds.world_model.rollout import burn_in, rollout
+from worlds.world_model.rollout import State, burn_in, rollout
 
 FAR, NEAR = 512, 64  # steps; more walks go near, since the first windows hold few frames of each
 CHUNK = 16  # steps between two looks at a stop request
@@ -32,11 +34,13 @@ class Walks:
         return self.actions.shape[1]
 
 
-def long_walks(model: Dynamics, world: BlockWorld, seed: int, episodes: int, phases: Phases) -> list[Walks]:
+def long_walks(
+    model: Dynamics, world: BlockWorld, seed: int, episodes: int, phases: Phases, parts: Parts
+) -> list[Walks]:
     """Few walks that go far, and then some that stay near."""
     far, near = min(8, episodes), min(16, 2 * episodes)
     return [
-        _walks(model, world, [held_out_seed(seed, FIRST_WALK + i) for i in rows], steps, phases)
+        _walks(model, world, [held_out_seed(seed, FIRST_WALK + i) for i in rows], steps, phases, parts)
         for rows, steps in ((range(far), FAR), (range(far, far + near), NEAR))
     ]
 
@@ -46,9 +50,10 @@ def chunks() -> int:
     return (FAR + NEAR) // CHUNK
 
 
-def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, phases: Phases) -> Walks:
+def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, phases: Phases, parts: Parts) -> Walks:
     starts, walked = [], []
     for seed in seeds:
+        phases.go_on()
         walker = Walker(np.random.default_rng([seed, 0xFA2]))
         starts.append(warm_up(world, walker, seed))
         walked.append(stroll(world, walker, steps))
@@ -57,18 +62,33 @@ def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, pha
     state = burn_in(model, seen, before)
     own = []
     for part in torch.from_numpy(actions).split(CHUNK, dim=1):
-        made = rollout(model, state, part)
-        own.append(made.frames)
-        state = made.state
+        tensors, _ = parts(partial(_chunk, model, state, part))
+        own.append(tensors["frames"].numpy())
+        state = _state(tensors)
         phases.step("long rollouts")
     head = seen[:, -BEFORE:]
     return Walks(actions, np.concatenate([head, real], axis=1), np.concatenate([head, *own], axis=1))
 
 
-def reference_clips(world: BlockWorld, seed: int, like: Walks) -> np.ndarray:
+def _chunk(model: Dynamics, state: State, actions: torch.Tensor) -> Part:
+    made = rollout(model, state, actions)
+    m = made.state.memory
+    tensors = {"frames": torch.from_numpy(made.frames), "codes": made.state.codes, "picture": made.state.picture}
+    tensors |= {"action": m.action, "margins": m.margins, "recent": m.recent}
+    return tensors | {f"layer.{i}": x for i, x in enumerate(m.layers)}, {}
+
+
+def _state(t: dict[str, torch.Tensor]) -> State:
+    """After a chunk."""
+    layers = [t[f"layer.{i}"] for i in range(len([name for name in t if name.startswith("layer.")]))]
+    return State(t["codes"], t["picture"], Memory(layers, t["action"], t["margins"], t["recent"]))
+
+
+def reference_clips(world: BlockWorld, seed: int, like: Walks, phases: Phases) -> np.ndarray:
     """Real walks through other worlds, of the shape of the second half of `like`'s frames."""
     clips = []
     for i in range(len(like.actions)):
+        phases.go_on()
         at = held_out_seed(seed, FIRST_REFERENCE + i)
         walker = Walker(np.random.default_rng([at, 0xFA2]))
         world.reset(at)

@@ -27,10 +27,11 @@ from worlds.world_model.evaluation.long import BEFORE, Walks, chunks, long_walks
 from worlds.world_model.evaluation.memory import memory
 from worlds.world_model.evaluation.motion import motion
 from worlds.world_model.evaluation.parity import parity
+from worlds.world_model.evaluation.parts import Part, Parts
 from worlds.world_model.evaluation.report import write_report
 from worlds.world_model.evaluation.retrieval import hold_probes, retrieval
 from worlds.world_model.evaluation.rollouts import rollout_quality
-from worlds.world_model.evaluation.states import Phases, Trial, find_trials, simulator
+from worlds.world_model.evaluation.states import Phases, Trial, find_trials, pack, simulator, unpack
 from worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
 from worlds.world_model.kinds import EvaluateConfig
 from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
@@ -40,36 +41,47 @@ SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip 
 
 @fork_random()
 def evaluate(
-    folder: Path, *, seed: int, episodes: int, progress: Progress | None = None, out: Path | None = None
+    folder: Path,
+    *,
+    seed: int,
+    episodes: int,
+    progress: Progress | None = None,
+    out: Path | None = None,
+    states: Path | None = None,
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
     rollouts.png and long.png. The model computes in fp32, or in what the caller chose (`precision.computing_in`).
-    ValueError for a checkpoint that no simulator goes with."""
+    `states` keeps the finished parts, after which the next run of the same evaluation goes on. ValueError for a
+    checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
     phases = Phases(progress or Silent(), total=episodes + chunks() + 5)
-    trials = find_trials(world, seed, episodes, phases)
-    state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
+    for module in (model, model.tokenizer.encoder, model.tokenizer.decoder):
+        module.register_forward_pre_hook(lambda *_: phases.go_on())
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
     head["precision"] = precision_now(default_device())
+    parts = Parts(states, head, phases.progress)
+    trials = unpack(*parts(lambda: pack(find_trials(world, seed, episodes, phases))))
+    state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
 
-    probes = hold_probes(model, state)
-    values = retrieval(model, trials, probes)
+    held, values = parts(lambda: _held(model, trials, state))
     phases.step("retrieval")
-    short, found = _short(model, trials, state)
+    short, found = parts(lambda: _short(model, trials, state))
     values |= found
     phases.step("rollouts")
-    values |= motion(model, world, trials, state, probes) | memory(model, trials, state)
+    probes = held["probes"].numpy()
+    _, found = parts(lambda: ({}, motion(model, world, trials, state, probes) | memory(model, trials, state)))
+    values |= found
     phases.step("motion and memory")
-    walks = long_walks(model, world, seed, episodes, phases)
-    clips = reference_clips(world, seed, walks[0])
+    walks = long_walks(model, world, seed, episodes, phases, parts)
+    clips = reference_clips(world, seed, walks[0], phases)
     phases.step("reference clips")
     values |= _long(model, walks, clips, seed) | parity(model, trials)
     phases.step("long rollouts read")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        _strips(out, trials, short, walks[0])
+        _strips(out, trials, short["frames"].numpy(), walks[0])
         write_report(head | values, out)
     return head | values
 
@@ -78,18 +90,29 @@ def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -
     """Recipe `world-model.evaluate`: `output/` holds the evaluation, its report and the report's pictures."""
     output = out_dir / "output"
     result = evaluate(
-        Path(config.checkpoint), seed=config.seed, episodes=config.episodes, progress=progress, out=output
+        Path(config.checkpoint),
+        seed=config.seed,
+        episodes=config.episodes,
+        progress=progress,
+        out=output,
+        states=out_dir / "state",
     )
     for name in ("rollouts", "long"):
         progress.preview(name, output / f"{name}.png")
     return result
 
 
-def _short(model: Dynamics, trials: list[Trial], state: State) -> tuple[np.ndarray, dict[str, Any]]:
+def _held(model: Dynamics, trials: list[Trial], state: State) -> Part:
+    """Every probe held from every state, and the figures on that."""
+    probes = hold_probes(model, state)
+    return {"probes": torch.from_numpy(probes)}, retrieval(model, trials, probes)
+
+
+def _short(model: Dynamics, trials: list[Trial], state: State) -> Part:
     """Frames of the rollouts along the trials' walks, and the figures on them."""
     own = rollout(model, state, torch.from_numpy(np.stack([t.walk_actions for t in trials])))
     values = rollout_quality(model, trials, own.frames) | stability.ce_gap(model, trials, state, own)
-    return own.frames, values | {"noop_churn": stability.noop_churn(model, state)}
+    return {"frames": torch.from_numpy(own.frames)}, values | {"noop_churn": stability.noop_churn(model, state)}
 
 
 def _long(model: Dynamics, walks: list[Walks], clips: np.ndarray, seed: int) -> dict[str, Any]:

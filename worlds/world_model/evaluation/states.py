@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from worlds.blocks import actions as act
 from worlds.blocks.walk import Walker
 from worlds.blocks.world import BlockWorld, State, world_of
-from worlds.progress import Progress, Stopped
+from worlds.progress import Progress, go_on
+from worlds.world_model.evaluation.parts import Part
 from worlds.world_model.fits import FIRST_SEED, evaluation_misfits
 from worlds.world_model.rollout import BURN_IN
 from worlds.world_model.tokenizer import Tokenizer
@@ -35,17 +36,22 @@ class Trial:
     start: State  # of the simulator at the last of `frames`
 
 
+ARRAYS = ("frames", "actions", "branches", "walk_actions", "walk_frames")  # of a Trial
+
+
 class Phases:
-    """Tells `progress` how far the evaluation is. A stop request raises Stopped at the next step."""
+    """Tells `progress` how far the evaluation is. A stop request raises Stopped."""
 
     def __init__(self, progress: Progress, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
+        self.progress, self.total, self.done, self.phase = progress, total, 0, "simulate"
 
     def step(self, phase: str) -> None:
-        if self.progress.stop_requested():
-            raise Stopped
-        self.done += 1
-        self.progress.step(self.done, self.total, phase)
+        self.done, self.phase = self.done + 1, phase
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Within a step: still at work, or told to stop."""
+        go_on(self.progress, self.done, self.total, self.phase)
 
 
 def simulator(manifest: dict[str, Any]) -> BlockWorld:
@@ -65,6 +71,7 @@ def held_out_seed(seed: int, i: int) -> int:
 def find_trials(world: BlockWorld, seed: int, episodes: int, phases: Phases) -> list[Trial]:
     trials: list[Trial] = []
     for i in range(TRIES * episodes):
+        phases.go_on()
         trial = find_trial(world, held_out_seed(seed, i))
         if trial is not None:
             trials.append(trial)
@@ -75,6 +82,19 @@ def find_trials(world: BlockWorld, seed: int, episodes: int, phases: Phases) -> 
         f"{TRIES * episodes} states of {world.terrain} and only {len(trials)} in which every action shows: "
         f"expected {episodes}"
     )
+
+
+def pack(trials: list[Trial]) -> Part:
+    """As a part that is kept (parts.py)."""
+    arrays = {name: np.stack([getattr(t, name) for t in trials]) for name in ARRAYS}
+    starts = [{k: v.item() if isinstance(v, np.generic) else v for k, v in asdict(t.start).items()} for t in trials]
+    return {name: torch.from_numpy(x) for name, x in arrays.items()}, {"starts": starts}
+
+
+def unpack(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> list[Trial]:
+    arrays = {name: tensors[name].numpy() for name in ARRAYS}
+    starts = [State(**start) for start in values["starts"]]
+    return [Trial(**{k: x[i] for k, x in arrays.items()}, start=start) for i, start in enumerate(starts)]
 
 
 def find_trial(world: BlockWorld, seed: int) -> Trial | None:

@@ -67,6 +67,22 @@ def test_actions_are_held(tmp_path):
     assert 0.02 < np.mean([(np.diff(t) != 0).mean() for t in taken]) < 0.25
 
 
+def test_it_says_at_every_frame_that_it_goes_on_and_obeys_a_stop_within_an_episode(tmp_path):
+    class Listener(Silent):
+        told = 0
+
+        def step(self, step, total, phase=""):
+            self.told += 1
+
+        def stop_requested(self):
+            return self.told == 100  # within the fourth episode
+
+    listener = Listener()
+    with pytest.raises(Stopped):
+        record_gym(CLOCK, tmp_path, listener)
+    assert listener.told == 100 and len(list((tmp_path / "output" / "episodes").glob("*/frames.npy"))) == 2
+
+
 def test_an_interrupted_recording_goes_on(tmp_path):
     class StopAfterTwo(Silent):
         seen = 0

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from worlds.blocks import actions as act
-from worlds.progress import Silent
+from worlds.progress import Silent, Stopped
 from worlds.world_model.evaluation import recipe as ev
 from worlds.world_model.evaluation.judged import WINDOWS
 from worlds.world_model.judge.model import KEYS
@@ -40,11 +40,52 @@ def test_all_groups_are_there_and_are_json(recipe_run):
         assert set(result[name]) == {"1", "4", "8", "16"}
     assert set(result["memory_psnr"]) == {"2", "6", "12"}
     assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1
+    assert result["precision"] == "fp32", "on every processor"
     assert result["churn_ratio"] >= 0 and result["codes_per_frame_ratio"] > 0
     assert 0 <= result["steps_to_divergence"] <= 512
     assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
     assert result["yaw"]["simulator"]["px_per_degree"] > 0.2
     assert [name for name, size in previews if size > 1000] == ["rollouts", "long"]
+
+
+class Interrupted(Silent):
+    """Told to stop at step `at`, or there struck down."""
+
+    def __init__(self, at, struck):
+        self.at, self.struck, self.done, self.kept, self.told = at, struck, 0, [], []
+
+    def step(self, step, total, phase=""):
+        self.done = step
+        if self.struck and step == self.at:
+            raise MemoryError
+
+    def stop_requested(self):
+        return not self.struck and self.done == self.at
+
+    def checkpoint(self, step, path):
+        self.kept.append(path)
+
+    def resumed(self, step):
+        self.told.append(step)
+
+
+def test_one_that_was_interrupted_goes_on_after_its_finished_parts(debug_model, recipe_run, tmp_path):
+    config = EvaluateConfig(checkpoint=str(debug_model), episodes=2, seed=3)
+    first, second, third = Interrupted(4, struck=True), Interrupted(10, struck=False), Interrupted(99, struck=False)
+    with pytest.raises(MemoryError):
+        ev.evaluate_recipe(config, tmp_path, first)
+    with pytest.raises(Stopped):
+        ev.evaluate_recipe(config, tmp_path, second)
+    damaged = second.kept[-1] / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    result = ev.evaluate_recipe(config, tmp_path, third)
+    made = [[int(path.name.removeprefix("step_")) for path in run.kept] for run in (first, second, third)]
+    last = made[1][-1]
+    assert made[0] == [1, 2, 3] and made[1] == list(range(4, last + 1)) and made[2][0] == last and last > 5
+    assert [run.told for run in (first, second, third)] == [[], [3], [last - 1]]
+    assert result == recipe_run[0]
+    for name in ("report.html", "long.png"):
+        assert (tmp_path / "output" / name).read_bytes() == (recipe_run[1] / name).read_bytes()
 
 
 def test_frames_that_the_judge_cannot_read_are_said_so(recipe_run):

@@ -1,0 +1,39 @@
+"""The gateway's server, the same everywhere: python -m api.server, on TERRARIUM_HOST and TERRARIUM_PORT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from store.play_protocol import MAX_MESSAGE
+from store.settings import settings
+
+MAX_UNREAD = 2**20  # bytes waiting for a client: frames wait for its reading, but pongs to a flood of pings do not
+
+
+class WebSockets(WebSocketsSansIOProtocol):
+    """uvicorn's, less the client that sends and does not read."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
+            self.transport.abort()
+
+
+OPTIONS: dict[str, Any] = {
+    "ws": WebSockets,
+    "ws_max_size": MAX_MESSAGE,  # a longer one ends the connection before it is in memory
+    "ws_per_message_deflate": False,
+    "access_log": False,
+    "timeout_graceful_shutdown": 3,
+}
+
+
+def main() -> None:
+    uvicorn.run("api.app:app", host=settings().host, port=settings().port, **OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Assets: what there is, where it came from, and what may be done with it. The caller's transaction throughout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from store.disk import size_of
+from store.errors import Conflict, NotFound
+from store.jobs import TERMINAL
+from store.places import SHIPPED, place
+from store.tables import Asset, Job, PlaySession
+
+
+def living() -> Select[Asset]:
+    return select(Asset).where(Asset.deleted_at.is_(None))
+
+
+def search(types: Sequence[str] = (), text: str | None = None, tag: str | None = None) -> Select[Asset]:
+    """Assets that are not deleted: of these types, with `text` in their name, notes or id, with this tag."""
+    statement = living()
+    if types:
+        statement = statement.where(Asset.type.in_(types))
+    if text:
+        fields = (Asset.name, Asset.notes, Asset.id)
+        statement = statement.where(or_(*(field.icontains(text, autoescape=True) for field in fields)))
+    if tag:
+        statement = statement.where(Asset.tags.contains([tag]))
+    return statement
+
+
+def get(session: Session, id: str) -> Asset:
+    """NotFound where there is none, or it was deleted."""
+    asset = session.get(Asset, id)
+    if asset is None or asset.deleted_at is not None:
+        raise NotFound(f"there is no asset {id}", code="asset_not_found")
+    return asset
+
+
+def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_from: Iterable[str], size: int) -> Asset:
+    """What `job` has made. Named after its type and job until somebody gives it a name."""
+    asset = Asset(
+        id=str(job.id),
+        type=type,
+        name=f"{type}-{str(job.id)[:8]}",
+        manifest=manifest,
+        made_by=job.id,
+        made_from=sorted(set(made_from)),
+        size=size,
+    )
+    session.add(asset)
+    return asset
+
+
+def sources(session: Session, asset: Asset) -> Sequence[Asset]:
+    """What it was made from, deleted assets included."""
+    return session.scalars(select(Asset).where(Asset.id.in_(asset.made_from)).order_by(Asset.created_at)).all()
+
+
+def products(session: Session, asset: Asset) -> Sequence[Asset]:
+    """What was made of it."""
+    return session.scalars(living().where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+
+
+def delete(session: Session, asset: Asset) -> None:
+    """Marks it as deleted; `remove_files` after the commit makes room.
+
+    Conflict while a job that has not ended names it, while it is played, and for what comes with the project.
+    """
+    if asset.id == SHIPPED:
+        raise Conflict("the shipped world model belongs to the package and cannot be deleted", code="asset_shipped")
+    session.refresh(asset, with_for_update=True)
+    if job := _job_that_needs(session, asset.id):
+        message = f"asset {asset.id} is needed by job {job.id} ({job.kind}, {job.state}): cancel it, or wait"
+        raise Conflict(message, code="asset_in_use")
+    if _is_played(session, asset.id):
+        raise Conflict(f"asset {asset.id} is being played: leave it first", code="asset_in_use")
+    asset.deleted_at = session.scalar(select(func.clock_timestamp()))
+
+
+def remove_files(asset: Asset) -> None:
+    shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
+
+
+def _job_that_needs(session: Session, id: str) -> Job | None:
+    """An input is an id in the config, alone or in a list; ids occur nowhere else."""
+    active = select(Job).where(Job.state.not_in(TERMINAL))
+    for job in session.scalars(active):
+        for value in job.config.values():
+            if value == id or (isinstance(value, list) and id in value):
+                return job
+    return None
+
+
+def _is_played(session: Session, id: str) -> bool:
+    playing = select(PlaySession.id).where(
+        PlaySession.checkpoint == id, PlaySession.ended_at.is_(None), PlaySession.ticket_sha256.is_(None)
+    )
+    return session.execute(playing.limit(1)).first() is not None
+
+
+def count_sizes(session: Session) -> None:
+    """Fills in the sizes that no one has counted: those of a data directory from before there were any."""
+    for asset in session.scalars(living().where(Asset.size.is_(None))):
+        folder = place(asset.type, asset.id)
+        if folder.is_dir():
+            asset.size = size_of(folder)
+
+
+def sweep(session: Session) -> None:
+    """Removes the files of deleted assets that a crash between the commit and the removal has left."""
+    for asset in session.scalars(select(Asset).where(Asset.deleted_at.is_not(None))):
+        remove_files(asset)
+
+
+def files_of(folder: Path) -> list[tuple[str, Path]]:
+    """(name in an archive, path) of every regular file; links are left out."""
+    found = []
+    for root, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = Path(root, name)
+            if not path.is_symlink():
+                found.append((str(path.relative_to(folder)), path))
+    return sorted(found)
