@@ -23,13 +23,16 @@ from zipstream import ZipStream
 
 from api import paging
 from api.body import described, strict_json
+from api.brought import add_brought
 from api.inputs import uses
 from store import assets
 from store.db import session_scope
 from store.disk import size_of
 from store.errors import NotFound
 from store.places import SHIPPED, place, shipped_folder
+from store.settings import settings
 from store.tables import Asset
+from worlds.intake import sweep_drafts
 from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["assets"])
@@ -181,7 +184,8 @@ def delete_asset(id: Id) -> None:
     with session_scope() as session:
         asset = assets.get(session, id)
         assets.delete(session, asset)
-    assets.remove_files(asset)
+    with session_scope() as session:
+        assets.remove_files(session, id)
 
 
 @router.get(
@@ -228,8 +232,11 @@ def checkpoints(
 
 
 def open_library() -> None:
-    """When the gateway starts: the shipped model is there, sizes are known, what was deleted is gone."""
+    """When the gateway starts: the shipped model is there and so is what was brought while no database ran, sizes are
+    known, what was deleted or cut off is gone."""
     add_shipped()
+    add_brought()
+    sweep_drafts(settings().incoming_dir)
     with session_scope() as session:
         assets.count_sizes(session)
         assets.sweep(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from store import disk
 from store.places import shipped_folder
-from worlds.kinds import Conflict, JobKind, kinds
+from worlds.kinds import Conflict, JobKind, asset_types, kinds
 from worlds.progress import RecipeError, Role, Stopped
 
 
@@ -103,6 +104,16 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
             message = f"{e}; {free} are free; the same command goes on from the state in {out}"
             typer.echo(f"terrarium: disk_full: {message}", err=True)
             raise typer.Exit(1) from None
+
+
+def say_what_next(kind: str, output: Path) -> None:
+    """What a person may do with what a finished job left in `output` (on stderr: stdout is JSON)."""
+    makes = kinds()[kind].makes
+    folder = shlex.quote(str(output))
+    if makes == "world-model":
+        typer.echo(f"Play it: terrarium play --checkpoint {folder}", err=True)
+    if makes in asset_types():
+        typer.echo(f"List it in the library: terrarium add {folder}", err=True)
 
 
 class ConsoleProgress:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from store.disk import size_of
@@ -66,6 +66,23 @@ def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_fr
     return asset
 
 
+def bring(session: Session, type: str, folder: Path, facts: Mapping[str, Any]) -> bool:
+    """The row of what a person brought; True if it is new. An asset that was deleted and is brought again lives again.
+
+    `folder` is its place in the data directory, which may not be that of the settings.
+    `facts`: name, manifest, evaluation. Conflict where its files were deleted in the meantime.
+    """
+    id = folder.name
+    values = dict(facts) | {"size": size_of(folder)}
+    row = insert(Asset).values(id=id, type=type, **values)
+    again = values | {"deleted_at": None, "created_at": func.clock_timestamp()}
+    row = row.on_conflict_do_update(index_elements=["id"], set_=again, where=Asset.deleted_at.is_not(None))
+    new = session.scalar(row.returning(Asset.id)) is not None
+    if not folder.is_dir():  # asked under the row's lock, as `remove_files` does
+        raise Conflict(f"{type} {id} was deleted while it was brought again: try once more", code="asset_deleted")
+    return new
+
+
 def sources(session: Session, asset: Asset) -> Sequence[Asset]:
     """What it was made from, deleted assets included."""
     return session.scalars(select(Asset).where(Asset.id.in_(asset.made_from)).order_by(Asset.created_at)).all()
@@ -87,7 +104,7 @@ def previews(session: Session, found: Sequence[Asset]) -> dict[str, UUID]:
 
 
 def delete(session: Session, asset: Asset) -> None:
-    """Marks it as deleted; `remove_files` after the commit makes room.
+    """Marks it as deleted; `remove_files` in a transaction of its own, after the commit, makes room.
 
     Conflict while a job that has not ended names it, while it is played, and for what comes with the project.
     """
@@ -102,8 +119,11 @@ def delete(session: Session, asset: Asset) -> None:
     asset.deleted_at = session.scalar(select(func.clock_timestamp()))
 
 
-def remove_files(asset: Asset) -> None:
-    shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
+def remove_files(session: Session, id: str) -> None:
+    """Of an asset that is deleted: it may have been brought again since."""
+    asset = session.get(Asset, id, with_for_update=True, populate_existing=True)
+    if asset is not None and asset.deleted_at is not None:
+        shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
 
 
 def _job_that_needs(session: Session, id: str) -> Job | None:
@@ -133,8 +153,8 @@ def count_sizes(session: Session) -> None:
 
 def sweep(session: Session) -> None:
     """Removes the files of deleted assets that a crash between the commit and the removal has left."""
-    for asset in session.scalars(select(Asset).where(Asset.deleted_at.is_not(None))):
-        remove_files(asset)
+    for id in session.scalars(select(Asset.id).where(Asset.deleted_at.is_not(None))).all():
+        remove_files(session, id)
 
 
 def files_of(folder: Path) -> list[tuple[str, Path]]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from store import assets, jobs
 from store.db import session_scope
 from store.disk import size_of
+from store.jsonb import clean
 from store.places import SHIPPED, place
 from store.settings import settings
 from store.tables import Asset, Job, TrainingState

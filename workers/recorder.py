@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,16 +127,3 @@ def _thin(messages: Sequence[Message]) -> list[Message]:
     """Without the progress that a later line of the same batch overtakes."""
     last = max((i for i, m in enumerate(messages) if m["type"] == "progress"), default=-1)
     return [m for i, m in enumerate(messages) if m["type"] != "progress" or i == last]
-
-
-def clean(value: Any) -> Any:
-    """What JSONB takes: no NaN or infinity (None instead), no NUL in texts."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {clean(k): clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [clean(v) for v in value]
-    return value

@@ -3,6 +3,8 @@
 A room (a folder of worlds/) lists its kinds in its `kinds.py`: one `JobKind` row each, beside the config dataclasses
 and the presets. All else derives from the rows: request bodies and OpenAPI, forms, queues, what a result becomes, the
 command line, the jobs that follow. Adding a room adds a name to `ROOMS`.
+
+What may also be made elsewhere and brought here has an `AssetType` row, in the same file.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from pydantic import TypeAdapter
 from worlds.json_file import read_object
 from worlds.progress import Progress
 
-ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds a dict literal KINDS: {kind: JobKind}
+ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds dict literals KINDS: {kind: JobKind} and,
+# where people may bring what it makes, ASSETS: {type: AssetType}.
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
@@ -172,8 +175,28 @@ class JobKind:
             raise ValueError("; ".join(f"{field} {getattr(config, field)} {reason}" for field, reason in found.items()))
 
     def load(self) -> Recipe:
-        module, _, name = self.recipe.partition(":")
-        return getattr(import_module(module), name)
+        return resolve(self.recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetType:
+    """How the folder of an asset that was made elsewhere is checked (worlds/intake.py). Its manifest.json names the
+    type (`type_of`). Checks are functions of the folder that raise ValueError."""
+
+    files: str
+    """Regular expression of the names of its files; others are left behind."""
+    content: str
+    """The file whose hash gives the id: the same content is the same asset."""
+    check: str
+    """`module:function`, without torch and NumPy: the gateway calls it."""
+    opens: str
+    """`module:function` that opens it as a job would, called where there is torch."""
+
+
+def resolve(path: str) -> Any:
+    """What `module:name` names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -202,3 +225,10 @@ def _slot(hint: Any, many: bool = False, optional: bool = False) -> Slot | None:
 def kinds() -> dict[str, JobKind]:
     """{kind: row} of every room."""
     return {name: kind for room in ROOMS for name, kind in import_module(room).KINDS.items()}
+
+
+@cache
+def asset_types() -> dict[str, AssetType]:
+    """{type: row} of every room that has some."""
+    rooms = [import_module(room) for room in ROOMS]
+    return {name: row for room in rooms for name, row in getattr(room, "ASSETS", {}).items()}

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worlds.episodes.fits import play_misfits
-from worlds.kinds import CONFIG, Input, JobKind, More
+from worlds.kinds import CONFIG, AssetType, Input, JobKind, More
 
 
 def _in_whole_cells(side: int) -> int:
@@ -229,5 +229,14 @@ KINDS = {
             "ochre": import_play_ochre,
         },
         fits=play_misfits,
+    ),
+}
+
+ASSETS = {
+    "dataset": AssetType(
+        files=r"manifest\.json|episodes/\w[\w.-]*/(frames|actions|pose)\.npy",
+        content="manifest.json",  # holds the hash of every file
+        check="worlds.episodes.manifest:check_dataset",
+        opens="worlds.episodes.format:open_dataset",
     ),
 }

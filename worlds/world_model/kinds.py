@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from worlds.kinds import CONFIG, Conflict, Input, JobKind, More
+from worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
 from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
 MOST_CODES = 2**16  # they are kept in two bytes each
@@ -382,5 +382,20 @@ KINDS = {
         title="Train the judge of keys",
         presets={"debug": judge_debug, "cpu": judge_cpu},
         http=False,
+    ),
+}
+
+ASSETS = {
+    "tokenizer": AssetType(
+        files=r"manifest\.json|model\.safetensors",
+        content="model.safetensors",
+        check="worlds.world_model.manifest:check_tokenizer_folder",
+        opens="worlds.world_model.tokenizer:load_tokenizer",
+    ),
+    "world-model": AssetType(
+        files=r"manifest\.json|model\.safetensors|evaluation\.json|starts\.npz",
+        content="model.safetensors",
+        check="worlds.world_model.manifest:check_world_model_folder",
+        opens="worlds.world_model.live:check_playable",
     ),
 }
