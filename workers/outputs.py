@@ -18,7 +18,6 @@ from store.jsonb import clean
 from store.places import SHIPPED, place
 from store.settings import settings
 from store.tables import Asset, Job, TrainingState
-from workers.recorder import clean
 from worlds.durable import sync, write_text
 from worlds.kinds import Slot, kinds
 
