@@ -55,7 +55,7 @@ def before_stop(act: Callable[[], Any]) -> None:
 
 
 def make_app() -> FastAPI:
-    app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan)
+    app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
     for part in (jobs, job_events, artifacts, assets, uploads, catalog, play, plays, health):
@@ -72,4 +72,4 @@ def _version() -> str:
         return "0"
 
 
-app = make_app()
+app: FastAPI = make_app()

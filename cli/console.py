@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from store import disk
 from store.places import shipped_folder
 from worlds.kinds import Conflict, JobKind, asset_types, kinds
-from worlds.progress import RecipeError, Stopped
+from worlds.progress import RecipeError, Role, Stopped
 
 
 def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignments: list[str]) -> Any:
@@ -156,6 +156,9 @@ class ConsoleProgress:
 
     def preview(self, name: str, path: Path) -> None:
         self.console.print(f"[dim]preview {name}: {path}[/dim]", highlight=False)
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        self.console.print(f"[dim]{caption or role}: {path}[/dim]", highlight=False)
 
     def checkpoint(self, step: int, path: Path) -> None: ...
 

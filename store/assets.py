@@ -7,16 +7,17 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from store.disk import size_of
 from store.errors import Conflict, NotFound
 from store.jobs import TERMINAL
 from store.places import SHIPPED, place
-from store.tables import Asset, Job, PlaySession
+from store.tables import Artifact, Asset, Job, PlaySession
 
 
 def living() -> Select[Asset]:
@@ -42,6 +43,12 @@ def get(session: Session, id: str) -> Asset:
     if asset is None or asset.deleted_at is not None:
         raise NotFound(f"there is no asset {id}", code="asset_not_found")
     return asset
+
+
+def names(session: Session, ids: Sequence[str]) -> list[str]:
+    """In the order of `ids`, without those that there are not."""
+    found = dict(session.execute(select(Asset.id, Asset.name).where(Asset.id.in_(ids))).all())
+    return [found[id] for id in ids if id in found]
 
 
 def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_from: Iterable[str], size: int) -> Asset:
@@ -82,8 +89,18 @@ def sources(session: Session, asset: Asset) -> Sequence[Asset]:
 
 
 def products(session: Session, asset: Asset) -> Sequence[Asset]:
-    """What was made of it."""
-    return session.scalars(living().where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+    """What was made of it, deleted assets included."""
+    return session.scalars(select(Asset).where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+
+
+def previews(session: Session, found: Sequence[Asset]) -> dict[str, UUID]:
+    """{asset id: artifact id} of the newest picture that the job which made it has shown, where there is one."""
+    makers = {asset.made_by: asset.id for asset in found if asset.made_by is not None}
+    pictures = select(Artifact.job_id, Artifact.id).where(
+        Artifact.job_id.in_(makers), Artifact.media_type.startswith("image/")
+    )
+    newest = pictures.ext(distinct_on(Artifact.job_id)).order_by(Artifact.job_id, Artifact.created_at.desc())
+    return {makers[job]: artifact for job, artifact in session.execute(newest)}
 
 
 def delete(session: Session, asset: Asset) -> None:

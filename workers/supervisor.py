@@ -235,7 +235,7 @@ class Supervisor:
         if not data or self.log_kept:
             return
         try:
-            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data)
+            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data, role="log")
         except OSError as e:
             if not disk.says_full(e):
                 raise

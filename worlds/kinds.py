@@ -9,7 +9,7 @@ What may also be made elsewhere and brought here has an `AssetType` row, in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from importlib import import_module
@@ -28,6 +28,7 @@ ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds dict
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
+MAX_NAME = 100  # characters in the name of a job
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 Manifests = Mapping[str, Any]  # {field: manifest of the input}, a list of them where the field takes many
 Misfit = tuple[str, str]  # field, and what was found there instead of what
@@ -59,6 +60,17 @@ class Input(GroupedMetadata):
 
 
 @dataclass(frozen=True)
+class More:
+    """Marks a config field that few need, so that forms fold it away, with others of its group:
+    `Annotated[int, Ge(0), More("Saving")]`."""
+
+    group: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), "group": self.group}
+
+
+@dataclass(frozen=True)
 class Slot:
     """A config field that takes inputs. `many`: a list of them; `optional`: it may be None."""
 
@@ -86,6 +98,7 @@ class JobKind:
     title: str
     """What the job does, as a button would say it."""
     presets: Mapping[str, Callable[[], Any]]
+    """Functions whose docstring says in a sentence what the preset is for; forms show it."""
     http: bool = True
     """Whether a client may submit it. False where the config names paths of this machine."""
     then: Callable[[str, dict[str, Any]], Any] | None = None
@@ -121,6 +134,19 @@ class JobKind:
         needed = {f.name for f in fields(self.config) if f.default is MISSING}
         blank = {name: ("-",) if slot.many else "-" for name, slot in self.inputs.items() if name in needed}
         return self.read(blank | dict(values))
+
+    def preset_of(self, config: Any) -> str | None:
+        """Name of the preset that the config is, its inputs aside; None for any other."""
+        for name, make in self.presets.items():
+            if all(
+                getattr(make(), f.name) == getattr(config, f.name) for f in fields(config) if f.name not in self.inputs
+            ):
+                return name
+        return None
+
+    def job_name(self, config: Any, inputs: Sequence[str]) -> str:
+        """Of a job that nobody named: what it does, on which inputs, by which preset."""
+        return ", ".join([self.title, *inputs, *filter(None, [self.preset_of(config)])])[:MAX_NAME]
 
     def misfits(self, config: Any, manifests: Manifests) -> dict[str, str]:
         """{field: reasons} of the inputs that do not fit, {} where all do."""

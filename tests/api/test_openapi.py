@@ -18,7 +18,7 @@ import schemathesis
 import uvicorn
 from brought import make_dataset, zipped
 from hypothesis import HealthCheck, settings
-from processes import free_port
+from processes import ROOT, free_port
 from sqlalchemy.orm import Session
 
 from api.app import app
@@ -58,6 +58,13 @@ def record(part: Path) -> None:
 
 REFUSED = {"expected-statuses": [400, 404, 413, 415, 422]}  # too long is wrong, too
 CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": REFUSED}})
+
+
+def test_the_client_is_built_for_this_api() -> None:
+    kept = json.loads((ROOT / "web" / "openapi.json").read_text())
+    assert kept == app.openapi(), "run: python -m api.openapi > web/openapi.json, then npm run build in web/"
+
+
 schema = schemathesis.openapi.from_dict(app.openapi(), config=CONFIG)
 JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
