@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays
+from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays, uploads
 from api.guard import Guard
 from api.job_events import Watch
 from api.openapi import describe
@@ -58,7 +58,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    for part in (jobs, job_events, artifacts, assets, catalog, play, plays, health):
+    for part in (jobs, job_events, artifacts, assets, uploads, catalog, play, plays, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -72,4 +72,4 @@ def _version() -> str:
         return "0"
 
 
-app = make_app()
+app: FastAPI = make_app()

@@ -1,7 +1,11 @@
-"""The API's description, completed: the job body's schemas, and problem+json for every error."""
+"""The API's description, completed: the job body's schemas, and problem+json for every error.
+
+python -m api.openapi > web/openapi.json    from which the browser client's types are generated
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -47,3 +51,9 @@ def _add_problems(operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     content = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
     responses["default"] = {"description": "What went wrong", "content": content}
+
+
+if __name__ == "__main__":
+    from api.app import app
+
+    print(json.dumps(app.openapi(), indent=1, ensure_ascii=False))

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from store import disk
-from store.errors import Conflict
 from store.settings import settings
 from store.tables import Asset
 from worlds.kinds import kinds
@@ -25,13 +24,7 @@ def check_room(session: Session, config: Mapping[str, Any]) -> None:
         return
     estimate = kinds()[config["kind"]].estimate
     needed = estimate(config, _frame_bytes(session, config)) if estimate else 0
-    if disk.free_bytes(data_dir) - needed < settings().reserve_bytes:
-        raise Conflict(
-            f"{config['kind']} with this config takes about {disk.human(needed)}, and "
-            f"{disk.human(settings().reserve_bytes)} are kept in reserve (TERRARIUM_RESERVE_MB); "
-            f"{disk.describe(data_dir)}: remove something, or ask for less",
-            code="disk_full",
-        )
+    disk.check_room(data_dir, needed, f"{config['kind']} with this config")
 
 
 def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:

@@ -56,9 +56,11 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None) -> Job:
-    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`."""
-    job = Job(id=uuid4(), kind=config["kind"], config=config, queue=queue, parent_id=parent_id, last_seq=1)
+def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None, name: str = "") -> Job:
+    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`. If `name` is
+    omitted, it is the kind."""
+    kind = config["kind"]
+    job = Job(id=uuid4(), kind=kind, name=name or kind, config=config, queue=queue, parent_id=parent_id, last_seq=1)
     session.add(job)
     session.flush()
     session.refresh(job)

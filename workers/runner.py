@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from store import disk
 from store.settings import settings
 from worlds.kinds import kinds
-from worlds.progress import RecipeError, Stopped
+from worlds.progress import RecipeError, Role, Stopped
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first
@@ -94,7 +94,7 @@ class Reporter:
         self.rate = Rate()
         self.started = self.sent_at = -math.inf
         self.unsent: dict[str, Any] | None = None
-        self.previews = 0
+        self.files = 0
 
     def step(self, step: int, total: int, phase: str = "") -> None:
         now = time.monotonic()
@@ -121,13 +121,19 @@ class Reporter:
         self.lines.send("metrics", step=step, values={k: float(v) for k, v in values.items()})
 
     def preview(self, name: str, path: Path) -> None:
+        self._send_file(path, name, "", "preview")
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        self._send_file(path, path.name, caption, role)
+
+    def _send_file(self, path: Path, name: str, caption: str, role: Role) -> None:
         """Sends a copy: the recipe may write the same file again while the first is being read."""
-        self.previews += 1
-        folder = self.out_dir / "previews"
+        self.files += 1
+        folder = self.out_dir / "files"
         folder.mkdir(exist_ok=True)
-        copy = folder / f"{self.previews:06d}{path.suffix}"
+        copy = folder / f"{self.files:06d}{path.suffix}"
         shutil.copyfile(path, copy)
-        self.lines.send("preview", name=name, path=str(copy))
+        self.lines.send("file", name=name, path=str(copy), caption=caption, role=role)
 
     def checkpoint(self, step: int, path: Path) -> None:
         self.lines.send("checkpoint", step=step, path=str(path))

@@ -124,7 +124,8 @@ class Play(threading.Thread):
     async def _play(self) -> None:
         wanted = {"checkpoint": self.checkpoint, "seed": self.seed}
         session = self.gateway.http.post("/play/sessions", json=wanted).raise_for_status().json()
-        client = await PlayClient.open(self.gateway.url.replace("http", "ws", 1) + session["url"])
+        url = self.gateway.url.replace("http", "ws", 1) + session["url"]
+        client = await PlayClient.open(url, ticket=session["ticket"])
         await client.text("hello", 120)
         await client.more_frames(1, 120)
         self.first_frame_s = time.monotonic() - self.began

@@ -96,8 +96,8 @@ def test_a_recording_shows_itself(house: House, dataset: str) -> None:
     files = house.get(f"/v1/jobs/{dataset}/artifacts")["items"]
     (picture,) = [a for a in files if a["media_type"] == "image/png"]
     assert house.http.get(f"/v1/artifacts/{picture['id']}").content.startswith(b"\x89PNG")
-    previews = [data for type, data in house.events(dataset) if type == "preview"]
-    assert previews == [{"artifact_id": picture["id"], "name": picture["name"]}]
+    (shown,) = [data for type, data in house.events(dataset) if type == "file"]
+    assert shown == {field: value for field, value in picture.items() if field != "created_at"}
 
 
 def test_from_recording_to_an_evaluated_world_model(house: House, dataset: str, tokenizer: str) -> None:

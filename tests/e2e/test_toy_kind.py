@@ -16,6 +16,7 @@ from processes import ROOT, services, until
 from sqlalchemy.orm import Session
 
 from store.jobs import AT_REST
+from store.places import place
 from store.tables import Asset
 
 TOYS = Path(__file__).parents[1] / "toy_room"
@@ -66,7 +67,7 @@ def test_a_new_kind_needs_its_row_and_its_recipe(db: Session, redis_url: str, da
         (painting,) = http.get("/v1/checkpoints?kind=painting").json()["items"]
         assert painting["id"] == id and painting["manifest"]["inputs"] == {"data": [narrow, square]}
         assert painting["uses"] == {"toy.frame": "painting"}
-        assert (data_dir / "checkpoints" / id / "manifest.json").is_file()
+        assert (place("painting", id) / "manifest.json").is_file()
         (framing,) = http.get(f"/v1/jobs?parent={id}").json()["items"]
         assert framing["kind"] == "toy.frame" and framing["parent_id"] == id
         assert finished(framing["id"])["result"] == {"strokes": 2}

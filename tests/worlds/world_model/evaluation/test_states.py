@@ -47,9 +47,9 @@ def test_held_out_seeds_lie_beyond_those_of_recordings():
 
 def test_a_checkpoint_that_has_seen_the_held_out_seeds_is_refused():
     data = {"source": {"kind": "blocks", "terrain": "plains"}, "seeds": [0, FIRST_SEED], "frame_size": [32, 32]}
-    with pytest.raises(ValueError, match=f"trained on seed {FIRST_SEED}"):
+    with pytest.raises(ValueError, match=f"trained on world seed {FIRST_SEED}"):
         simulator({"data": data})
-    with pytest.raises(ValueError, match="trained on 'gamefactory'"):
+    with pytest.raises(ValueError, match="trained on gamefactory: only block worlds"):
         simulator({"data": data | {"source": {"kind": "gamefactory"}}})
 
 
