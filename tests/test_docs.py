@@ -101,7 +101,7 @@ def test_every_request_of_the_rest_page_exists() -> None:
     assert len(requests) > 20
     for options in requests:
         path = re.findall(r"(?:\$T|http://127.0.0.1:8420)([\w/$.-]*)", options)[0]
-        method = re.findall(r"-X (\w+)", options) or (["POST"] if "-d '" in options else ["GET"])
+        method = re.findall(r"-X (\w+)", options) or (["POST"] if re.search("-d '|--data", options) else ["GET"])
         concrete = path if path.startswith(("/health", "/metrics")) else f"/v1{path}"
         shape = re.sub(r"\$\w+", "an-id", concrete)
         fits = [p for m, p in known if m == method[0] and re.fullmatch(re.sub(r"{\w+}", "[^/]+", p), shape)]
