@@ -6,6 +6,7 @@ api/server.py serves it.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -72,4 +73,7 @@ def _version() -> str:
         return "0"
 
 
-app: FastAPI = make_app()
+app = make_app()
+
+if __name__ == "__main__":  # python -m api.app > web/openapi.json: what the browser client's types are generated from
+    print(json.dumps(app.openapi(), indent=1, ensure_ascii=False))

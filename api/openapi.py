@@ -1,11 +1,7 @@
-"""The API's description, completed: the job body's schemas, and problem+json for every error.
-
-python -m api.openapi > web/openapi.json    from which the browser client's types are generated
-"""
+"""The API's description, completed: the job body's schemas, and problem+json for every error."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,7 +19,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
         components = document.setdefault("components", {}).setdefault("schemas", {})
-        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which we do not speak
+        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never sent
             components.pop(name, None)
         _add_body(document, components)
         problem = Problem.model_json_schema(ref_template=REF)
@@ -51,9 +47,3 @@ def _add_problems(operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     content = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
     responses["default"] = {"description": "What went wrong", "content": content}
-
-
-if __name__ == "__main__":
-    from api.app import app
-
-    print(json.dumps(app.openapi(), indent=1, ensure_ascii=False))

@@ -62,7 +62,7 @@ CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": RE
 
 def test_the_client_is_built_for_this_api() -> None:
     kept = json.loads((ROOT / "web" / "openapi.json").read_text())
-    assert kept == app.openapi(), "run: python -m api.openapi > web/openapi.json, then npm run build in web/"
+    assert kept == app.openapi(), "run: python -m api.app > web/openapi.json, then npm run build in web/"
 
 
 schema = schemathesis.openapi.from_dict(app.openapi(), config=CONFIG)

@@ -98,6 +98,7 @@ async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
       fieldErrors(body.errors),
     );
   }
+  if (response.status === 204) return undefined as T;
   const json = response.headers.get("content-type")?.includes("json");
   return (json ? response.json() : response.text()) as Promise<T>;
 }

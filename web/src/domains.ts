@@ -34,6 +34,8 @@ export interface AssetType {
 export interface Room {
   assets: Record<string, AssetType>; // by type
   results: Record<string, ComponentType<{ result: Record<string, unknown> }>>; // by kind of job
+  /** Below the library's list: what is kept here, but is no asset yet. */
+  section?: ComponentType;
 }
 
 const TYPES: Record<string, AssetType> = Object.assign({}, ...ROOMS.map((room) => room.assets));
@@ -46,4 +48,5 @@ export function assetType(type: string): AssetType {
 }
 
 export const resultView = (kind: string): Room["results"][string] | undefined => RESULTS[kind];
+export const sections = (): ComponentType[] => ROOMS.flatMap((room) => room.section ?? []);
 export const knownTypes = (): string[] => Object.keys(TYPES);

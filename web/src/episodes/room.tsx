@@ -1,5 +1,6 @@
 import type { Room } from "../domains";
 import { datasetFacts, datasetSummary } from "./manifest";
+import { Plays } from "./Plays";
 
 export const episodes: Room = {
   assets: {
@@ -11,4 +12,5 @@ export const episodes: Room = {
     },
   },
   results: {},
+  section: Plays,
 };

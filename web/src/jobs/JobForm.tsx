@@ -102,15 +102,15 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
         <p class="quiet hint">{kind.schema.description.split("\n\n")[0]!.replace(/`/g, "")}</p>
       )}
       {kind && Object.keys(kind.presets).length > 0 && (
-        <label class="field">
-          <span>Preset</span>
-          <select name="preset" onChange={(e) => choosePreset(e.currentTarget.value)}>
+        <div class="field">
+          <label for="preset">Preset</label>
+          <select id="preset" name="preset" aria-describedby="preset-help" onChange={(e) => choosePreset(e.currentTarget.value)}>
             {Object.keys(kind.presets).map((name) => (
               <option key={name} selected={name === preset}>{name}</option>
             ))}
           </select>
           <PresetHelp about={kind.preset_help[preset] ?? ""} took_s={lastTook(jobs, chosen, kind.presets[preset] ?? {})} />
-        </label>
+        </div>
       )}
       <div class="fields">{fields.filter((f) => !f.group).map(row)}</div>
       {more.length > 0 && (
@@ -143,7 +143,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
 /** What the preset is for, and how long it took the last time that this machine ran it. */
 function PresetHelp({ about, took_s }: { about: string; took_s: number | null }) {
   const text = [about.replace(/`/g, ""), took_s !== null && `It took ${duration(took_s)} here the last time.`];
-  return <p class="quiet help">{text.filter(Boolean).join(" ")}</p>;
+  return <p class="quiet help" id="preset-help">{text.filter(Boolean).join(" ")}</p>;
 }
 
 interface FieldRowProps {

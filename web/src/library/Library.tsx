@@ -2,8 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { artifactUrl, listAssets, type Asset } from "../api";
-import { assetType, knownTypes } from "../domains";
-import { Plays } from "../episodes/Plays";
+import { assetType, knownTypes, sections } from "../domains";
 import { ago, bytes } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
@@ -74,7 +73,9 @@ export function Library() {
           Show more
         </button>
       )}
-      <Plays />
+      {sections().map((Section, i) => (
+        <Section key={i} />
+      ))}
     </main>
   );
 }
