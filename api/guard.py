@@ -1,7 +1,7 @@
 """What every request passes before it reaches an endpoint: Host, Origin, size; and the headers that answers carry.
 
 Host against DNS rebinding: a page of another name that resolves to this machine must not talk to it. Origin against
-cross-site requests: a browser says where a page comes from, other clients say nothing and have no cookies to steal.
+cross-site requests: a browser names the page that a request is from; other clients send none, and hold no cookies.
 """
 
 from __future__ import annotations

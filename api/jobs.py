@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 from api import paging
 from api.artifacts import ArtifactView, read_artifact
 from api.catalog import Kind
-from api.inputs import check_inputs
+from api.inputs import check_inputs, default_name
 from api.job_body import job_config
 from api.room import check_room
-from store import assets, jobs
+from store import jobs
 from store.db import session_scope
 from store.errors import Conflict, NotFound
 from store.settings import settings
@@ -107,9 +107,8 @@ def submit(
                 return JobView.of(earlier)
         check_inputs(session, config)
         check_room(session, body)
-        kind = kinds()[config.kind]
-        name = name or kind.job_name(config, assets.names(session, _inputs(config)))
-        job = jobs.submit(session, body, kind.queue, name=name)
+        name = name or default_name(session, config)
+        job = jobs.submit(session, body, kinds()[config.kind].queue, name=name)
         if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
             response.headers["Location"] = f"/v1/jobs/{job.id}"
             return JobView.of(job)
@@ -220,11 +219,6 @@ def get_logs(id: UUID) -> PlainTextResponse:
     else:
         data = _tail(settings().runs_dir / str(id) / str(job.fence) / "runner.log")
     return PlainTextResponse(data.decode(errors="replace"))
-
-
-def _inputs(config: Any) -> list[str]:
-    """Ids that the config names."""
-    return [id for field, slot in kinds()[config.kind].inputs.items() for id in slot.named(getattr(config, field))]
 
 
 def existing(session: Session, id: UUID) -> Job:

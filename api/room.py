@@ -15,7 +15,7 @@ from worlds.kinds import kinds
 
 
 def check_room(session: Session, config: Mapping[str, Any]) -> None:
-    """Conflict (disk_full) with the estimate and what lies on the disk, if the job would eat into the reserve.
+    """Conflict (disk_full) with the estimate and what is on the disk, if the job would eat into the reserve.
 
     Nothing is checked on a gateway that does not see the workers' data directory.
     """

@@ -64,14 +64,15 @@ async def upload(
 async def _receive(request: Request, archive: Path) -> None:
     """Writes the body into a file, as it comes."""
     length = request.headers.get("content-length", "0")
-    disk.check_room(settings().data_dir, int(length) if length.isdecimal() else 0, "the upload")
+    announced = int(length) if length.isdecimal() else 0
+    await run_in_threadpool(disk.check_room, settings().data_dir, announced, "the upload")
     received = 0
     try:
         async with await anyio.open_file(archive, "xb") as file:
             async for chunk in request.stream():
                 received += await file.write(chunk)
                 if disk.free_bytes(settings().data_dir) < settings().reserve_bytes:
-                    disk.check_room(settings().data_dir, 0, "the upload")
+                    await run_in_threadpool(disk.check_room, settings().data_dir, received, "the upload so far")
     except ClientDisconnect:
         message = f"the upload ended after {received} bytes, expected {length}: nothing is kept"
         raise TerrariumError(message, code="upload_cut_off", status=400) from None

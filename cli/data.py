@@ -75,7 +75,7 @@ def import_(
     """Turn recordings into a dataset; an interrupted import goes on where it was. What cannot be used is named."""
     flags = {"width": width, "height": height}
     if source == "played":
-        config = configure("dataset.import-play", preset, flags | {"plays": str(path)}, set_ or [])
+        config = configure("dataset.import-play", preset, flags | {"plays": [str(path)]}, set_ or [])
     else:
         given = {"source": source, "path": str(path), "stride": stride}
         config = configure("dataset.import", preset, flags | given, set_ or [])

@@ -1,7 +1,7 @@
 """Bytes worth keeping beside a job: previews, logs, evaluations. Local folder or S3, found by an opaque id.
 
 An artifact's bytes never change, so its sha256 is a strong ETag and any part may be cached for ever. The bytes
-are written before the row: an object may lack its row (rubbish that nobody reaches), no row lacks its object.
+are written before the row: an object may lack its row (garbage, unreachable), no row lacks its object.
 """
 
 from __future__ import annotations

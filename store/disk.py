@@ -43,7 +43,7 @@ def says_full(error: BaseException) -> bool:
 
 
 def check_room(data_dir: Path, needed: int, what: str) -> None:
-    """Conflict (disk_full) with what lies on the disk, if `needed` bytes more would eat into the reserve."""
+    """Conflict (disk_full) with what is on the disk, if `needed` bytes more would eat into the reserve."""
     if free_bytes(data_dir) - needed < settings().reserve_bytes:
         raise Conflict(
             f"{what} takes about {human(needed)}, and {human(settings().reserve_bytes)} are kept in reserve "
@@ -110,7 +110,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _sizes(data_dir: Path) -> Iterator[tuple[str, int]]:
-    """What lies in the data directory, in parts that can be removed by themselves."""
+    """What the data directory holds, in parts that can be removed by themselves."""
     for entry in data_dir.iterdir():
         children = list(entry.iterdir()) if entry.name in _PARTS and entry.is_dir() else [entry]
         yield from ((str(child.relative_to(data_dir)), size_of(child)) for child in children)

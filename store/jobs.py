@@ -296,7 +296,7 @@ def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
 
 
 def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
-    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should know them."""
+    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should hold them."""
     statement = select(Job.id, Job.queue).where(
         Job.state == "queued",
         Job.queued_at < _from_now(-older_than_s),

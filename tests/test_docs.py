@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from api.app import app
 from store.settings import Settings
+from worlds.kinds import kinds
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -98,8 +101,31 @@ def test_every_request_of_the_rest_page_exists() -> None:
     assert len(requests) > 20
     for options in requests:
         path = re.findall(r"(?:\$T|http://127.0.0.1:8420)([\w/$.-]*)", options)[0]
-        method = re.findall(r"-X (\w+)", options) or (["POST"] if "-d '" in options else ["GET"])
+        method = re.findall(r"-X (\w+)", options) or (["POST"] if re.search("-d '|--data", options) else ["GET"])
         concrete = path if path.startswith(("/health", "/metrics")) else f"/v1{path}"
         shape = re.sub(r"\$\w+", "an-id", concrete)
         fits = [p for m, p in known if m == method[0] and re.fullmatch(re.sub(r"{\w+}", "[^/]+", p), shape)]
         assert fits, f"{method[0]} {concrete}"
+
+
+def test_every_preset_of_a_training_is_described() -> None:
+    described = re.findall(r"^\| `(\w+)`.*?\| (.*?) \|", (DOCS / "training.md").read_text(), re.MULTILINE)
+    for kind in ("tokenizer.train", "world-model.train"):
+        for preset in kinds()[kind].presets:
+            assert preset in {name for name, _ in described}, f"{kind} {preset}"
+    assert {name for name, _ in described} <= {p for row in kinds().values() for p in row.presets}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Files exist, and so do the headings that a link names, as GitHub spells them."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("http"):
+            continue
+        name, _, heading = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if heading:
+            lines = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+            assert heading in anchors, f"{link}: none of {sorted(anchors)}"

@@ -1,4 +1,4 @@
-"""One recipe in one process: reads a JSON line (the spec) from stdin, speaks JSON lines on stdout.
+"""One recipe in one process: reads a JSON line (the spec) from stdin, writes JSON lines to stdout.
 
     echo '{"kind": "dataset.record", "config": {...}, "inputs": {}, "out_dir": "run"}' | python -m workers.runner
 
@@ -40,7 +40,7 @@ LOOK_AT_DISK_S = 0.2
 
 
 class Lines:
-    """JSON lines to the supervisor, on a descriptor that no library knows of."""
+    """JSON lines to the supervisor, on a descriptor that no library writes to."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -223,7 +223,7 @@ def _step_back() -> None:
 
 
 def _listen(stop: threading.Event) -> None:
-    """`stop`, or nobody left to say it."""
+    """Sets `stop` when the supervisor sends it, or has ended."""
     for line in sys.stdin:
         if line.strip() == "stop":
             break

@@ -1,4 +1,4 @@
-"""Watches one runner: writes down what it says, renews the lease, passes on cancel and drain, names how it ended.
+"""Watches one runner: records what it reports, renews the lease, passes on cancel and drain, names how it ended.
 
     result            -> succeeded          error             -> failed, at once
     stopped           -> cancelled, or queued again where this worker drains

@@ -1,4 +1,4 @@
-"""Zip archives of people we do not know: listed without unpacking, and refused unless they hold plain files.
+"""Untrusted zip archives: listed without unpacking, and refused unless they hold plain files.
 
 Regular files only: no links, no names that lead elsewhere, none twice, none encrypted. The number of files, the list of
 them and the ratio of their sizes to the archive's are capped, so that a small archive cannot fill memory or disk.

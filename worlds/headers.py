@@ -1,5 +1,5 @@
 """What .npy and .safetensors files claim to hold, read from their headers. Without NumPy and torch: the gateway looks
-too, at files of people it does not know.
+too, at untrusted files.
 """
 
 from __future__ import annotations

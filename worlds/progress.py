@@ -1,4 +1,4 @@
-"""What a recipe tells the outside while it runs, and how the outside asks it to stop. Torch-free.
+"""What a recipe reports while it runs, and how it is asked to stop. Torch-free.
 
 A recipe is `(config, out_dir, progress) -> dict`: the returned dict is the job's result (JSON). It keeps its
 resumable state under `out_dir`, and on a stop request writes that state and raises `Stopped`.
@@ -29,8 +29,8 @@ class Progress(Protocol):
     def step(self, step: int, total: int, phase: str = "") -> None:
         """Work done so far, in steps of `total`; called every step, cheap, rate-limited by the receiver.
 
-        Called with the same step again, it says that this one is still worked on: a run that says nothing for long
-        is taken for hung (TERRARIUM_SILENCE_S).
+        Called with the same step again, it reports that this one is still in progress: a run that reports nothing
+        for long is taken for hung (TERRARIUM_SILENCE_S).
         """
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

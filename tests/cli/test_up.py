@@ -197,9 +197,8 @@ def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: l
     added = terrarium("add", str(make_dataset(home.with_name("walks"))), "--data-dir", str(home), DATABASE_URL="")
     assert added.returncode == 0 and not added.stderr, added.stderr
     with urlopen(f"{url.scheme}://{url.netloc}/v1/datasets") as found:
-        assert [(item["id"], item["name"]) for item in json.load(found)["items"]] == [
-            (added.stdout.split()[1], "walks")
-        ]
+        listed = [(item["id"], item["name"]) for item in json.load(found)["items"]]
+    assert listed == [(added.stdout.split()[1], "walks")]
     with urlopen(address) as page:
         assert page.status == 200 and b"<html" in page.read()
     wait_for(lambda: all((home / "sockets" / f"{name}.pulse").exists() for name in ("dispatcher", "worker")), up.text)
