@@ -290,4 +290,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     out = Path(sys.argv[1])
     model, _ = run(painter_stages(with_pool=False), out)
+    out.mkdir(parents=True, exist_ok=True)  # the first process makes it, perhaps later than we get here
     save_file(model.state_dict(), out / f"painter-{parallel.rank()}.safetensors")

@@ -42,12 +42,16 @@ def test_a_pixel_of_zeros_has_no_gradient_and_its_neighbours_have_theirs():
 
 
 def test_small_differences_keep_their_digits():
-    """|u0|^2 - 2 u0.u1 + |u1|^2 would be all rounding error here."""
+    """|u0|^2 - 2 u0.u1 + |u1|^2 would be all rounding error here.
+
+    A difference of 1e-5 between two rounded numbers is known to 6e-8 / 1e-5; how far that averages out depends on the
+    order in which a processor adds (1.03e-3 seen on one, less than 1e-3 on another).
+    """
     f0, f1, weight = maps(channels=64)
     f1 = f0 + 1e-5 * f1
     got = lpips_head(f0.float(), f1.float(), weight.float())
     torch.testing.assert_close(
-        got.double(), naive.lpips_head(f0.float().double(), f1.float().double(), weight), rtol=1e-3, atol=0
+        got.double(), naive.lpips_head(f0.float().double(), f1.float().double(), weight), rtol=6e-3, atol=0
     )
 
 
