@@ -6,6 +6,7 @@ api/server.py serves it.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays
+from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays, uploads
 from api.guard import Guard
 from api.job_events import Watch
 from api.openapi import describe
@@ -55,10 +56,10 @@ def before_stop(act: Callable[[], Any]) -> None:
 
 
 def make_app() -> FastAPI:
-    app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan)
+    app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    for part in (jobs, job_events, artifacts, assets, catalog, play, plays, health):
+    for part in (jobs, job_events, artifacts, assets, uploads, catalog, play, plays, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -73,3 +74,6 @@ def _version() -> str:
 
 
 app = make_app()
+
+if __name__ == "__main__":  # python -m api.app > web/openapi.json: what the browser client's types are generated from
+    print(json.dumps(app.openapi(), indent=1, ensure_ascii=False))

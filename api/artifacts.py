@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 from uuid import UUID
 
@@ -28,6 +28,8 @@ class ArtifactView(BaseModel):
     id: UUID
     name: str
     media_type: str
+    caption: str
+    role: Literal["preview", "result", "log"]
     size: int
     sha256: str
     created_at: datetime

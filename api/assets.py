@@ -6,6 +6,7 @@ Datasets and checkpoints are views of them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,17 +18,21 @@ from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, computed_field
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 from zipstream import ZipStream
 
 from api import paging
 from api.body import described, strict_json
+from api.brought import add_brought
 from api.inputs import uses
 from store import assets
 from store.db import session_scope
 from store.disk import size_of
 from store.errors import NotFound
 from store.places import SHIPPED, place, shipped_folder
+from store.settings import settings
 from store.tables import Asset
+from worlds.intake import sweep_drafts
 from worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["assets"])
@@ -58,11 +63,17 @@ class AssetView(Brief):
     made_by: UUID | None = Field(description="the job that made it; null where a person brought it")
     made_from: list[str] = Field(description="ids of the assets that the job was given")
     size: int | None = Field(description="bytes on disk")
+    preview: UUID | None = Field(None, description="artifact of the newest picture that its job has shown")
     created_at: datetime
 
     @computed_field(description="{kind: field} of the jobs that can take it, and where")
     def uses(self) -> dict[str, str]:
         return uses(self.type, self.manifest)
+
+    @classmethod
+    def each(cls, session: Session, rows: Sequence[Asset]) -> list[AssetView]:
+        previews = assets.previews(session, rows)
+        return [cls.model_validate(row).model_copy(update={"preview": previews.get(row.id)}) for row in rows]
 
 
 class AssetPage(BaseModel):
@@ -130,13 +141,13 @@ def list_assets(
     with session_scope() as session:
         statement = assets.search([type] if type else [], q, tag)
         rows, next_cursor = paging.page(session, Asset, statement, limit, cursor)
-    return AssetPage(items=[AssetView.model_validate(row) for row in rows], next_cursor=next_cursor)
+        return AssetPage(items=AssetView.each(session, rows), next_cursor=next_cursor)
 
 
 @router.get("/assets/{id}")
 def get_asset(id: Id) -> AssetView:
     with session_scope() as session:
-        return AssetView.model_validate(assets.get(session, id))
+        return AssetView.each(session, [assets.get(session, id)])[0]
 
 
 @router.get("/assets/{id}/lineage")
@@ -164,7 +175,7 @@ def change_asset(id: Id, change: Annotated[Change, Depends(change_of_asset)]) ->
         asset = assets.get(session, id)
         for field, value in change.model_dump(exclude_none=True).items():
             setattr(asset, field, sorted(set(value)) if field == "tags" else value)
-        return AssetView.model_validate(asset)
+        return AssetView.each(session, [asset])[0]
 
 
 @router.delete("/assets/{id}", status_code=204)
@@ -173,7 +184,8 @@ def delete_asset(id: Id) -> None:
     with session_scope() as session:
         asset = assets.get(session, id)
         assets.delete(session, asset)
-    assets.remove_files(asset)
+    with session_scope() as session:
+        assets.remove_files(session, id)
 
 
 @router.get(
@@ -220,8 +232,11 @@ def checkpoints(
 
 
 def open_library() -> None:
-    """When the gateway starts: the shipped model is there, sizes are known, what was deleted is gone."""
+    """When the gateway starts: the shipped model is there and so is what was brought while no database ran, sizes are
+    known, what was deleted or cut off is gone."""
     add_shipped()
+    add_brought()
+    sweep_drafts(settings().incoming_dir)
     with session_scope() as session:
         assets.count_sizes(session)
         assets.sweep(session)

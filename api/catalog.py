@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import lru_cache
+from inspect import getdoc
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -26,6 +27,7 @@ class JobKindView(BaseModel):
     title: str = Field(description="what the job does, as a button would say it")
     makes: str = Field(description="type of what it makes")
     presets: dict[str, dict[str, Any]] = Field(description="{name: config}, without the inputs")
+    preset_help: dict[str, str] = Field(description="{name: what the preset is for}, in a sentence")
     inputs: dict[str, list[str]] = Field(
         description="config fields that name inputs, and the types that each accepts: dataset, or a checkpoint's kind"
     )
@@ -72,5 +74,6 @@ def _view(kind: JobKind) -> JobKindView:
             name: {field: value for field, value in config.items() if field not in kind.inputs}
             for name, config in presets.items()
         },
+        preset_help={name: getdoc(make) or "" for name, make in kind.presets.items()},
         inputs={field: list(slot.types) for field, slot in kind.inputs.items()},
     )

@@ -128,7 +128,7 @@ def shorten(text: str, most: int = MAX_ECHO) -> str:
 
 
 def _methods_of(app: FastAPI, path: str) -> list[str]:
-    """All of a path's methods; the router itself knows only those of the first route that fits."""
+    """All of a path's methods; the router itself lists only those of the first route that fits."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
             return sorted(method.upper() for method in operations)

@@ -1,7 +1,7 @@
 """What every request passes before it reaches an endpoint: Host, Origin, size; and the headers that answers carry.
 
 Host against DNS rebinding: a page of another name that resolves to this machine must not talk to it. Origin against
-cross-site requests: a browser says where a page comes from, other clients say nothing and have no cookies to steal.
+cross-site requests: a browser names the page that a request is from; other clients send none, and hold no cookies.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from store.errors import Forbidden, TerrariumError, TooLarge
 from store.settings import settings
 
 MAX_BODY = 2**20
+UPLOADS = "/v1/uploads"  # streamed to the disk, not into memory
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -44,13 +45,14 @@ class Guard:
 
     async def _http(self, refused: TerrariumError | None, scope: Scope, receive: Receive, send: Send) -> None:
         started, status, received = time.perf_counter(), 500, 0
+        most, unit = limit(scope)
 
         async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:  # a body that did not say how long it is
-                raise HTTPException(413, f"the body has more than {MAX_BODY} bytes")
+            if received > most:  # a body that did not say how long it is
+                raise HTTPException(413, f"the body has more than {most} {unit}")
             return message
 
         async def send_with_headers(message: Message) -> None:
@@ -85,9 +87,17 @@ def refusal(scope: Scope) -> TerrariumError | None:
     if not allowed_origin(headers.get("origin"), host):
         return Forbidden(f"origin {shorten(headers['origin'])!r} is not allowed to do this", code="bad_origin")
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY:
-        return TooLarge(f"the body has {length} bytes, expected at most {MAX_BODY}")
+    most, unit = limit(scope)
+    if length.isdecimal() and int(length) > most:
+        return TooLarge(f"the body has {length} bytes, expected at most {most} {unit}")
     return None
+
+
+def limit(scope: Scope) -> tuple[int, str]:
+    """Of a request's body, in bytes, and what an error adds."""
+    if scope["path"] == UPLOADS:
+        return settings().max_upload_bytes, "bytes (TERRARIUM_MAX_UPLOAD_GB)"
+    return MAX_BODY, "bytes"
 
 
 def allowed_host(host: str) -> bool:

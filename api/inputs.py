@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from api.errors import FieldError, InvalidFields, echo
+from store import assets
 from store.plays import Play, find_play, list_plays
 from store.settings import settings
 from store.tables import Asset
@@ -24,7 +25,7 @@ LEAN = Asset.manifest.op("-")("episodes")  # which may be thousands, and say not
 
 
 class Choice(BaseModel):
-    """An asset or recorded play, as far as a job that takes it needs to know."""
+    """An asset or recorded play: what decides whether a job can take it."""
 
     id: str
     type: str
@@ -50,6 +51,13 @@ def check_inputs(session: Session, config: Any) -> None:
         offered = candidates(session, config)
         errors = [_misfit(config, field, reason, offered.get(field)) for field, reason in misfits.items()]
         raise InvalidFields(errors, code="input_misfit")
+
+
+def default_name(session: Session, config: Any) -> str:
+    """Of a job that was given none: by its kind, the names of its inputs, and the preset."""
+    kind = kinds()[config.kind]
+    ids = [id for field, slot in kind.inputs.items() for id in slot.named(getattr(config, field))]
+    return kind.job_name(config, assets.names(session, ids))
 
 
 def candidates(session: Session, config: Any) -> dict[str, list[Candidate]]:

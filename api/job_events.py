@@ -67,7 +67,7 @@ class Watch:
             try:
                 async with await psycopg.AsyncConnection.connect(**connection_options(), autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    self.wake_all()  # what happened in between was heard by nobody
+                    self.wake_all()  # notifications sent in between are lost
                     async for notification in connection.notifies():
                         self.wake(notification.payload)
             except psycopg.OperationalError as e:

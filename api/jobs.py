@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Len
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from api import paging
 from api.artifacts import ArtifactView, read_artifact
 from api.catalog import Kind
-from api.inputs import check_inputs
+from api.inputs import check_inputs, default_name
 from api.job_body import job_config
 from api.room import check_room
 from store import jobs
@@ -29,12 +29,13 @@ from store.db import session_scope
 from store.errors import Conflict, NotFound
 from store.settings import settings
 from store.tables import Artifact, IdempotencyKey, Job, Metric
-from worlds.kinds import kinds
+from worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
 Point = Annotated[list[int | float], Len(2, 2)]
 LOG_TAIL = 256 * 1024
+Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
 
 
 class Progress(BaseModel):
@@ -55,6 +56,7 @@ class JobView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: UUID
     kind: str
+    name: str = Field(description="what was given, or made of the kind, its inputs and the preset")
     state: State
     config: dict[str, Any]
     progress: Progress | None
@@ -80,6 +82,7 @@ class JobPage(BaseModel):
 
 class Series(BaseModel):
     series: dict[str, list[Point]] = Field(description="{key: [[step, value], ...]}")
+    times: list[Point] = Field(description="[[step, seconds since the job began], ...]")
 
 
 class ArtifactList(BaseModel):
@@ -91,8 +94,10 @@ def submit(
     config: Annotated[Any, Depends(job_config)],
     response: Response,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    name: Name = None,
 ) -> JobView:
-    """Queue a job. With an `Idempotency-Key`, the same request again gives the same job, and no second one."""
+    """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
+    omitted, it is made of the kind, its inputs and the preset."""
     body = json.loads(json.dumps(asdict(config)))
     with session_scope() as session:
         if idempotency_key is not None:
@@ -102,7 +107,8 @@ def submit(
                 return JobView.of(earlier)
         check_inputs(session, config)
         check_room(session, body)
-        job = jobs.submit(session, body, kinds()[config.kind].queue)
+        name = name or default_name(session, config)
+        job = jobs.submit(session, body, kinds()[config.kind].queue, name=name)
         if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
             response.headers["Location"] = f"/v1/jobs/{job.id}"
             return JobView.of(job)
@@ -159,7 +165,7 @@ def retry(id: UUID, response: Response) -> JobView:
         if job.state not in jobs.AT_REST:
             raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
         check_room(session, job.config)
-        again = jobs.submit(session, job.config, job.queue, parent_id=job.id)
+        again = jobs.submit(session, job.config, job.queue, parent_id=job.id, name=job.name)
         response.headers["Location"] = f"/v1/jobs/{again.id}"
         return JobView.of(again)
 
@@ -178,14 +184,17 @@ def release(id: UUID) -> JobView:
 @router.get("/jobs/{id}/metrics")
 def get_metrics(id: UUID) -> Series:
     """Every scalar that the job has reported, in the order of its steps."""
-    statement = select(Metric.key, Metric.step, Metric.value).where(Metric.job_id == id)
+    statement = select(Metric.key, Metric.step, Metric.value, Metric.created_at).where(Metric.job_id == id)
     with session_scope() as session:
-        existing(session, id)
+        began = existing(session, id).started_at
         rows = session.execute(statement.order_by(Metric.key, Metric.step)).all()
     series: dict[str, list[Point]] = {}
-    for key, step, value in rows:
+    times: dict[int, float] = {}
+    for key, step, value, at in rows:
         series.setdefault(key, []).append([step, value])
-    return Series(series=series)
+        if at is not None and began is not None:
+            times[step] = round((at - began).total_seconds(), 3)
+    return Series(series=series, times=[[step, at] for step, at in sorted(times.items())])
 
 
 @router.get("/jobs/{id}/artifacts")

@@ -23,7 +23,7 @@ def count(method: str, route: str, status: int, seconds: float) -> None:
 
 
 def page() -> bytes:
-    """The jobs are counted when somebody looks: the database knows them, not this process."""
+    """Jobs are counted in the database whenever metrics are read."""
     with session_scope() as session:
         rows = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
     for state in STATES:

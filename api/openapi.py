@@ -19,7 +19,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
         components = document.setdefault("components", {}).setdefault("schemas", {})
-        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which we do not speak
+        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never sent
             components.pop(name, None)
         _add_body(document, components)
         problem = Problem.model_json_schema(ref_template=REF)

@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from store import disk
-from store.errors import Conflict
 from store.settings import settings
 from store.tables import Asset
 from worlds.kinds import kinds
 
 
 def check_room(session: Session, config: Mapping[str, Any]) -> None:
-    """Conflict (disk_full) with the estimate and what lies on the disk, if the job would eat into the reserve.
+    """Conflict (disk_full) with the estimate and what is on the disk, if the job would eat into the reserve.
 
     Nothing is checked on a gateway that does not see the workers' data directory.
     """
@@ -25,13 +24,7 @@ def check_room(session: Session, config: Mapping[str, Any]) -> None:
         return
     estimate = kinds()[config["kind"]].estimate
     needed = estimate(config, _frame_bytes(session, config)) if estimate else 0
-    if disk.free_bytes(data_dir) - needed < settings().reserve_bytes:
-        raise Conflict(
-            f"{config['kind']} with this config takes about {disk.human(needed)}, and "
-            f"{disk.human(settings().reserve_bytes)} are kept in reserve (TERRARIUM_RESERVE_MB); "
-            f"{disk.describe(data_dir)}: remove something, or ask for less",
-            code="disk_full",
-        )
+    disk.check_room(data_dir, needed, f"{config['kind']} with this config")
 
 
 def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:

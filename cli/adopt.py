@@ -1,66 +1,104 @@
-"""A checkpoint folder from elsewhere becomes one of a data directory: `terrarium play --checkpoint FOLDER`."""
+"""What was made elsewhere, or by the command line, becomes an asset of a data directory.
+
+terrarium add out/mixed/world-model/output
+terrarium add downloads/harbour.zip --name Harbour --data-dir /srv/terrarium
+terrarium play --checkpoint out/mixed/world-model/output
+"""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import json
 from pathlib import Path
-from uuid import NAMESPACE_OID, uuid5
 
+import typer
+
+from store.data_dir import prepare_data_dir, read_run
+from store.embedded import Postgres, socket_dir
 from store.errors import InvalidInput
 from store.places import place
-from worlds.durable import new_folder
-from worlds.json_file import read_object
+from store.settings import settings
+from worlds.intake import Taken, new_draft, take_in
+from worlds.kinds import asset_types
 
-FILES = ("manifest.json", "model.safetensors", "evaluation.json", "starts.npz")
-
-
-def copy_checkpoint(folder: Path, data_dir: Path) -> str:
-    """Copies it to checkpoints/<id>, unless it is there, and returns the id, which its weights give."""
-    for name in FILES[:2]:
-        if not (folder / name).is_file():
-            raise InvalidInput(f"{folder / name} is not there: expected the folder of a world model's checkpoint")
-    check_checkpoint(folder)
-    with (folder / "model.safetensors").open("rb") as weights:
-        id = str(uuid5(NAMESPACE_OID, hashlib.file_digest(weights, "sha256").hexdigest()))
-    target = place("world-model", id, data_dir)
-    if not target.is_dir():
-        with new_folder(target) as draft:
-            for name in FILES:
-                if (folder / name).is_file():
-                    shutil.copyfile(folder / name, draft / name)
-    return id
+CLOSED = {"output", *asset_types()}  # what recipes call the folders in which they put things
 
 
-def check_checkpoint(folder: Path) -> None:
-    """Loads it as a player would. InvalidInput says what cannot be played, and why."""
-    from worlds.world_model.live import LiveModel
-
-    try:
-        LiveModel.load(folder).simulator()
-        for name in ("manifest.json", "evaluation.json"):
-            if (folder / name).exists():
-                read_object(folder / name)
-    except (ValueError, OSError) as e:
-        raise InvalidInput(f"{folder} cannot be played: {e}") from None
+def add(path: Path, data_dir: Path, type: str | None, name: str | None, as_json: bool) -> None:
+    """`terrarium add`."""
+    data_dir = prepare_data_dir(data_dir)
+    taken = adopt(path, data_dir, type, name)
+    if not list_it(taken, data_dir):
+        typer.echo(f"no server runs on {data_dir}: the next `terrarium up` lists it", err=True)
+    found = {"id": taken.id, "type": taken.type, "folder": str(taken.folder)}
+    print(json.dumps(found) if as_json else f"{taken.type} {taken.id}")
 
 
-def add_checkpoint(database_url: str, data_dir: Path, id: str, name: str) -> None:
-    """Its row, unless it has one."""
-    from sqlalchemy.dialects.postgresql import insert
+def adopt(path: Path, data_dir: Path, type: str | None = None, name: str | None = None) -> Taken:
+    """Copies a folder or a zip to its place in `data_dir`, unless it is there. A gateway that starts makes its row.
 
+    It is loaded first, as a job would. InvalidInput says what is wrong with it.
+    """
+    from store.disk import check_room
+
+    if type is not None and type not in asset_types():
+        raise InvalidInput(f"unknown type {type!r}: expected one of {', '.join(asset_types())}")
+    if not path.exists():
+        raise InvalidInput(f"{path} is not there: expected a folder or a zip")
+    facts = {"name": name or _name(path), "file": path.name, "from": path.resolve()}
+    origin = {key: _text(value) for key, value in facts.items()}
+    if path.is_file():
+        with path.open("rb") as stream:
+            origin["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    with new_draft(data_dir / "incoming") as draft:
+        (draft / "asset").mkdir()
+        try:
+            return take_in(
+                path,
+                draft / "asset",
+                lambda type, id: place(type, id, data_dir),
+                origin,
+                type=type,
+                room=lambda size: check_room(data_dir, size, str(path)),
+                opened=True,
+            )
+        except ValueError as e:
+            raise InvalidInput(f"{path}: {e}") from None
+
+
+def list_it(taken: Taken, data_dir: Path) -> bool:
+    """Adds its row, if a server runs on `data_dir`: it lists it at once. False where none runs."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+    from sqlalchemy.orm import Session
+
+    from api.brought import register
     from store.db import engine_for
-    from store.tables import Asset
-    from workers.recorder import clean
 
-    folder = place("world-model", id, data_dir)
-    evaluation = folder / "evaluation.json"
-    row = insert(Asset).values(
-        id=id,
-        name=name.encode(errors="replace").decode(),
-        type="world-model",
-        manifest=clean(read_object(folder / "manifest.json")),
-        evaluation=clean(read_object(evaluation)) if evaluation.is_file() else None,
-    )
-    with engine_for(database_url).begin() as connection:
-        connection.execute(row.on_conflict_do_nothing())
+    url = _database_url(data_dir)
+    if not url:
+        return False
+    try:
+        with Session(engine_for(url)) as session, session.begin():
+            register(session, taken.folder)
+    except (OperationalError, ProgrammingError):  # it does not run yet, or has no tables yet
+        return False
+    return True
+
+
+def _database_url(data_dir: Path) -> str:
+    """Of the server that runs on a data directory; "" where none does."""
+    if url := settings().database_url:
+        return url
+    return Postgres(data_dir / "postgres", socket_dir(data_dir), data_dir / "logs").url if read_run(data_dir) else ""
+
+
+def _name(path: Path) -> str:
+    """That of the folder that a person chose: out/mixed/world-model/output is `mixed`."""
+    path = path.resolve()
+    named = [part for part in (path.stem if path.is_file() else path.name, *(p.name for p in path.parents)) if part]
+    return next((part for part in named if part not in CLOSED), "")[:100]
+
+
+def _text(value: object) -> str:
+    """Without the odd bytes that a path may hold and a database does not take."""
+    return str(value).encode(errors="replace").decode()

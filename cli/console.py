@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -16,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from store import disk
 from store.places import shipped_folder
-from worlds.kinds import Conflict, JobKind, kinds
-from worlds.progress import RecipeError, Stopped
+from worlds.kinds import Conflict, JobKind, asset_types, kinds
+from worlds.progress import RecipeError, Role, Stopped
 
 
 def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignments: list[str]) -> Any:
@@ -105,6 +106,16 @@ def run_recipe(config: Any, out: Path) -> dict[str, Any]:
             raise typer.Exit(1) from None
 
 
+def say_what_next(kind: str, output: Path) -> None:
+    """What a person may do with what a finished job left in `output` (on stderr: stdout is JSON)."""
+    makes = kinds()[kind].makes
+    folder = shlex.quote(str(output))
+    if makes == "world-model":
+        typer.echo(f"Play it: terrarium play --checkpoint {folder}", err=True)
+    if makes in asset_types():
+        typer.echo(f"List it in the library: terrarium add {folder}", err=True)
+
+
 class ConsoleProgress:
     """worlds.progress.Progress on a terminal (stderr, so that stdout stays JSON)."""
 
@@ -145,6 +156,9 @@ class ConsoleProgress:
 
     def preview(self, name: str, path: Path) -> None:
         self.console.print(f"[dim]preview {name}: {path}[/dim]", highlight=False)
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        self.console.print(f"[dim]{caption or role}: {path}[/dim]", highlight=False)
 
     def checkpoint(self, step: int, path: Path) -> None: ...
 

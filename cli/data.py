@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import configure, option, run_recipe
+from cli.console import configure, option, run_recipe, say_what_next
 from worlds.durable import sync
 
 app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
@@ -75,7 +75,7 @@ def import_(
     """Turn recordings into a dataset; an interrupted import goes on where it was. What cannot be used is named."""
     flags = {"width": width, "height": height}
     if source == "played":
-        config = configure("dataset.import-play", preset, flags | {"plays": str(path)}, set_ or [])
+        config = configure("dataset.import-play", preset, flags | {"plays": [str(path)]}, set_ or [])
     else:
         given = {"source": source, "path": str(path), "stride": stride}
         config = configure("dataset.import", preset, flags | given, set_ or [])
@@ -101,6 +101,7 @@ def _make(config: Any, out: Path) -> dict[str, Any]:
     (scratch / "output").rename(out)
     sync(out.parent)
     shutil.rmtree(scratch)
+    say_what_next(config.kind, out)
     return result
 
 

@@ -1,19 +1,20 @@
 """`terrarium jobs`: the jobs of a running Terrarium, over HTTP.
 
     terrarium jobs submit dataset.record --preset debug --set seed=7 --watch
-    terrarium jobs list
+    terrarium jobs submit tokenizer.train --set data=9c41d2e8
+    terrarium jobs list --json
     terrarium jobs watch 1f0c
     terrarium jobs cancel 1f0c
     terrarium jobs logs 1f0c
 
-An id may be cut short, as far as it still means one of the newest 200 jobs.
+An id may be cut short as far as it means one job, or one asset; lists show 8 characters.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -27,8 +28,11 @@ from store.errors import InvalidInput, NotFound, TerrariumError, Unavailable
 
 app = typer.Typer(no_args_is_help=True, help="Submit, list, watch and cancel jobs of a running Terrarium.")
 Url = Annotated[str, typer.Option(envvar="TERRARIUM_URL", help="Address of the gateway.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HERE = "http://127.0.0.1:8420"
 AT_REST = ("succeeded", "failed", "cancelled", "quarantined")
+SHORT = 8  # characters of an id that lists show
+SHOWN = 5  # ids that an error names
 COLOURS = {"succeeded": "green", "failed": "red", "quarantined": "red", "running": "cyan", "cancelled": "yellow"}
 console = Console()
 
@@ -47,7 +51,7 @@ class Gateway:
             raise self._unreachable(e) from None
         raise_problem(response)
         json_like = response.headers.get("content-type", "").startswith("application/json")
-        return response.json() if json_like else response.text
+        return response.json() if json_like and response.content else response.text
 
     def events(self, id: str, after: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
         """(type, data) until the job ends; goes on where it was when the connection breaks."""
@@ -71,21 +75,45 @@ class Gateway:
                 if broken > 5:
                     raise self._unreachable(e) from None
 
+    def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        cursor = None
+        while True:
+            page = self.call("GET", path, params={**params, "limit": 200} | ({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
     def find(self, short: str) -> dict[str, Any]:
         """The job of an id, or of its beginning."""
         try:
             return self.call("GET", f"/jobs/{uuid.UUID(short)}")
         except ValueError:
-            newest = self.call("GET", "/jobs", params={"limit": 200})["items"]
-        found = [job for job in newest if job["id"].startswith(short.lower())]
-        if not found:
-            raise NotFound(f"no job whose id begins with {short!r} among the newest {len(newest)}")
-        if len(found) > 1:
-            raise InvalidInput(f"{len(found)} jobs have ids that begin with {short!r}: write more of it")
-        return found[0]
+            return only("job", short, self.items("/jobs"), lambda job: f"{job['kind']}, {job['state']}")
+
+    def find_asset(self, short: str, types: Sequence[str] = ()) -> dict[str, Any]:
+        """The asset, of one of the types, of an id or its beginning."""
+        found = [a for a in self.items("/assets", q=short.lower()) if a["type"] in (types or [a["type"]])]
+        return only(" or ".join(types) or "asset", short, found, lambda asset: f"{asset['type']} {asset['name']}")
 
     def _unreachable(self, e: Exception) -> Unavailable:
         return Unavailable(f"{self.url} does not answer ({e}): is `terrarium up` running? --url names another")
+
+
+def only(
+    what: str, short: str, items: Iterable[dict[str, Any]], describe: Callable[[dict[str, Any]], str]
+) -> dict[str, Any]:
+    """The item whose id begins with `short`. NotFound where there is none, InvalidInput names several."""
+    begun = [item for item in items if item["id"].startswith(short.lower())]
+    found = [item for item in begun if item["id"] == short.lower()] or begun
+    if not found:
+        raise NotFound(f"no {what} whose id begins with {short!r}")
+    if len(found) > 1:
+        listed = "; ".join(f"{item['id']} ({describe(item)})" for item in found[:SHOWN])
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise InvalidInput(f"{short!r} begins {len(found)} ids, write more of it: {listed}{more}")
+    return found[0]
 
 
 def raise_problem(response: httpx.Response) -> None:
@@ -122,7 +150,9 @@ def submit(
 ) -> None:
     """Queue a job and print its id."""
     gateway = Gateway(url)
-    config = {**preset_of(gateway, kind, preset), "kind": kind, **dict(map(parse_field, set))}
+    facts = known_kind(gateway, kind)
+    given = preset_of(kind, facts, preset) | dict(map(parse_field, set))
+    config = given | full_ids(gateway, facts, given) | {"kind": kind}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     job = gateway.call("POST", "/jobs", json=config, headers=headers)
     print(job["id"])
@@ -135,17 +165,21 @@ def list_(
     state: Annotated[str | None, typer.Option(help="Only of this state.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.")] = 20,
+    as_json: Json = False,
     url: Url = HERE,
 ) -> None:
     """The newest jobs."""
     query = {"state": state, "kind": kind, "limit": limit}
     params = {name: value for name, value in query.items() if value is not None}
     jobs = Gateway(url).call("GET", "/jobs", params=params)["items"]
+    if as_json:
+        print(json.dumps(jobs))
+        return
     table = Table("id", "kind", "state", "progress", "created", box=None)
     for job in jobs:
         colour = COLOURS.get(job["state"], "white")
-        created = datetime.fromisoformat(job["created_at"]).astimezone().strftime("%d %b %H:%M")
-        table.add_row(job["id"], job["kind"], f"[{colour}]{job['state']}[/]", progress_text(job), created)
+        state = f"[{colour}]{job['state']}[/]"
+        table.add_row(job["id"][:SHORT], job["kind"], state, progress_text(job), when(job["created_at"]))
     console.print(table if jobs else "no jobs yet: terrarium jobs submit dataset.record --preset debug")
 
 
@@ -171,13 +205,29 @@ def logs(id: str, url: Url = HERE) -> None:
     print(gateway.call("GET", f"/jobs/{gateway.find(id)['id']}/logs"), end="")
 
 
-def preset_of(gateway: Gateway, kind: str, preset: str | None) -> dict[str, Any]:
-    if preset is None:
-        return {}
+def known_kind(gateway: Gateway, kind: str) -> dict[str, Any]:
     kinds = gateway.call("GET", "/job-kinds")
     if kind not in kinds:
         raise InvalidInput(f"unknown kind {kind!r}, expected one of {', '.join(kinds)}")
-    presets = kinds[kind]["presets"]
+    return kinds[kind]
+
+
+def full_ids(gateway: Gateway, facts: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields that name assets, their ids written out. Recorded play has names, not ids."""
+    found: dict[str, Any] = {}
+    for field, types in facts["inputs"].items():
+        value = given.get(field)
+        if value and types != ["play"]:
+            named = value if isinstance(value, list) else [value]
+            ids = [gateway.find_asset(str(short), types)["id"] for short in named]
+            found[field] = ids if isinstance(value, list) else ids[0]
+    return found
+
+
+def preset_of(kind: str, facts: dict[str, Any], preset: str | None) -> dict[str, Any]:
+    if preset is None:
+        return {}
+    presets = facts["presets"]
     if preset not in presets:
         raise InvalidInput(f"{kind} has no preset {preset!r}, expected one of {', '.join(presets) or 'none'}")
     return presets[preset]
@@ -211,6 +261,10 @@ def follow(gateway: Gateway, job: dict[str, Any]) -> None:
         console.print(f"[red]{job['state']}[/] {error['code']}: {error['message']}", highlight=False)
         raise typer.Exit(1)
     console.print_json(data=job["result"])
+
+
+def when(created_at: str) -> str:
+    return datetime.fromisoformat(created_at).astimezone().strftime("%d %b %H:%M")
 
 
 def eta_text(eta_s: float | None) -> str:

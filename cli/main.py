@@ -19,6 +19,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "data": ("cli.data", "Record datasets in the block world and look into them."),
     "train": ("cli.train", "Train a tokenizer or a world model, here and now."),
     "eval": ("cli.evaluate", "Measure a world model against its simulator."),
+    "assets": ("cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
     "bench": ("cli.bench", "Measure live play, its step alone, training, and training recipes."),
 }
@@ -139,11 +140,28 @@ def run(
 
 
 @app.command("kinds", rich_help_panel="Make")
-def show_kinds(kind: Annotated[str | None, typer.Argument(help="Show the fields of this one.")] = None) -> None:
+def show_kinds(
+    kind: Annotated[str | None, typer.Argument(help="Show the fields of this one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
     """List the kinds of jobs, or the fields of one."""
     from cli.run import show
 
-    show(kind)
+    show(kind, as_json)
+
+
+@app.command(rich_help_panel="Make")
+def add(
+    path: Annotated[Path, typer.Argument(help="Folder of a dataset, tokenizer or world model, or a zip of one.")],
+    type: Annotated[str | None, typer.Option(help="What it must be. If omitted, its manifest decides.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name in the library. If omitted, that of the folder.")] = None,
+    data_dir: DataDir = Path(".terrarium"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Put what was made on the command line, or elsewhere, into the library."""
+    from cli.adopt import add as add_asset
+
+    add_asset(path, data_dir, type, name, as_json)
 
 
 @app.command(rich_help_panel="Run")

@@ -11,19 +11,28 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import configure, known_kind, run_recipe
-from worlds.kinds import kinds
+from cli.console import configure, known_kind, run_recipe, say_what_next
+from worlds.kinds import JobKind, kinds
 
 
 def run(kind: str, preset: str | None, assignments: list[str], out: Path) -> None:
     """Runs a job of any kind here and now, into `out`; inputs are folders. Prints its result as JSON."""
     config = configure(kind, preset, {}, assignments)
     print(json.dumps(run_recipe(config, out) | {"output": str(out / "output")}))
+    say_what_next(kind, out / "output")
 
 
-def show(kind: str | None) -> None:
-    """A table of all kinds, or of one's fields."""
-    Console().print(_all() if kind is None else _fields(kind))
+def show(kind: str | None, as_json: bool) -> None:
+    """A table of all kinds, or of one's fields. As JSON: {kind: {title, makes, presets, schema}}."""
+    if as_json:
+        rows = kinds() if kind is None else {kind: known_kind(kind)}
+        print(json.dumps({name: _facts(row) for name, row in rows.items()}))
+    else:
+        Console().print(_all() if kind is None else _fields(kind))
+
+
+def _facts(kind: JobKind) -> dict[str, Any]:
+    return {"title": kind.title, "makes": kind.makes, "presets": list(kind.presets), "schema": kind.schema}
 
 
 def _all() -> Table:

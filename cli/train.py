@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import configure, option, run_recipe
+from cli.console import configure, option, run_recipe, say_what_next
 
 app = typer.Typer(no_args_is_help=True, help="Train a tokenizer or a world model, here and now.")
 
@@ -55,3 +55,4 @@ def judge(data: Data, out: Out = Path("out"), preset: Preset = "cpu", steps: Ste
 def _train(kind: str, preset: str, given: dict[str, Any], assignments: list[str] | None, out: Path) -> None:
     config = configure(kind, preset, given, assignments or [])
     print(json.dumps(run_recipe(config, out) | {"checkpoint": str(out / "output")}))
+    say_what_next(kind, out / "output")

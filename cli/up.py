@@ -18,7 +18,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli.adopt import add_checkpoint, copy_checkpoint
+from cli.adopt import adopt
 from cli.supervisor import Service, Supervisor, say
 from store.data_dir import lock_data_dir, prepare_data_dir, write_run
 from store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
@@ -46,7 +46,7 @@ def up(
     data_dir = prepare_data_dir(data_dir)
     children_lock = lock_data_dir(data_dir)
     place = Place(data_dir, host, check_port(host, port), (children_lock,))
-    checkpoint_id = copy_checkpoint(checkpoint, data_dir) if checkpoint else None
+    checkpoint_id = adopt(checkpoint, data_dir, "world-model").id if checkpoint else None
     address = place.url + (f"?checkpoint={checkpoint_id}" if checkpoint_id else "")
     make_socket_dir(data_dir)
     try:
@@ -57,8 +57,6 @@ def up(
             from store.db import upgrade_database
 
             upgrade_database(database_url)
-            if checkpoint and checkpoint_id:
-                add_checkpoint(database_url, data_dir, checkpoint_id, checkpoint.resolve().parent.name)
 
         def announce() -> None:
             say(f"\n  Play:  {address}\n\n  Ctrl-C stops everything; logs are in {place.logs}")

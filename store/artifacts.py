@@ -1,7 +1,7 @@
 """Bytes worth keeping beside a job: previews, logs, evaluations. Local folder or S3, found by an opaque id.
 
 An artifact's bytes never change, so its sha256 is a strong ETag and any part may be cached for ever. The bytes
-are written before the row: an object may lack its row (rubbish that nobody reaches), no row lacks its object.
+are written before the row: an object may lack its row (garbage, unreachable), no row lacks its object.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import PurePath
 from uuid import UUID, uuid4
 
 import obstore
@@ -21,6 +22,22 @@ from store.settings import settings
 from store.tables import Artifact
 
 MAX_BYTES = 32 * 2**20
+MEDIA_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".glb": "model/gltf-binary",
+    ".zip": "application/zip",
+    ".json": "application/json",
+    ".html": "text/html",
+    ".csv": "text/csv",
+    ".txt": "text/plain",
+    ".log": "text/plain",
+}
 CHUNK = 2**18
 
 
@@ -35,7 +52,7 @@ def object_store() -> ObjectStore:
     return _open(settings().artifacts_url, str(settings().artifacts_dir.resolve()))
 
 
-def put(job_id: UUID, name: str, media_type: str, data: bytes) -> Artifact:
+def put(job_id: UUID, name: str, media_type: str, data: bytes, caption: str = "", role: str = "result") -> Artifact:
     """Stores the bytes and returns the row for the caller's transaction to add. OSError (ENOSPC) on a full disk."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"artifact {name!r} has {len(data)} bytes, expected at most {MAX_BYTES}")
@@ -44,6 +61,8 @@ def put(job_id: UUID, name: str, media_type: str, data: bytes) -> Artifact:
         job_id=job_id,
         name=name,
         media_type=media_type,
+        caption=caption,
+        role=role,
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
@@ -79,8 +98,6 @@ def get_range(artifact: Artifact, start: int, end: int) -> bytes:
         raise NotFound(f"the bytes of artifact {artifact.id} are gone") from None
 
 
-def image_type(data: bytes) -> str | None:
-    """The media type of a PNG or JPEG by its first bytes; None for anything else."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    return "image/jpeg" if data.startswith(b"\xff\xd8\xff") else None
+def media_type(name: str) -> str:
+    """By the extension: what a browser may show. Anything else is bytes to download."""
+    return MEDIA_TYPES.get(PurePath(name).suffix.lower(), "application/octet-stream")

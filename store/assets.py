@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from store.disk import size_of
 from store.errors import Conflict, NotFound
 from store.jobs import TERMINAL
 from store.places import SHIPPED, place
-from store.tables import Asset, Job, PlaySession
+from store.tables import Artifact, Asset, Job, PlaySession
 
 
 def living() -> Select[Asset]:
@@ -43,6 +45,12 @@ def get(session: Session, id: str) -> Asset:
     return asset
 
 
+def names(session: Session, ids: Sequence[str]) -> list[str]:
+    """In the order of `ids`, without those that there are not."""
+    found = dict(session.execute(select(Asset.id, Asset.name).where(Asset.id.in_(ids))).all())
+    return [found[id] for id in ids if id in found]
+
+
 def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_from: Iterable[str], size: int) -> Asset:
     """What `job` has made. Named after its type and job until somebody gives it a name."""
     asset = Asset(
@@ -58,18 +66,45 @@ def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_fr
     return asset
 
 
+def bring(session: Session, type: str, folder: Path, facts: Mapping[str, Any]) -> bool:
+    """The row of what a person brought; True if it is new. An asset that was deleted and is brought again lives again.
+
+    `folder` is its place in the data directory, which may not be that of the settings.
+    `facts`: name, manifest, evaluation. Conflict where its files were deleted in the meantime.
+    """
+    id = folder.name
+    values = dict(facts) | {"size": size_of(folder)}
+    row = insert(Asset).values(id=id, type=type, **values)
+    again = values | {"deleted_at": None, "created_at": func.clock_timestamp()}
+    row = row.on_conflict_do_update(index_elements=["id"], set_=again, where=Asset.deleted_at.is_not(None))
+    new = session.scalar(row.returning(Asset.id)) is not None
+    if not folder.is_dir():  # asked under the row's lock, as `remove_files` does
+        raise Conflict(f"{type} {id} was deleted while it was brought again: try once more", code="asset_deleted")
+    return new
+
+
 def sources(session: Session, asset: Asset) -> Sequence[Asset]:
     """What it was made from, deleted assets included."""
     return session.scalars(select(Asset).where(Asset.id.in_(asset.made_from)).order_by(Asset.created_at)).all()
 
 
 def products(session: Session, asset: Asset) -> Sequence[Asset]:
-    """What was made of it."""
-    return session.scalars(living().where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+    """What was made of it, deleted assets included."""
+    return session.scalars(select(Asset).where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+
+
+def previews(session: Session, found: Sequence[Asset]) -> dict[str, UUID]:
+    """{asset id: artifact id} of the newest picture that the job which made it has shown, where there is one."""
+    makers = {asset.made_by: asset.id for asset in found if asset.made_by is not None}
+    pictures = select(Artifact.job_id, Artifact.id).where(
+        Artifact.job_id.in_(makers), Artifact.media_type.startswith("image/")
+    )
+    newest = pictures.ext(distinct_on(Artifact.job_id)).order_by(Artifact.job_id, Artifact.created_at.desc())
+    return {makers[job]: artifact for job, artifact in session.execute(newest)}
 
 
 def delete(session: Session, asset: Asset) -> None:
-    """Marks it as deleted; `remove_files` after the commit makes room.
+    """Marks it as deleted; `remove_files` in a transaction of its own, after the commit, makes room.
 
     Conflict while a job that has not ended names it, while it is played, and for what comes with the project.
     """
@@ -84,8 +119,11 @@ def delete(session: Session, asset: Asset) -> None:
     asset.deleted_at = session.scalar(select(func.clock_timestamp()))
 
 
-def remove_files(asset: Asset) -> None:
-    shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
+def remove_files(session: Session, id: str) -> None:
+    """Of an asset that is deleted: it may have been brought again since."""
+    asset = session.get(Asset, id, with_for_update=True, populate_existing=True)
+    if asset is not None and asset.deleted_at is not None:
+        shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
 
 
 def _job_that_needs(session: Session, id: str) -> Job | None:
@@ -115,8 +153,8 @@ def count_sizes(session: Session) -> None:
 
 def sweep(session: Session) -> None:
     """Removes the files of deleted assets that a crash between the commit and the removal has left."""
-    for asset in session.scalars(select(Asset).where(Asset.deleted_at.is_not(None))):
-        remove_files(asset)
+    for id in session.scalars(select(Asset.id).where(Asset.deleted_at.is_not(None))).all():
+        remove_files(session, id)
 
 
 def files_of(folder: Path) -> list[tuple[str, Path]]:

@@ -1,4 +1,4 @@
-"""Redis. It only says "look at job X"; Postgres knows the rest."""
+"""Redis. A message only names a job; everything else is in Postgres."""
 
 from __future__ import annotations
 

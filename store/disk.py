@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from store.errors import Conflict
+from store.settings import settings
+
 FULL_BYTES = 2**20  # with less than this free, whatever fails fails for that
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 # How the libraries that write our files spell ENOSPC and EDQUOT: the kernel's own words, Rust's number (safetensors,
@@ -37,6 +40,16 @@ def says_full(error: BaseException) -> bool:
         getattr(e, "errno", None) in _ERRNOS or getattr(e, "sqlstate", None) == "53100" or _WORDS.search(str(e))
         for e in _causes(error)
     )
+
+
+def check_room(data_dir: Path, needed: int, what: str) -> None:
+    """Conflict (disk_full) with what is on the disk, if `needed` bytes more would eat into the reserve."""
+    if free_bytes(data_dir) - needed < settings().reserve_bytes:
+        raise Conflict(
+            f"{what} takes about {human(needed)}, and {human(settings().reserve_bytes)} are kept in reserve "
+            f"(TERRARIUM_RESERVE_MB); {describe(data_dir)}: remove something, or ask for less",
+            code="disk_full",
+        )
 
 
 def describe(data_dir: Path) -> str:
@@ -97,7 +110,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _sizes(data_dir: Path) -> Iterator[tuple[str, int]]:
-    """What lies in the data directory, in parts that can be removed by themselves."""
+    """What the data directory holds, in parts that can be removed by themselves."""
     for entry in data_dir.iterdir():
         children = list(entry.iterdir()) if entry.name in _PARTS and entry.is_dir() else [entry]
         yield from ((str(child.relative_to(data_dir)), size_of(child)) for child in children)

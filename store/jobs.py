@@ -56,9 +56,11 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None) -> Job:
-    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`."""
-    job = Job(id=uuid4(), kind=config["kind"], config=config, queue=queue, parent_id=parent_id, last_seq=1)
+def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None, name: str = "") -> Job:
+    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`. If `name` is
+    omitted, it is the kind."""
+    kind = config["kind"]
+    job = Job(id=uuid4(), kind=kind, name=name or kind, config=config, queue=queue, parent_id=parent_id, last_seq=1)
     session.add(job)
     session.flush()
     session.refresh(job)
@@ -294,7 +296,7 @@ def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
 
 
 def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
-    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should know them."""
+    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should hold them."""
     statement = select(Job.id, Job.queue).where(
         Job.state == "queued",
         Job.queued_at < _from_now(-older_than_s),

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
+    max_upload_gb: float = 20.0  # of an upload, and of what it unpacks to
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
         return self.reserve_mb * 10**6
 
     @property
+    def max_upload_bytes(self) -> int:
+        return int(self.max_upload_gb * 1e9)
+
+    @property
     def plays_dir(self) -> Path:
         """Recorded play, a folder a part (workers/play_log.py)."""
         return self.data_dir / "plays"
@@ -58,6 +63,11 @@ class Settings(BaseSettings):
     def runs_dir(self) -> Path:
         """Scratch of jobs that have not ended, a folder each (workers/run_folder.py)."""
         return self.data_dir / "runs"
+
+    @property
+    def incoming_dir(self) -> Path:
+        """What is being uploaded, a folder each (worlds/intake.py)."""
+        return self.data_dir / "incoming"
 
     @property
     def artifacts_dir(self) -> Path:

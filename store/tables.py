@@ -38,6 +38,7 @@ class Job(Base):
     __tablename__ = "jobs"
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     kind: Mapped[str]
+    name: Mapped[str] = mapped_column(default="", server_default="")  # a person's, or made of kind, inputs and preset
     config: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(default="queued")
     queue: Mapped[str]  # Celery queue: gpu.train, gpu.generate or cpu
@@ -83,7 +84,7 @@ class Outbox(Base):
 
 
 class JobEvent(Base):
-    """Gapless a job: seq 1, 2, 3, ... Types: state, progress, metrics, preview, checkpoint, resumed, log."""
+    """Gapless a job: seq 1, 2, 3, ... Types: state, progress, metrics, file, checkpoint, resumed, log."""
 
     __tablename__ = "job_events"
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
@@ -99,6 +100,7 @@ class Metric(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[float]
+    created_at: Mapped[datetime | None] = mapped_column(server_default=func.clock_timestamp())
 
 
 class TrainingState(Base):
@@ -146,6 +148,8 @@ class Artifact(Base):
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     name: Mapped[str]
     media_type: Mapped[str]
+    caption: Mapped[str] = mapped_column(default="", server_default="")
+    role: Mapped[str] = mapped_column(default="result", server_default="result")  # or preview, log
     size: Mapped[int]
     sha256: Mapped[str]
     created_at: Mapped[datetime] = _now()

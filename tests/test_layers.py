@@ -1,6 +1,7 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
-kernels -> torch    worlds -> kernels    store -> nothing of ours    api -> store, worlds.kinds and the rooms' kinds
+kernels -> torch    worlds -> kernels    store -> nothing of ours
+api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.json_file
 workers -> store, worlds    cli -> api, workers, worlds, store    migrations -> store.tables
 
 Within worlds, rooms (the folders in worlds.kinds.ROOMS) share what lies below them and never import each other's
@@ -24,10 +25,12 @@ from worlds.kinds import ROOMS
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
 BELOW = (
+    "worlds.archive",
     "worlds.blocks",
     "worlds.checkpoint",
     "worlds.device",
     "worlds.durable",
+    "worlds.headers",
     "worlds.json_file",
     "worlds.kinds",
     "worlds.pictures",
@@ -39,7 +42,7 @@ MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.kinds", *ROOMS),
+    "api": ("api", "store", "worlds.kinds", "worlds.intake", "worlds.json_file", *ROOMS),
     "workers": ("workers", "store", "worlds"),
     "cli": ("cli", "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
@@ -48,6 +51,9 @@ WITHIN_WORLDS = {
     "worlds.kinds": ("worlds.json_file", "worlds.progress"),
     "worlds.progress": (),
     "worlds.json_file": (),
+    "worlds.archive": (),
+    "worlds.headers": (),
+    "worlds.intake": ("worlds.archive", "worlds.durable", "worlds.json_file", "worlds.kinds"),
     "worlds.durable": (),
     "worlds.checkpoint": ("worlds.durable", "worlds.json_file"),
     "worlds.device": (),

@@ -1,4 +1,4 @@
-"""Celery over Redis: it says "look at job X" to one of the workers of a queue, and knows nothing else.
+"""Celery over Redis: a message names a job to one of the workers of a queue, and carries nothing else.
 
     python -m celery -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate
 

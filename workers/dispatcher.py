@@ -1,4 +1,4 @@
-"""The dispatcher: carries queued jobs from Postgres to Celery and looks after those that nobody holds.
+"""The dispatcher: carries queued jobs from Postgres to Celery and requeues those that lost their worker.
 
     python -m workers.dispatcher
 
@@ -33,7 +33,7 @@ from workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
-TICK_S = 0.5  # the longest wait before a stop is heard
+TICK_S = 0.5  # the longest wait before a stop takes effect
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost

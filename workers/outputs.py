@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from store import artifacts, assets, jobs
+from store import assets, jobs
 from store.db import session_scope
 from store.disk import size_of
+from store.jsonb import clean
 from store.places import SHIPPED, place
 from store.settings import settings
-from store.tables import Artifact, Asset, Job, TrainingState
-from workers.recorder import clean
+from store.tables import Asset, Job, TrainingState
 from worlds.durable import sync, write_text
 from worlds.kinds import Slot, kinds
 
@@ -61,13 +61,11 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
     repeated: what an earlier try has moved stays in its place.
     """
     kind, output = kinds()[job.kind], run_dir / "output"
-    reports = _reports(job, output) if kind.makes == "evaluation" else []
     manifest: dict[str, Any] = {}
     with session_scope() as session:
         jobs.finish(session, job.id, job.fence, result)
         session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
         if kind.makes == "evaluation":
-            session.add_all(reports)
             _store_evaluation(session, job.config[next(iter(kind.inputs))], result)
         else:
             folder = _move(output, place(kind.makes, str(job.id)))
@@ -75,13 +73,9 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
             assets.add(session, job, kind.makes, manifest, _ids(job.config), size_of(folder))
         following = kind.then(str(job.id), manifest) if kind.then else None
         if following is not None:
-            jobs.submit(session, asdict(following), kinds()[following.kind].queue, parent_id=job.id)
-
-
-def _reports(job: Job, output: Path) -> list[Artifact]:
-    """What an evaluation wrote, as artifacts; its pictures are previews already."""
-    media_types = {"evaluation.json": "application/json", "report.html": "text/html"}
-    return [artifacts.put(job.id, name, type, (output / name).read_bytes()) for name, type in media_types.items()]
+            after = kinds()[following.kind]
+            name = after.job_name(following, assets.names(session, _ids(asdict(following))))
+            jobs.submit(session, asdict(following), after.queue, parent_id=job.id, name=name)
 
 
 def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
     python -m workers.player     # on TERRARIUM_PLAYER_URL, else on a unix socket in the data directory
 
-A gateway opens a socket for each session and sends `open`; from then on the two speak store/play_protocol.py.
+A gateway opens a socket for each session and sends `open`; from then on both follow store/play_protocol.py.
 Inputs and commands are read here, on the event loop; frames are made by a thread a model (workers/ticker.py).
 """
 
@@ -351,7 +351,7 @@ async def listen(player: Player, url: str) -> Server:
 
 
 def _health(connection: ServerConnection, request: Request) -> Response | None:
-    """GET /health, for those who want to know whether the player lives."""
+    """GET /health, answered as long as the event loop runs."""
     return connection.respond(HTTPStatus.OK, "ok\n") if request.path == "/health" else None
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 log = logging.getLogger("terrarium.worker")
 RUNNER: Sequence[str] = (sys.executable, "-m", "workers.runner")
-# A recipe knows no database and no broker.
+# A recipe gets no access to database or broker.
 SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "PGPASSWORD", "REDIS_URL", "TERRARIUM_REDIS_URL")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from store import artifacts, jobs
+from store import artifacts, disk, jobs
 from store.db import session_scope
 from store.events import Event
 from store.tables import Artifact, Metric, TrainingState
@@ -29,7 +28,7 @@ class Recorder:
 
     def add(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self.pending.append(self._stored(message) if message["type"] == "preview" else message)
+            self.pending.append(self._stored(message) if message["type"] == "file" else message)
 
     def flush(self) -> None:
         """What is pending, in its order, in one transaction; it stays pending if the database does not answer."""
@@ -47,25 +46,27 @@ class Recorder:
         self.pending.clear()
 
     def _stored(self, message: Message) -> Message:
-        """A preview whose bytes are in the artifact store, or a line of log that says why not."""
-        path = self._inside(message["path"])
+        """A file whose bytes are in the artifact store, or a line of log that says why not."""
+        path, name, role = self._inside(message["path"]), message["name"], message["role"]
+        media_type = artifacts.media_type(path.name)
         try:
+            size = path.stat().st_size
+            if size > artifacts.MAX_BYTES:
+                path.unlink()
+                most = disk.human(artifacts.MAX_BYTES)
+                return _line(f"file {name!r} is left out: it has {disk.human(size)}, expected at most {most}")
+            if role == "preview" and not media_type.startswith("image/"):
+                return _line(f"preview {name!r} is left out: {path.suffix or 'no extension'}, expected a picture")
             data = path.read_bytes()
             path.unlink()
-            return self._artifact(message["name"], data)
+            artifact = artifacts.put(self.job_id, name, media_type, data, message["caption"], role)
         except OSError as e:  # a full disk; or the run was taken away, and its folder with it
-            return {"type": "log", "line": f"preview {message['name']!r} is lost: {e}"}
-
-    def _artifact(self, name: str, data: bytes) -> Message:
-        media_type = artifacts.image_type(data)
-        if media_type is None or len(data) > artifacts.MAX_BYTES:
-            return {"type": "log", "line": f"preview {name!r}: expected a PNG or JPEG, {len(data)} bytes"}
-        artifact = artifacts.put(self.job_id, name, media_type, data)
-        return {"type": "preview", "artifact": artifact}
+            return _line(f"file {name!r} is lost: {e}")
+        return {"type": "file", "artifact": artifact}
 
     def _write_rows(self, session: Session, message: Message) -> None:
         match message["type"]:
-            case "preview" | "artifact":
+            case "file" | "artifact":
                 session.merge(message["artifact"])  # not add: this may be the second attempt
             case "metrics":
                 self._upsert_metrics(session, message["step"], message["values"])
@@ -85,7 +86,8 @@ class Recorder:
         if rows:
             new = insert(Metric).values(rows)
             keys = ["job_id", "key", "step"]
-            session.execute(new.on_conflict_do_update(index_elements=keys, set_={"value": new.excluded.value}))
+            again = {"value": new.excluded.value, "created_at": new.excluded.created_at}
+            session.execute(new.on_conflict_do_update(index_elements=keys, set_=again))
 
     def _commit_state(self, session: Session, step: int, path: Path) -> None:
         """The row is the commit: only a state that has one is resumed from."""
@@ -103,13 +105,18 @@ class Recorder:
 
 def _event(message: Message) -> Event:
     match message["type"]:
-        case "preview":
+        case "file":
             artifact: Artifact = message["artifact"]
-            return Event("preview", {"artifact_id": str(artifact.id), "name": artifact.name})
+            told = ("name", "media_type", "caption", "role", "size", "sha256")
+            return Event("file", {"id": str(artifact.id)} | {name: getattr(artifact, name) for name in told})
         case "checkpoint":
             return Event("checkpoint", {"step": message["step"]})
         case kind:
             return Event(kind, _fields(message))
+
+
+def _line(text: str) -> Message:
+    return {"type": "log", "line": text}
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -120,16 +127,3 @@ def _thin(messages: Sequence[Message]) -> list[Message]:
     """Without the progress that a later line of the same batch overtakes."""
     last = max((i for i, m in enumerate(messages) if m["type"] == "progress"), default=-1)
     return [m for i, m in enumerate(messages) if m["type"] != "progress" or i == last]
-
-
-def clean(value: Any) -> Any:
-    """What JSONB takes: no NaN or infinity (None instead), no NUL in texts."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {clean(k): clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [clean(v) for v in value]
-    return value

@@ -2,7 +2,7 @@
 
 A run begins by renaming the folder of the run before it, and so finds its training states, episodes and log. A runner
 of that earlier run that still lives, on a machine that was cut off, has lost its paths: what it writes from then on
-fails or lands in a folder that nobody reads.
+fails or lands in a folder that is never read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One recipe in one process: reads a JSON line (the spec) from stdin, speaks JSON lines on stdout.
+"""One recipe in one process: reads a JSON line (the spec) from stdin, writes JSON lines to stdout.
 
     echo '{"kind": "dataset.record", "config": {...}, "inputs": {}, "out_dir": "run"}' | python -m workers.runner
 
@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from store import disk
 from store.settings import settings
 from worlds.kinds import kinds
-from worlds.progress import RecipeError, Stopped
+from worlds.progress import RecipeError, Role, Stopped
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first
@@ -40,7 +40,7 @@ LOOK_AT_DISK_S = 0.2
 
 
 class Lines:
-    """JSON lines to the supervisor, on a descriptor that no library knows of."""
+    """JSON lines to the supervisor, on a descriptor that no library writes to."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -94,7 +94,7 @@ class Reporter:
         self.rate = Rate()
         self.started = self.sent_at = -math.inf
         self.unsent: dict[str, Any] | None = None
-        self.previews = 0
+        self.files = 0
 
     def step(self, step: int, total: int, phase: str = "") -> None:
         now = time.monotonic()
@@ -121,13 +121,19 @@ class Reporter:
         self.lines.send("metrics", step=step, values={k: float(v) for k, v in values.items()})
 
     def preview(self, name: str, path: Path) -> None:
+        self._send_file(path, name, "", "preview")
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        self._send_file(path, path.name, caption, role)
+
+    def _send_file(self, path: Path, name: str, caption: str, role: Role) -> None:
         """Sends a copy: the recipe may write the same file again while the first is being read."""
-        self.previews += 1
-        folder = self.out_dir / "previews"
+        self.files += 1
+        folder = self.out_dir / "files"
         folder.mkdir(exist_ok=True)
-        copy = folder / f"{self.previews:06d}{path.suffix}"
+        copy = folder / f"{self.files:06d}{path.suffix}"
         shutil.copyfile(path, copy)
-        self.lines.send("preview", name=name, path=str(copy))
+        self.lines.send("file", name=name, path=str(copy), caption=caption, role=role)
 
     def checkpoint(self, step: int, path: Path) -> None:
         self.lines.send("checkpoint", step=step, path=str(path))
@@ -217,7 +223,7 @@ def _step_back() -> None:
 
 
 def _listen(stop: threading.Event) -> None:
-    """`stop`, or nobody left to say it."""
+    """Sets `stop` when the supervisor sends it, or has ended."""
     for line in sys.stdin:
         if line.strip() == "stop":
             break

@@ -20,7 +20,7 @@ from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
 from worlds.played_model import PlayedModel, Simulator
 
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
-SILENT_S = 1.0  # keys of a client that says nothing for so long are released
+SILENT_S = 1.0  # keys of a client that sends nothing for so long are released
 
 
 class Taken(NamedTuple):

@@ -1,4 +1,4 @@
-"""Watches one runner: writes down what it says, renews the lease, passes on cancel and drain, names how it ended.
+"""Watches one runner: records what it reports, renews the lease, passes on cancel and drain, names how it ended.
 
     result            -> succeeded          error             -> failed, at once
     stopped           -> cancelled, or queued again where this worker drains
@@ -26,12 +26,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from store import artifacts, disk, jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
+from store.jsonb import clean
 from store.settings import settings
 from store.tables import Job
 from workers import outputs
 from workers.log_tail import LogTail
 from workers.process import RunnerProcess
-from workers.recorder import Message, Recorder, clean
+from workers.recorder import Message, Recorder
 from workers.run_folder import folder_of, make_room, sweep, take_over
 
 log = logging.getLogger("terrarium.worker")
@@ -234,7 +235,7 @@ class Supervisor:
         if not data or self.log_kept:
             return
         try:
-            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data)
+            artifact = artifacts.put(self.job.id, "runner.log", "text/plain", data, role="log")
         except OSError as e:
             if not disk.says_full(e):
                 raise

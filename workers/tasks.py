@@ -34,7 +34,7 @@ def _begin(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """Celery's warm shutdown (SIGTERM, SIGINT) waits for the task; the task must hear of it."""
+    """Celery's warm shutdown (SIGTERM, SIGINT) waits for the task, which this event stops."""
     DRAIN.set()
 
 

@@ -2,7 +2,7 @@
 
 A tick takes the newest action of every due seat, steps the model once, encodes and hands out the frames, then
 lets the simulators follow. The ticker runs at the pace of its fastest session and each seat steps when it is
-due. A late tick is not made up for: two ticks at once would be two frames that nobody steered.
+due. A late tick is not made up for: two ticks at once would be two frames for one input.
 """
 
 from __future__ import annotations

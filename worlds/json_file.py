@@ -17,13 +17,18 @@ def read_object(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{file} has {size} bytes, expected at most {MAX_BYTES}")
+    return object_of(file.read_bytes(), str(file))
+
+
+def object_of(data: bytes, name: str) -> dict[str, Any]:
+    """ValueError as of `read_object`; `name` is what it calls the data."""
     try:
-        data = from_json(file.read_bytes())
+        found = from_json(data)
     except ValueError as e:
-        raise ValueError(f"{file} is not JSON: {e}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{file}: expected a JSON object, found {type(data).__name__}")
-    return data
+        raise ValueError(f"{name} is not JSON: {e}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{name}: expected a JSON object, found {type(found).__name__}")
+    return found
 
 
 def checked(data: dict[str, Any], type: TypeAdapter[T], file: Path, *, strict: bool = False) -> T:

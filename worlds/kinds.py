@@ -3,11 +3,13 @@
 A room (a folder of worlds/) lists its kinds in its `kinds.py`: one `JobKind` row each, beside the config dataclasses
 and the presets. All else derives from the rows: request bodies and OpenAPI, forms, queues, what a result becomes, the
 command line, the jobs that follow. Adding a room adds a name to `ROOMS`.
+
+What may also be made elsewhere and brought here has an `AssetType` row, in the same file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from importlib import import_module
@@ -21,10 +23,12 @@ from pydantic import TypeAdapter
 from worlds.json_file import read_object
 from worlds.progress import Progress
 
-ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds a dict literal KINDS: {kind: JobKind}
+ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds dict literals KINDS: {kind: JobKind} and,
+# where people may bring what it makes, ASSETS: {type: AssetType}.
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
+MAX_NAME = 100  # characters in the name of a job
 Recipe = Callable[[Any, Path, Progress], dict[str, Any]]
 Manifests = Mapping[str, Any]  # {field: manifest of the input}, a list of them where the field takes many
 Misfit = tuple[str, str]  # field, and what was found there instead of what
@@ -56,6 +60,17 @@ class Input(GroupedMetadata):
 
 
 @dataclass(frozen=True)
+class More:
+    """Marks a config field that few need, so that forms fold it away, with others of its group:
+    `Annotated[int, Ge(0), More("Saving")]`."""
+
+    group: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), "group": self.group}
+
+
+@dataclass(frozen=True)
 class Slot:
     """A config field that takes inputs. `many`: a list of them; `optional`: it may be None."""
 
@@ -83,6 +98,7 @@ class JobKind:
     title: str
     """What the job does, as a button would say it."""
     presets: Mapping[str, Callable[[], Any]]
+    """Functions whose docstring says in a sentence what the preset is for; forms show it."""
     http: bool = True
     """Whether a client may submit it. False where the config names paths of this machine."""
     then: Callable[[str, dict[str, Any]], Any] | None = None
@@ -119,6 +135,19 @@ class JobKind:
         blank = {name: ("-",) if slot.many else "-" for name, slot in self.inputs.items() if name in needed}
         return self.read(blank | dict(values))
 
+    def preset_of(self, config: Any) -> str | None:
+        """Name of the preset that the config is, its inputs aside; None for any other."""
+        for name, make in self.presets.items():
+            if all(
+                getattr(make(), f.name) == getattr(config, f.name) for f in fields(config) if f.name not in self.inputs
+            ):
+                return name
+        return None
+
+    def job_name(self, config: Any, inputs: Sequence[str]) -> str:
+        """Of a job that nobody named: what it does, on which inputs, by which preset."""
+        return ", ".join([self.title, *inputs, *filter(None, [self.preset_of(config)])])[:MAX_NAME]
+
     def misfits(self, config: Any, manifests: Manifests) -> dict[str, str]:
         """{field: reasons} of the inputs that do not fit, {} where all do."""
         found: dict[str, str] = {}
@@ -146,8 +175,28 @@ class JobKind:
             raise ValueError("; ".join(f"{field} {getattr(config, field)} {reason}" for field, reason in found.items()))
 
     def load(self) -> Recipe:
-        module, _, name = self.recipe.partition(":")
-        return getattr(import_module(module), name)
+        return resolve(self.recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetType:
+    """How the folder of an asset that was made elsewhere is checked (worlds/intake.py). Its manifest.json names the
+    type (`type_of`). Checks are functions of the folder that raise ValueError."""
+
+    files: str
+    """Regular expression of the names of its files; others are left behind."""
+    content: str
+    """The file whose hash gives the id: the same content is the same asset."""
+    check: str
+    """`module:function`, without torch and NumPy: the gateway calls it."""
+    opens: str
+    """`module:function` that opens it as a job would, called where there is torch."""
+
+
+def resolve(path: str) -> Any:
+    """What `module:name` names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -176,3 +225,10 @@ def _slot(hint: Any, many: bool = False, optional: bool = False) -> Slot | None:
 def kinds() -> dict[str, JobKind]:
     """{kind: row} of every room."""
     return {name: kind for room in ROOMS for name, kind in import_module(room).KINDS.items()}
+
+
+@cache
+def asset_types() -> dict[str, AssetType]:
+    """{type: row} of every room that has some."""
+    rooms = [import_module(room) for room in ROOMS]
+    return {name: row for room in rooms for name, row in getattr(room, "ASSETS", {}).items()}

@@ -1,4 +1,4 @@
-"""What a recipe tells the outside while it runs, and how the outside asks it to stop. Torch-free.
+"""What a recipe reports while it runs, and how it is asked to stop. Torch-free.
 
 A recipe is `(config, out_dir, progress) -> dict`: the returned dict is the job's result (JSON). It keeps its
 resumable state under `out_dir`, and on a stop request writes that state and raises `Stopped`.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Role = Literal["preview", "result", "log"]
 
 
 class Stopped(Exception):
@@ -27,15 +29,20 @@ class Progress(Protocol):
     def step(self, step: int, total: int, phase: str = "") -> None:
         """Work done so far, in steps of `total`; called every step, cheap, rate-limited by the receiver.
 
-        Called with the same step again, it says that this one is still worked on: a run that says nothing for long
-        is taken for hung (TERRARIUM_SILENCE_S).
+        Called with the same step again, it reports that this one is still in progress: a run that reports nothing
+        for long is taken for hung (TERRARIUM_SILENCE_S).
         """
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Scalars at a step. After a resume from step N every metric past N is sent again."""
 
     def preview(self, name: str, path: Path) -> None:
-        """A PNG or JPEG under out_dir, worth showing while the job runs."""
+        """A picture under out_dir, worth showing while the job runs: a `file` of role preview. The next of this name
+        takes its place."""
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        """Any file under out_dir that is to be seen with the job, such as a .glb, .mp4, .zip, .json or .html. It is
+        shown by its extension, under its name; one of more than 32 MiB is left out, and the log says so."""
 
     def checkpoint(self, step: int, path: Path) -> None:
         """A complete training state at `path` (already renamed and synced); it may be resumed from once recorded."""
@@ -60,6 +67,7 @@ class Silent:
     def step(self, step: int, total: int, phase: str = "") -> None: ...
     def metrics(self, step: int, values: Mapping[str, float]) -> None: ...
     def preview(self, name: str, path: Path) -> None: ...
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None: ...
     def checkpoint(self, step: int, path: Path) -> None: ...
     def resumed(self, step: int) -> None: ...
     def stop_requested(self) -> bool:
@@ -82,6 +90,9 @@ class Part:
 
     def preview(self, name: str, path: Path) -> None:
         self.progress.preview(name, path)
+
+    def file(self, path: Path, caption: str = "", role: Role = "result") -> None:
+        self.progress.file(path, caption, role)
 
     def checkpoint(self, step: int, path: Path) -> None:
         self.progress.checkpoint(self.before + step, path)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from api.app import app
 from api.assets import add_shipped
-from store import assets, jobs
+from store import artifacts, assets, jobs
 from store.places import place
 from store.tables import Asset, Job, PlaySession
 
@@ -105,6 +105,22 @@ def test_lineage_goes_both_ways_past_what_was_deleted(http: TestClient, db: Sess
     (first, second) = http.get(f"/v1/assets/{model}/lineage").json()["made_from"]
     assert (first["id"], second["id"]) == (data, eye) and second["deleted_at"] is not None
     assert http.get(f"/v1/assets/{eye}").json()["code"] == "asset_not_found"
+    (after, _) = http.get(f"/v1/assets/{data}/lineage").json()["made_of_it"]
+    assert after["id"] == eye and after["deleted_at"] is not None
+
+
+def test_the_newest_picture_of_its_job_stands_for_an_asset(http: TestClient, db: Session) -> None:
+    id = make(db, "dataset")
+    job = jobs.submit(db, {"kind": "dataset.record"}, "cpu")
+    db.get_one(Asset, id).made_by = job.id
+    assert http.get(f"/v1/assets/{id}").json()["preview"] is None
+    pictures = [artifacts.put(job.id, "walk", "image/png", bytes([n])) for n in (1, 2)]
+    for kept in (*pictures, artifacts.put(job.id, "runner.log", "text/plain", b"log")):
+        db.add(kept)
+        db.commit()  # each later than the one before
+    newest = str(pictures[-1].id)
+    assert http.get(f"/v1/assets/{id}").json()["preview"] == newest
+    assert [a["preview"] for a in http.get("/v1/assets?type=dataset").json()["items"]] == [newest]
 
 
 def test_a_name_notes_and_tags_can_be_changed(http: TestClient, db: Session) -> None:

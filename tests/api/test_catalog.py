@@ -47,6 +47,9 @@ def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
     assert (train["title"], train["makes"]) == ("Train a world model", "world-model")
     assert train["schema"]["properties"]["burn_in"]["maximum"] == 64
     assert train["schema"]["additionalProperties"] is False
+    assert train["schema"]["properties"]["burn_in"]["group"] == "Clips and rollouts"
+    assert "group" not in train["schema"]["properties"]["steps"]
+    assert train["preset_help"]["cpu"] == "A small world model, trained on a CPU."
     for kind, entry in found.items():
         for preset in entry["presets"].values():
             slots = kinds()[kind].inputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -57,6 +58,21 @@ def test_a_job_is_queued_with_its_defaults_and_its_message(http: TestClient, db:
     assert job["config"]["world"] == "mixed" and job["config"]["episodes"] == 2
     assert db.scalars(select(Outbox.job_id)).one() == UUID(job["id"])
     assert http.get(f"/v1/jobs/{job['id']}").json() == job
+
+
+def test_a_job_has_a_name(http: TestClient, db: Session) -> None:
+    data = str(uuid4())
+    db.add(Asset(id=data, type="dataset", name="Harbour walks", manifest={"episodes": []}))
+    db.commit()
+    debug = http.get("/v1/job-kinds").json()["tokenizer.train"]["presets"]["debug"] | {"data": data}
+    made = http.post("/v1/jobs", json=debug).json()
+    assert made["name"] == "Train a tokenizer, Harbour walks, debug"
+    assert http.post("/v1/jobs", json=debug | {"steps": 21}).json()["name"] == "Train a tokenizer, Harbour walks"
+    given = http.post("/v1/jobs", params={"name": "Señal 1"}, json=debug).json()
+    assert given["name"] == "Señal 1"
+    http.post(f"/v1/jobs/{given['id']}/cancel")
+    assert http.post(f"/v1/jobs/{given['id']}/retry").json()["name"] == "Señal 1"
+    problem(http.post("/v1/jobs", params={"name": "x" * 101}, json=debug), 422, "invalid_input")
 
 
 def test_unknown_kind_lists_the_kinds(http: TestClient) -> None:
@@ -226,12 +242,18 @@ def test_metrics_artifacts_logs(http: TestClient, db: Session, data_dir: Path) -
     log.parent.mkdir(parents=True)
     log.write_bytes(b"hello\xff\n")
     assert http.get(f"/v1/jobs/{id}/logs").text == "hello\ufffd\n"
+    job = db.get_one(Job, id)
+    job.started_at = job.created_at
     for step in (10, 2, 1):
-        db.add(Metric(job_id=id, key="loss", step=step, value=1 / step))
+        at = job.created_at + timedelta(seconds=step / 2)
+        db.add(Metric(job_id=id, key="loss", step=step, value=1 / step, created_at=at))
     db.add(artifacts.put(id, "a picture.png", "image/png", b"\x89PNG..."))
     db.add(artifacts.put(id, "runner.log", "text/plain", b"kept\n"))
     db.commit()
-    assert http.get(f"/v1/jobs/{id}/metrics").json() == {"series": {"loss": [[1, 1.0], [2, 0.5], [10, 0.1]]}}
+    assert http.get(f"/v1/jobs/{id}/metrics").json() == {
+        "series": {"loss": [[1, 1.0], [2, 0.5], [10, 0.1]]},
+        "times": [[1, 0.5], [2, 1.0], [10, 5.0]],
+    }
     names = [a["name"] for a in http.get(f"/v1/jobs/{id}/artifacts").json()["items"]]
     assert names == ["a picture.png", "runner.log"]
     response = http.get(f"/v1/jobs/{id}/logs")

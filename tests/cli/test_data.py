@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import videos
 from typer.testing import CliRunner
 
 from cli.main import app
+from worlds.blocks.actions import ACTION_NAMES
 from worlds.blocks.map_json import BlockMap, write_map
 from worlds.blocks.terrain import generate
 
@@ -75,3 +77,16 @@ def test_a_map_that_is_a_folder(tmp_path):
     (tmp_path / "map.json").mkdir()
     failed = data("record", "--preset", "debug", "--world", tmp_path / "map.json", "--out", tmp_path / "data")
     assert failed.exit_code == 2 and "map.json: Is a directory" in failed.stderr
+
+
+def test_import_of_recorded_play(tmp_path):
+    part = tmp_path / "plays" / "7-walk" / "000"
+    part.mkdir(parents=True)
+    np.save(part / "frames.npy", np.zeros((20, 32, 32, 3), np.uint8))
+    np.save(part / "actions.npy", np.zeros((19, len(ACTION_NAMES)), np.float32))
+    facts = {"fps": 20, "frame_size": [32, 32], "frames": 20, "source": {"kind": "played"}, "state": None}
+    (part / "play.json").write_text(json.dumps(facts | {"action_names": list(ACTION_NAMES), "keys": {}}))
+    out = tmp_path / "out"
+    done = data("import", "played", tmp_path / "plays", "--preset", "debug", "--set", "pictures=model", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["frames"] == 20

@@ -68,7 +68,7 @@ def test_a_service_that_misses_fewer_probes_than_allowed_is_left_alone(
     def lives() -> bool:
         """Every sixth time."""
         asked[0] += 1
-        if asked[0] == 4 * MISSES:
+        if asked[0] == 2 * MISSES:
             supervisor.stop()
         if asked[0] % MISSES == 1:
             raise OSError("a probe that fails is one that was missed")

@@ -21,6 +21,7 @@ from urllib.request import urlopen
 
 import psycopg
 import pytest
+from brought import make_dataset
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
@@ -193,6 +194,11 @@ def test_all_the_real_services_start_and_leave_nothing_behind(home: Path, ups: l
     checkpoint = parse_qs(url.query)["checkpoint"][0]
     with urlopen(f"{url.scheme}://{url.netloc}/v1/checkpoints") as found:
         assert {item["id"] for item in json.load(found)["items"]} == {"shipped", checkpoint}
+    added = terrarium("add", str(make_dataset(home.with_name("walks"))), "--data-dir", str(home), DATABASE_URL="")
+    assert added.returncode == 0 and not added.stderr, added.stderr
+    with urlopen(f"{url.scheme}://{url.netloc}/v1/datasets") as found:
+        listed = [(item["id"], item["name"]) for item in json.load(found)["items"]]
+    assert listed == [(added.stdout.split()[1], "walks")]
     with urlopen(address) as page:
         assert page.status == 200 and b"<html" in page.read()
     wait_for(lambda: all((home / "sockets" / f"{name}.pulse").exists() for name in ("dispatcher", "worker")), up.text)
@@ -248,7 +254,7 @@ def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> 
 def test_a_folder_that_is_no_world_model_is_one_line(home: Path, tmp_path: Path) -> None:
     result = terrarium("play", "--data-dir", str(home), "--port", "0", "--checkpoint", str(tmp_path))
     assert result.returncode == 2 and not result.stdout
-    reason = f"{tmp_path}/manifest.json is not there: expected the folder of a world model's checkpoint"
+    reason = f"{tmp_path}: manifest.json is not there: expected the files of a world-model"
     assert result.stderr == f"terrarium: {reason}\n"
 
 

@@ -21,9 +21,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.processes import ROOT, free_port
+from tests.processes import ROOT, free_port, until
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 Page, expect = playwright_api.Page, playwright_api.expect
@@ -42,7 +43,7 @@ ARGS = [
     "--disable-sync",
 ]
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PAGES = {"play": "/", "jobs": "/jobs", "checkpoints": "/checkpoints", "datasets": "/datasets"}
+PAGES = {"play": "/", "jobs": "/jobs", "library": "/library", "asset": "/library/shipped"}
 
 NewPage = Callable[..., Any]
 
@@ -201,7 +202,7 @@ def test_unknown_checkpoint_is_explained(new_page: NewPage) -> None:
 
 
 def test_a_lost_connection_is_made_again(new_page: NewPage) -> None:
-    page, sockets = new_page("/datasets"), []
+    page, sockets = new_page("/library"), []
 
     def pass_on(socket: Any) -> None:
         socket.connect_to_server()
@@ -231,6 +232,9 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.get_by_label("Episodes")).to_have_attribute("aria-invalid", "true")
 
     page.get_by_label("Episodes").fill("6")
+    page.get_by_text("More settings").click()
+    expect(page.get_by_label("Width")).to_have_value("32")
+    page.get_by_label("Name (optional)").fill("Six short walks")
     with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
         page.get_by_role("button", name="Record a dataset").click()
     id = submitted.value.json()["id"]
@@ -240,6 +244,7 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
 
     job.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    expect(page.get_by_role("heading", name="Six short walks")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Newest preview"))).to_be_visible()
     shoot(page, "job-recorded")
 
@@ -248,9 +253,55 @@ def test_a_job_from_the_form(new_page: NewPage) -> None:
     expect(page.locator(".title .state")).to_have_text("succeeded", timeout=120_000)  # told by the stream
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
 
-    page.get_by_role("link", name="Datasets").click()
-    page.get_by_role("link", name="Train on this").first.click()
+    page.goto("/datasets")  # an old address
+    page.wait_for_url("**/library?type=dataset")
+    page.locator(".asset").first.get_by_role("link").click()
+    page.get_by_role("link", name="Train a world model").click()
     expect(page.get_by_label("Data", exact=True)).not_to_have_value("")
+
+
+def test_the_library_finds_names_and_deletes(new_page: NewPage, url: str) -> None:
+    preset = {"kind": "dataset.record", "world": "plains", "episodes": 2, "steps": 16, "width": 32, "height": 32}
+    id = httpx.post(f"{url}/v1/jobs", json=preset | {"val_fraction": 0.5}).json()["id"]
+    until(lambda: httpx.get(f"{url}/v1/assets/{id}").is_success, timeout_s=120, every_s=0.2)
+    name, tag = f"Harbour {id[:8]}", f"dusk {id[:8]}"
+    page = new_page("/library")
+    page.locator(f".asset[data-id='{id}']").get_by_role("link").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Tags").fill(f"{tag}, keep")
+    page.get_by_label("Notes").fill("Two of them.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    shoot(page, "asset-named")
+
+    page.get_by_role("link", name="Library").first.click()
+    page.get_by_role("searchbox").fill(name.lower())
+    expect(page.locator(".asset")).to_have_count(1)
+    page.get_by_role("searchbox").fill("no such thing")
+    expect(page.get_by_text("Nothing like that is here")).to_be_visible()
+    page.goto(f"/library?tag={tag}")
+    expect(page.locator(".asset")).to_have_count(1)
+    page.get_by_role("link", name=name).click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.wait_for_url("**/library")
+    expect(page.locator(".asset[data-id='shipped']")).to_be_visible()
+    expect(page.locator(f".asset[data-id='{id}']")).to_have_count(0)
+
+    page.goto("/library/shipped")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("belongs to the package")
+
+
+def test_pages_say_that_the_server_is_away_and_go_on_when_it_is_back(new_page: NewPage) -> None:
+    page = new_page("/library")
+    expect(page.locator(".asset")).not_to_have_count(0)
+    page.context.set_offline(True)
+    expect(page.get_by_role("status").filter(has_text="does not answer")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_text("does not answer")).to_have_count(0)
+    expect(page.locator(".asset")).not_to_have_count(0)
 
 
 def done_by_form(page: Page, kind: str, button: str, **inputs: str) -> str:
@@ -272,6 +323,19 @@ def test_your_own_game_from_recording_to_play(new_page: NewPage) -> None:
     data = done_by_form(page, "dataset.record-gym", "Record a game")
     tokenizer = done_by_form(page, "tokenizer.train", "Train a tokenizer", data=data)
     model = done_by_form(page, "world-model.train", "Train a world model", data=data, tokenizer=tokenizer)
+
+    page.goto(f"/jobs/{tokenizer}")
+    expect(page.get_by_role("heading", name=re.compile("^Train a tokenizer, .*, debug$"))).to_be_visible()
+    expect(page.locator(f".lineage-line a[href='/library/{data}']")).to_be_visible()
+    loss = page.locator(".chart", has_text="Loss").first
+    loss.locator(".u-over").hover(position={"x": 5, "y": 20})
+    expect(loss.get_by_text("step 1", exact=True)).to_be_visible()
+    page.get_by_role("button", name="time").click()
+    page.get_by_label("Smoothing").fill("0.9")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    assert saved.value.path().read_text().startswith("job,name,metric,step,seconds,value\n" + tokenizer)
+    shoot(page, "job-trained")
 
     page.goto(f"/?checkpoint={model}&seed=5")
     wait_frames(page, 3)

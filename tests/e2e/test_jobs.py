@@ -96,8 +96,8 @@ def test_a_recording_shows_itself(house: House, dataset: str) -> None:
     files = house.get(f"/v1/jobs/{dataset}/artifacts")["items"]
     (picture,) = [a for a in files if a["media_type"] == "image/png"]
     assert house.http.get(f"/v1/artifacts/{picture['id']}").content.startswith(b"\x89PNG")
-    previews = [data for type, data in house.events(dataset) if type == "preview"]
-    assert previews == [{"artifact_id": picture["id"], "name": picture["name"]}]
+    (shown,) = [data for type, data in house.events(dataset) if type == "file"]
+    assert shown == {field: value for field, value in picture.items() if field != "created_at"}
 
 
 def test_from_recording_to_an_evaluated_world_model(house: House, dataset: str, tokenizer: str) -> None:
@@ -146,13 +146,13 @@ def test_a_runner_killed_with_9_resumes_and_repeats_the_same_curve(house: House,
     assert job["result"] == house.get(f"/v1/jobs/{quiet}")["result"]
 
 
-def test_an_input_that_does_not_fit_is_refused(house: House, dataset: str) -> None:
+def test_an_input_that_does_not_fit_is_refused(house: House, tokenizer: str) -> None:
     """What was recorded says enough: no runner has to find out."""
-    other = house.submit("dataset.record", width=30, height=30)
+    other = house.submit("dataset.record", width=64, height=64)
     house.finished(other)
-    answer = house.http.post("/v1/jobs", json={"kind": "tokenizer.train", "data": other})
+    answer = house.http.post("/v1/jobs", json={"kind": "world-model.train", "data": other, "tokenizer": tokenizer})
     assert (answer.status_code, answer.json()["code"]) == (422, "input_misfit")
-    assert "has frames of 30x30" in answer.json()["detail"] and dataset in answer.json()["detail"]
+    assert "was trained on frames of 32x32, the dataset has 64x64" in answer.json()["detail"]
 
 
 def test_cancel_reaches_a_recipe(house: House) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
 
 from store.db import MIGRATIONS, sqlalchemy_url, upgrade_database
-from store.tables import Asset, Job, JobEvent, PlaySession
+from store.tables import Artifact, Asset, Job, JobEvent, PlaySession
 
 ROWS = Path(__file__).with_name("schema_0001.json")
 
@@ -44,5 +44,19 @@ def test_jobs_datasets_and_checkpoints_of_schema_0001_are_kept(empty_database: s
             job["id"]: job["state"] for job in before["jobs"]
         }
         assert len(session.scalars(select(JobEvent)).all()) == len(before["job_events"])
+        assert all(job.name == job.kind for job in session.scalars(select(Job)))
+        assert {(a.name, a.role) for a in session.scalars(select(Artifact))} == {
+            (
+                row["name"],
+                "preview"
+                if row["media_type"].startswith("image/")
+                else "log"
+                if row["name"] == "runner.log"
+                else "result",
+            )
+            for row in before["artifacts"]
+        }
+        events = session.scalars(select(JobEvent.type)).all()
+        assert events.count("file") == sum(row["type"] == "preview" for row in before["job_events"]) > 0
         assert session.scalars(select(PlaySession.checkpoint)).all() == ["shipped"]
     engine.dispose()

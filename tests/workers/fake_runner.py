@@ -2,7 +2,8 @@
 
 The script is a JSON list in FAKE_SCRIPT's file, one entry for each run of the job (the last one repeats):
 {"steps": 5, "pause_s": 0.05, "state_at": 3, "obeys": true,
- "end": "result" | "error" | "disk_full" | "kill" | "hang" | "exit"}
+ "end": "result" | "error" | "disk_full" | "kill" | "hang" | "exit",
+ "files": {"world.glb": [bytes, role]}}
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def main() -> None:
     scripts = json.loads(Path(os.environ["FAKE_SCRIPT"]).read_text())
     script = scripts[min(len(runs.read_text()), len(scripts)) - 1]
     print(f"run {len(runs.read_text())} of {spec['kind']}", file=sys.stderr, flush=True)
+    for name, (size, role) in script.get("files", {}).items():
+        (out / name).write_bytes(bytes(size))
+        say("file", name=name, path=str(out / name), caption=f"a {role}", role=role)
     walk(out, script)
     (out / "output").mkdir(exist_ok=True)
     (out / "output" / "manifest.json").write_text(json.dumps({"made_by": "fake"}))

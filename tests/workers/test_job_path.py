@@ -309,7 +309,8 @@ def test_the_command_line(house: House, monkeypatch: pytest.MonkeyPatch) -> None
     id = done.stdout.split()[0]
     assert done.exit_code == 0 and '"episodes": 1' in done.stdout, done.output
     assert house.job(id)["config"]["seed"] == 3 and house.job(id)["config"]["world"] == "plains"
-    assert f"{id}  dataset.record  succeeded" in jobs("list", "--limit", "2").stdout
+    assert f"{id[:8]}  dataset.record  succeeded" in jobs("list", "--limit", "2").stdout
+    assert json.loads(jobs("list", "--json").stdout)[0]["id"] == id
     assert "run 1 of dataset.record" in jobs("logs", id[:8]).stdout
     assert jobs("watch", id[:8]).exit_code == 0
     house.script({"steps": 3, "end": "error"})
@@ -320,6 +321,10 @@ def test_the_command_line(house: House, monkeypatch: pytest.MonkeyPatch) -> None
     assert wrong.exit_code == 2 and wrong.stderr.startswith("terrarium: colour: ")
     assert "expected one of debug" in jobs("submit", "dataset.record", "--preset", "huge").stderr
     assert "no job whose id begins with 'zzzz'" in jobs("watch", "zzzz").stderr
+    several = jobs("cancel", "").stderr
+    assert "'' begins" in several and f"{id} (dataset.record, succeeded)" in several
+    missing = jobs("submit", "tokenizer.train", "--set", "data=0f0f0f0f")
+    assert missing.exit_code == 2 and "no dataset whose id begins with '0f0f0f0f'" in missing.stderr
 
 
 def test_the_gateway_ends_open_streams_when_it_stops(house: House) -> None:

@@ -154,7 +154,7 @@ def test_a_job_imports_all_that_was_recorded(played: Any, tmp_path: Path, monkey
     result = runner.run(spec, runner.Reporter(runner.Lines(text), tmp_path, threading.Event()))
     assert result["skipped"] == [] and result["episodes"] >= 3
     assert open_dataset(tmp_path / "output").frame_size == (32, 32)
-    assert '"type": "preview"' in text.getvalue()
+    assert '"role": "preview"' in text.getvalue()
 
 
 def test_damaged_plays_are_named(played: Any, tmp_path: Path) -> None:

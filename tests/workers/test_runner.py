@@ -47,12 +47,12 @@ def test_it_says_what_the_recipe_does(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in process.stdout]
     assert process.wait() == 0
     types = [line["type"] for line in lines]
-    assert types[0] == "progress" and types[-1] == "result" and "preview" in types
+    assert types[0] == "progress" and types[-1] == "result" and "file" in types
     steps = [line["step"] for line in lines if line["type"] == "progress"]
     assert steps[0] == 1 and steps[-1] == 3, "the first and the last are always sent"
     assert lines[-1]["result"]["episodes"] == 3
-    (preview,) = [line for line in lines if line["type"] == "preview"]
-    assert Path(preview["path"]).is_relative_to(tmp_path / "previews")
+    (preview,) = [line for line in lines if line["type"] == "file"]
+    assert Path(preview["path"]).is_relative_to(tmp_path / "files") and preview["role"] == "preview"
     assert (tmp_path / "output" / "manifest.json").is_file()
 
 

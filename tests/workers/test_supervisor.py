@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from store import jobs
+from store import artifacts, jobs
 from store.db import session_scope
 from store.jobs import LeaseLost
 from store.settings import settings
@@ -100,6 +100,28 @@ def test_a_result_becomes_a_dataset(bench: Bench, data_dir: Path) -> None:
     assert bench.events("log") == [{"line": "run 1 of dataset.record"}]
     assert bench.db.scalars(select(Artifact.name)).all() == ["runner.log"]
     assert bench.db.scalars(select(Run.state)).all() == ["succeeded"]
+
+
+def test_files_of_any_kind_are_kept_with_their_role(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "MAX_BYTES", 5000)
+    files = {
+        "world.glb": [9, "result"],
+        "clip.mp4": [5001, "result"],
+        "odd.bin": [3, "preview"],
+        "a.png": [4, "preview"],
+    }
+    bench.script({"steps": 1, "files": files})
+    job = bench.run()
+    assert job.state == "succeeded"
+    rows = bench.db.scalars(select(Artifact).where(Artifact.role != "log").order_by(Artifact.name)).all()
+    assert [(r.name, r.media_type, r.caption, r.role, r.size) for r in rows] == [
+        ("a.png", "image/png", "a preview", "preview", 4),
+        ("world.glb", "model/gltf-binary", "a result", "result", 9),
+    ]
+    assert {e["name"]: e["id"] for e in bench.events("file")} == {r.name: str(r.id) for r in rows}
+    log = [e["line"] for e in bench.events("log")]
+    assert "file 'clip.mp4' is left out: it has 5.0 kB, expected at most 5.0 kB" in log
+    assert "preview 'odd.bin' is left out: .bin, expected a picture" in log
 
 
 def test_an_error_fails_at_once(bench: Bench) -> None:

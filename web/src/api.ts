@@ -1,95 +1,32 @@
 // The gateway's REST contract (docs/architecture.md), typed, with problem+json turned into `Problem`.
 
-export type JobState =
-  | "queued"
-  | "running"
-  | "succeeded"
-  | "failed"
-  | "cancelling"
-  | "cancelled"
-  | "retry_wait"
-  | "quarantined";
+import { signal } from "@preact/signals";
 
-export interface Progress {
-  step?: number;
-  total?: number | null;
-  phase?: string;
-  eta_s?: number | null;
-}
+import type * as api from "./openapi";
 
-export interface JobError {
-  code: string;
-  message: string;
-}
-
+export type Artifact = api.ArtifactView;
+export type Asset = api.AssetView;
+export type AssetBrief = api.Brief;
+export type Candidate = api.Candidate;
+export type Checkpoint = api.CheckpointView;
 export type Config = Record<string, unknown>;
+export type Job = api.JobView;
+export type JobError = api.JobError;
+export type JobKind = Omit<api.JobKindView, "schema"> & { schema: Schema };
+export type JobState = Job["state"];
+export type Lineage = api.Lineage;
+export type Metrics = api.Series;
+export type PlaySession = api.PlayTicket;
+export type Progress = api.Progress;
+export type RecordedPlay = api.PlayView;
+export type RecordedPlays = api.PlayList;
+export type Series = Metrics["series"];
 
-export interface Job {
-  id: string;
-  kind: string;
-  state: JobState;
-  config: Config;
-  progress: Progress | null;
-  result: Record<string, unknown> | null;
-  error: JobError | null;
-  attempt: number;
-  parent_id: string | null; // the job that this one tries again, or follows if it is of another kind
-  last_seq: number; // number of its newest event
-  created_at: string;
-  started_at: string | null;
-  finished_at: string | null;
-}
-
-export interface Checkpoint {
-  id: string;
-  name: string;
-  kind: string;
-  manifest: Record<string, unknown>;
-  evaluation: Record<string, unknown> | null;
-  uses: Record<string, string>; // kinds of jobs that can take it, and as which field
-  created_at: string;
-}
-
-export interface Dataset {
-  id: string;
-  name: string;
-  manifest: Record<string, unknown>;
-  uses: Record<string, string>;
-  created_at: string;
-}
-
-export interface RecordedPlay {
-  id: string;
-  seed: number | null;
-  checkpoint: string | null;
-  world: string | null; // the simulator's; null where it cannot be walked again
-  frames: number;
-  seconds: number;
-  size: number;
-  action_names: string[];
-  recorded_at: string;
-  problem: string | null;
-}
-
-export interface RecordedPlays {
-  items: RecordedPlay[];
-  total: number;
-  size: number;
-  max_size: number;
-}
-
-export interface Artifact {
-  id: string;
-  name: string;
-  media_type: string;
-  size: number;
-  sha256: string;
-  created_at: string;
-}
-
+/** JSON schema, as far as forms read it. */
 export interface Schema {
   type?: string;
   description?: string;
+  group?: string; // of the fields that few need; forms fold it away
   default?: unknown;
   const?: unknown;
   enum?: unknown[];
@@ -102,31 +39,6 @@ export interface Schema {
   exclusiveMaximum?: number;
   properties?: Record<string, Schema>;
   required?: string[];
-}
-
-export interface JobKind {
-  schema: Schema;
-  presets: Record<string, Config>;
-  title: string; // what the job does, as a button says it
-  makes: string;
-  inputs: Record<string, string[]>; // config field -> the types that it accepts: "dataset", or a checkpoint's kind
-}
-
-/** What an input field may be. `misfits`: {field: reason} of what does not fit with this one in its place. */
-export interface Candidate {
-  id: string;
-  type: string;
-  name: string;
-  created_at: string;
-  misfits: Record<string, string>;
-}
-
-export type Series = Record<string, [step: number, value: number][]>;
-
-export interface PlaySession {
-  id: string;
-  ticket: string;
-  url: string;
 }
 
 /** An RFC 9457 answer. `fields` maps a field's name to what is wrong with it. */
@@ -164,11 +76,16 @@ export function fieldErrors(errors: FieldError[] | undefined): Record<string, st
   return out;
 }
 
+/** False from a request that found no gateway until one that did. */
+export const reachable = signal(true);
+
 async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
     response = await fetch(`/v1${path}`, { ...init, headers: { Accept: "application/json", ...init.headers } });
+    reachable.value = true;
   } catch {
+    reachable.value = false;
     throw new Problem(0, "unreachable", "The gateway does not answer. Is `terrarium up` still running?");
   }
   if (!response.ok) {
@@ -181,24 +98,41 @@ async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
       fieldErrors(body.errors),
     );
   }
+  if (response.status === 204) return undefined as T;
   const json = response.headers.get("content-type")?.includes("json");
   return (json ? response.json() : response.text()) as Promise<T>;
 }
 
-const post = <T>(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
+const send = <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
   request<T>(path, {
-    method: "POST",
+    method,
     ...(body === undefined ? { headers } : { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } }),
   });
+
+const post = <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T> =>
+  send("POST", path, body, headers);
 
 const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T[] }>(path)).items;
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
-export const listDatasets = (): Promise<Dataset[]> => items("/datasets");
+export const listAssets = (
+  filters: Record<string, string>,
+  limit: number,
+): Promise<api.AssetPage> => {
+  const given = Object.entries(filters).filter(([, value]) => value);
+  return request(`/assets?${new URLSearchParams([...given, ["limit", String(limit)]])}`);
+};
+export const getAsset = (id: string): Promise<Asset> => request(`/assets/${id}`);
+export const getLineage = (id: string): Promise<Lineage> => request(`/assets/${id}/lineage`);
+export const changeAsset = (id: string, change: Partial<Pick<Asset, "name" | "notes" | "tags">>): Promise<Asset> =>
+  send("PATCH", `/assets/${id}`, change);
+export const deleteAsset = (id: string): Promise<void> => request(`/assets/${id}`, { method: "DELETE" });
+export const assetDownload = (id: string): string => `/v1/assets/${id}/download`;
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
-export const listJobs = (): Promise<Job[]> => items("/jobs?limit=50");
+export const listJobs = (filters: { kind?: string } = {}): Promise<Job[]> =>
+  items(`/jobs?${new URLSearchParams({ limit: "50", ...filters })}`);
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
 export const listArtifacts = (job: string): Promise<Artifact[]> => items(`/jobs/${job}/artifacts`);
 export const getJob = (id: string): Promise<Job> => request(`/jobs/${id}`);
@@ -206,9 +140,12 @@ export const getJobKinds = (): Promise<Record<string, JobKind>> => request("/job
 export const getCandidates = async (kind: string, draft: Config): Promise<Record<string, Candidate[]>> =>
   (await post<{ inputs: Record<string, Candidate[]> }>(`/job-kinds/${kind}/candidates`, draft)).inputs;
 export const getLogs = (id: string): Promise<string> => request(`/jobs/${id}/logs`, { headers: { Accept: "text/plain" } });
-export const getMetrics = async (id: string): Promise<Series> =>
-  (await request<{ series: Series }>(`/jobs/${id}/metrics`)).series;
-export const submitJob = (config: Config, key: string): Promise<Job> => post("/jobs", config, { "Idempotency-Key": key });
+export const getMetrics = (id: string): Promise<Metrics> => request(`/jobs/${id}/metrics`);
+/** If `name` is empty, the gateway makes one. */
+export const submitJob = (config: Config, name: string, key: string): Promise<Job> =>
+  post(name ? `/jobs?${new URLSearchParams({ name })}` : "/jobs", config, { "Idempotency-Key": key });
+/** Of an artifact's URL. */
+export const getText = async (url: string): Promise<string> => (await fetch(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
 export const openPlay = (checkpoint: string, seed?: number): Promise<PlaySession> =>

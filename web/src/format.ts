@@ -8,6 +8,14 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** 200 -> `3:20`, 3800 -> `1:03:20`: for axes. */
+export function clock(seconds: number): string {
+  const s = Math.round(seconds);
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const minutes = s < 3600 ? String(Math.floor(s / 60)) : `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}`;
+  return `${minutes}:${two(s % 60)}`;
+}
+
 export function ago(time: string | null, now = Date.now()): string {
   if (!time) return "–";
   const s = (now - Date.parse(time)) / 1000;
@@ -30,6 +38,7 @@ export function bytes(n: number): string {
 
 /** Up to four figures that matter, without trailing zeros. */
 export function figures(x: unknown): string {
+  if (Array.isArray(x)) return x.map(figures).join(", ");
   if (typeof x !== "number") return typeof x === "object" ? JSON.stringify(x) : String(x);
   if (Number.isInteger(x)) return count(x);
   const small = Math.abs(x) < 1e-3;
@@ -39,6 +48,8 @@ export function figures(x: unknown): string {
 const WORDS: Record<string, string> = {
   ce: "cross-entropy",
   ema: "EMA",
+  film: "FiLM",
+  val: "validation",
   env: "environment",
   fps: "FPS",
   id: "ID",
@@ -48,7 +59,7 @@ const WORDS: Record<string, string> = {
   ssim: "SSIM",
 };
 
-/** `val_psnr` -> `Val PSNR`. */
+/** `val_psnr` -> `Validation PSNR`. */
 export function label(name: string): string {
   const words = name
     .split(/[_\s-]+/)

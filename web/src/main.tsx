@@ -1,10 +1,12 @@
 import { render, type ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { JobPage } from "./jobs/JobPage";
 import { Jobs } from "./jobs/Jobs";
-import { Checkpoints } from "./library/Checkpoints";
-import { Datasets } from "./library/Datasets";
+import { reachable } from "./api";
+import { AssetPage } from "./library/AssetPage";
+import { Library } from "./library/Library";
 import { Play } from "./play/Play";
-import { path } from "./router";
+import { go, path } from "./router";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import "./play/play.css";
@@ -13,22 +15,22 @@ import "./pages.css";
 const SECTIONS: [string, string][] = [
   ["/", "Play"],
   ["/jobs", "Jobs"],
-  ["/checkpoints", "Checkpoints"],
-  ["/datasets", "Datasets"],
+  ["/library", "Library"],
 ];
+const MOVED: Record<string, string> = { "/checkpoints": "/library", "/datasets": "/library?type=dataset" };
 
 function page(at: string): ComponentChildren {
   const job = /^\/jobs\/([^/]+)$/.exec(at)?.[1];
   if (job) return <JobPage key={job} id={decodeURIComponent(job)} />;
+  const asset = /^\/library\/([^/]+)$/.exec(at)?.[1];
+  if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
   switch (at) {
     case "/":
       return <Play />;
     case "/jobs":
       return <Jobs />;
-    case "/checkpoints":
-      return <Checkpoints />;
-    case "/datasets":
-      return <Datasets />;
+    case "/library":
+      return <Library />;
     default:
       return (
         <main class="page">
@@ -43,6 +45,10 @@ function page(at: string): ComponentChildren {
 
 function App() {
   const at = path.value.replace(/(.)\/$/, "$1");
+  const moved = MOVED[at];
+  useEffect(() => {
+    if (moved) go(moved, true);
+  }, [moved]);
   return (
     <>
       <header class="bar">
@@ -61,7 +67,10 @@ function App() {
           })}
         </nav>
       </header>
-      {page(at)}
+      <p class="unreachable" role="status" hidden={reachable.value}>
+        {!reachable.value && "The server does not answer. This page goes on by itself as soon as it is back."}
+      </p>
+      {!moved && page(at)}
     </>
   );
 }

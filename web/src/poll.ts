@@ -7,8 +7,9 @@ export interface Polled<T> {
   refresh: () => void;
 }
 
-/** Asks at once and every `every_ms` while the page is visible. The last good value stays through an error. */
-export function usePoll<T>(ask: () => Promise<T>, every_ms: number): Polled<T> {
+/** Asks at once, every `every_ms` while the page is visible, and when `about` changes. The last good value stays
+ *  through an error. */
+export function usePoll<T>(ask: () => Promise<T>, every_ms: number, about = ""): Polled<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [nudge, setNudge] = useState(0);
@@ -34,6 +35,6 @@ export function usePoll<T>(ask: () => Promise<T>, every_ms: number): Polled<T> {
       gone = true;
       clearTimeout(timer);
     };
-  }, [nudge]);
+  }, [nudge, about]);
   return { value, error, refresh: () => setNudge((n) => n + 1) };
 }

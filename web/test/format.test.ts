@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { ago, duration, figures, label } from "../src/format";
+import { ago, clock, duration, figures, label } from "../src/format";
 
 describe("format", () => {
+  it("reads times on an axis", () => expect([0, 200, 3800].map(clock)).toEqual(["0:00", "3:20", "1:03:20"]));
+
   it("says times as people do", () => {
     expect([0.4, 59, 61, 3725, 90_000].map(duration)).toEqual(["0 s", "59 s", "1 min 01 s", "1 h 02 min", "1 d 1 h"]);
     const now = Date.parse("2024-05-01T12:00:00Z");
@@ -14,6 +16,6 @@ describe("format", () => {
   });
 
   it("spells out names", () => {
-    expect([label("val_psnr"), label("lr"), label("checkpoint_every_s")]).toEqual(["Val PSNR", "Learning rate", "Checkpoint every s"]);
+    expect([label("val_psnr"), label("lr"), label("checkpoint_every_s")]).toEqual(["Validation PSNR", "Learning rate", "Checkpoint every s"]);
   });
 });

@@ -5,16 +5,18 @@ The block world's action is float32 `[A]`, A = 9: `yaw` and `pitch` in [-1, 1], 
 Bins of the camera axes serve evaluation alone and are derived (`yaw_bin`), never stored: a stored bin
 could disagree with its own source, and a binned input loses small motions.
 
-A dataset of another game has columns of its own; its manifest names them and the keys that press them (`Layout`).
+A dataset of another game has columns of its own; its manifest names them and the keys that press them (`Layout`). The
+gateway reads layouts too, where there is no NumPy: only functions that make vectors import it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 ACTION_NAMES = ("yaw", "pitch", "w", "a", "s", "d", "jump", "sprint", "sneak")
 A = len(ACTION_NAMES)
@@ -30,6 +32,8 @@ PROBES = ("noop", "w", "s", "a", "d", "jump", "yaw+", "yaw-", "pitch+", "pitch-"
 
 def action(*pressed: str, yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
     """float32 [A] for the held keys; yaw and pitch in [-1, 1]. An unknown key raises ValueError."""
+    import numpy as np
+
     out = np.zeros(A, np.float32)
     out[YAW], out[PITCH] = np.clip(yaw, -1, 1), np.clip(pitch, -1, 1)
     for key in pressed:
@@ -75,6 +79,8 @@ class Layout:
 
     def from_mask(self, mask: int, yaw_deg: float, pitch_deg: float) -> np.ndarray:
         """Live input -> float32 [len(names)]; degrees turned are clipped to one frame's reach."""
+        import numpy as np
+
         held = [float(mask >> i & 1) for i in range(len(self.pressed_by_keys))]
         if not self.has_camera:
             return np.array(held, np.float32)

@@ -16,20 +16,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
-from pydantic import StringConstraints, TypeAdapter
-from typing_extensions import TypedDict
 
 from worlds.blocks.actions import BLOCKS, Layout, layout_of
 from worlds.durable import new_folder, write_text
-from worlds.json_file import checked, read_object
+from worlds.episodes.manifest import FORMAT_VERSION, read_dataset_manifest
 from worlds.progress import RecipeError
 
-FORMAT_VERSION = 1
-MAX_SIDE = 4096  # pixels
 MIN_FRAMES = 17  # of a recording: shorter ones hold no training clip
 
 
@@ -149,51 +144,11 @@ def open_dataset(path: str | Path, *, verify: bool = False) -> Dataset:
     `verify` also reads every file and compares its sha256.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
+    manifest = read_dataset_manifest(path)
     episodes = [_open_episode(path, manifest, entry, verify) for entry in manifest["episodes"]]
     if not episodes:
         raise ValueError(f"dataset {path} holds no episodes")
     return Dataset(path, manifest, episodes)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    if not file.is_file():
-        raise ValueError(f"{path} is no dataset: expected a manifest.json in it")
-    manifest = read_object(file)
-    version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ValueError(f"{file}: format_version {version!r}, expected {FORMAT_VERSION}")
-    try:
-        layout_of(manifest)
-    except ValueError as e:
-        raise ValueError(f"{file}: {e}") from None
-    checked(manifest, CLAIMS, file, strict=True)
-    return manifest
-
-
-class _Entry(TypedDict):
-    id: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # the name of a folder, never a path
-    length: Annotated[int, Ge(2)]
-    seed: int
-    split: Literal["train", "val"]
-    sha256: dict[Literal["frames.npy", "actions.npy", "pose.npy"], str]
-
-
-class _Source(TypedDict):
-    kind: str
-
-
-class _Claims(TypedDict):
-    """What a manifest must say."""
-
-    fps: Annotated[float, Gt(0), Le(1000)]
-    frame_size: Annotated[list[Annotated[int, Ge(1), Le(MAX_SIDE)]], MinLen(2), MaxLen(2)]
-    source: _Source
-    episodes: list[_Entry]
-
-
-CLAIMS = TypeAdapter(_Claims)
 
 
 def _open_episode(path: Path, manifest: dict[str, Any], entry: dict[str, Any], verify: bool) -> Episode:

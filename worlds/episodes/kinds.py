@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worlds.episodes.fits import play_misfits
-from worlds.kinds import CONFIG, Input, JobKind
+from worlds.kinds import CONFIG, AssetType, Input, JobKind, More
 
 
 def _in_whole_cells(side: int) -> int:
@@ -38,13 +38,13 @@ class RecordConfig:
     """Number of walks, each in a world of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
     """Actions in an episode, which holds one frame more."""
-    width: Side = 64
+    width: Annotated[Side, More("Frames")] = 64
     """Frame width in pixels, a multiple of 4."""
-    height: Side = 64
+    height: Annotated[Side, More("Frames")] = 64
     """Frame height in pixels, a multiple of 4."""
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Splits and seeds")] = 0
     """World seed of the first episode."""
-    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    val_fraction: Annotated[float, Ge(0), Le(0.5), More("Splits and seeds")] = 0.05
     """Share of the episodes held out for validation: the last ones, so that no world is in both splits."""
 
 
@@ -61,17 +61,17 @@ class RecordGymConfig:
     """Number of games, each with a seed of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
     """Most actions in an episode: the game may be over sooner."""
-    width: Side = 64
+    width: Annotated[Side, More("Frames")] = 64
     """Frame width in pixels, a multiple of 4."""
-    height: Side = 64
+    height: Annotated[Side, More("Frames")] = 64
     """Frame height in pixels, a multiple of 4."""
-    frame_skip: Annotated[int, Ge(1), Le(16)] = 1
+    frame_skip: Annotated[int, Ge(1), Le(16), More("Actions")] = 1
     """Steps of the environment that one action lasts."""
-    sticky: Annotated[float, Ge(0), Le(0.99)] = 0.7
+    sticky: Annotated[float, Ge(0), Le(0.99), More("Actions")] = 0.7
     """Probability that the last action is repeated."""
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Splits and seeds")] = 0
     """Seed of the first game."""
-    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    val_fraction: Annotated[float, Ge(0), Le(0.5), More("Splits and seeds")] = 0.1
     """Share of the episodes held out for validation: the last ones, so that no seed is in both splits."""
 
 
@@ -111,35 +111,41 @@ class ImportPlayConfig:
     """Which recordings; if none is named, all that were made here."""
     pictures: Literal["simulator", "model"] = "simulator"
     """Whose pictures become the frames."""
-    width: Side = 64
+    width: Annotated[Side, More("Frames")] = 64
     """Frame width in pixels, a multiple of 4."""
-    height: Side = 64
+    height: Annotated[Side, More("Frames")] = 64
     """Frame height in pixels, a multiple of 4."""
-    val_fraction: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    val_fraction: Annotated[float, Ge(0), Le(0.5), More("Splits and seeds")] = 0.05
     """Share of the recordings held out for validation, by world seed."""
 
 
 def record_debug() -> RecordConfig:
+    """Six short walks in small frames: tries everything out."""
     return RecordConfig(world="plains", episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
 
 
 def record_cpu() -> RecordConfig:
+    """200 walks, enough to train a small world model on a CPU."""
     return RecordConfig()
 
 
 def record_ochre() -> RecordConfig:
+    """2000 walks in wide frames, for a large world model on a GPU."""
     return RecordConfig(width=128, height=72, episodes=2000)
 
 
 def record_gym_debug() -> RecordGymConfig:
+    """Six short games in small frames: tries everything out."""
     return RecordGymConfig(episodes=6, steps=24, width=32, height=32, val_fraction=0.34)
 
 
 def record_gym_cpu() -> RecordGymConfig:
+    """100 games, enough to train a small world model on a CPU."""
     return RecordGymConfig()
 
 
 def record_gym_small() -> RecordGymConfig:
+    """2000 games, for a world model trained on a GPU."""
     return RecordGymConfig(episodes=2000)
 
 
@@ -156,10 +162,17 @@ def import_ochre() -> ImportConfig:
 
 
 def import_play_debug() -> ImportPlayConfig:
+    """Small frames: tries everything out."""
     return ImportPlayConfig(width=32, height=32, val_fraction=0.34)
 
 
+def import_play_cpu() -> ImportPlayConfig:
+    """Frames of the size that the shipped world model plays in."""
+    return ImportPlayConfig()
+
+
 def import_play_ochre() -> ImportPlayConfig:
+    """Wide frames, for a large world model."""
     return ImportPlayConfig(width=128, height=72)
 
 
@@ -211,10 +224,19 @@ KINDS = {
         estimate=played_bytes,
         presets={
             "debug": import_play_debug,
-            "cpu": ImportPlayConfig,
-            "small": ImportPlayConfig,
+            "cpu": import_play_cpu,
+            "small": import_play_cpu,
             "ochre": import_play_ochre,
         },
         fits=play_misfits,
+    ),
+}
+
+ASSETS = {
+    "dataset": AssetType(
+        files=r"manifest\.json|episodes/\w[\w.-]*/(frames|actions|pose)\.npy",
+        content="manifest.json",  # holds the hash of every file
+        check="worlds.episodes.manifest:check_dataset",
+        opens="worlds.episodes.format:open_dataset",
     ),
 }

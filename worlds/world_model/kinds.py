@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from worlds.kinds import CONFIG, Conflict, Input, JobKind
+from worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
 from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
 MOST_CODES = 2**16  # they are kept in two bytes each
@@ -26,35 +26,35 @@ class TokenizerConfig:
     kind: Literal["tokenizer.train"] = "tokenizer.train"
     data: Annotated[str, Input("dataset")]
     """Frames to train on."""
-    quantiser: Literal["ema_vq", "fsq"] = "fsq"
+    quantiser: Annotated[Literal["ema_vq", "fsq"], More("Codes")] = "fsq"
     """How a cell becomes a code."""
-    codes: Annotated[int, Ge(8), Le(65_536)] = 512
+    codes: Annotated[int, Ge(8), Le(65_536), More("Codes")] = 512
     """Codebook size of ema_vq."""
-    code_dim: Annotated[int, Ge(2), Le(64)] = 16
+    code_dim: Annotated[int, Ge(2), Le(64), More("Codes")] = 16
     """Channels of a code of ema_vq."""
-    levels: Annotated[tuple[Annotated[int, Ge(2), Le(16)], ...], MinLen(1), MaxLen(16)] = (8, 5, 5, 5)
+    levels: Annotated[tuple[Annotated[int, Ge(2), Le(16)], ...], MinLen(1), MaxLen(16), More("Codes")] = (8, 5, 5, 5)
     """Levels of each channel of fsq; their product is the number of codes, at most 65536."""
-    perceptual: Annotated[float, Ge(0), Le(100)] = 0.0
+    perceptual: Annotated[float, Ge(0), Le(100), More("Perceptual loss")] = 0.0
     """Loss weight of LPIPS; 0 leaves it out."""
-    perceptual_trunk: Literal["random", "vgg", "alex", "squeeze"] = "random"
+    perceptual_trunk: Annotated[Literal["random", "vgg", "alex", "squeeze"], More("Perceptual loss")] = "random"
     """Network whose features LPIPS compares."""
-    perceptual_weights: FileName | None = None
+    perceptual_weights: Annotated[FileName | None, More("Perceptual loss")] = None
     """File in torch.hub's folder of checkpoints. If omitted, the published file."""
     channels: Annotated[int, Ge(8), Le(512), MultipleOf(8)] = 32
     """Width of the network, in groups of 8 channels."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
     """Optimiser steps."""
-    batch: Annotated[int, Ge(1), Le(4096)] = 32
+    batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 32
     """Frames in a step."""
-    accumulate: Annotated[int, Ge(1), Le(256)] = 1
+    accumulate: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 1
     """Equal parts in which a batch is computed, to save memory."""
-    lr: Annotated[float, Ge(0), Le(1)] = 1e-3
+    lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 1e-3
     """Peak learning rate."""
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Optimisation")] = 0
     """Seed of the weights and of the batches."""
-    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 60.0
     """Seconds between saved training states."""
-    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 10
+    log_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 10
     """Steps between reported metrics."""
 
     def __post_init__(self) -> None:
@@ -65,7 +65,10 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldModelConfig:
-    """ConvGRU dynamics on a tokenizer's codes (worlds/world_model/dynamics.py)."""
+    """ConvGRU dynamics on a tokenizer's codes: predicts the next frame from those before it and the keys.
+
+    Code: worlds/world_model/dynamics.py.
+    """
 
     __pydantic_config__ = CONFIG
     kind: Literal["world-model.train"] = "world-model.train"
@@ -73,81 +76,81 @@ class WorldModelConfig:
     """Episodes to train on."""
     tokenizer: Annotated[str, Input("tokenizer", "world-model")] | None = None
     """The tokenizer, or a world model whose tokenizer is used. If omitted, that of `start`, or one is trained first."""
-    tokenizer_channels: Annotated[int, Ge(8), Le(512), MultipleOf(8)] = 32
+    tokenizer_channels: Annotated[int, Ge(8), Le(512), MultipleOf(8), More("First stage")] = 32
     """Width of the tokenizer that is trained first."""
-    tokenizer_steps: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    tokenizer_steps: Annotated[int, Ge(1), Le(10_000_000), More("First stage")] = 600
     """Optimiser steps of the tokenizer that is trained first."""
     start: Annotated[str, Input("world-model")] | None = None
     """World model of this shape and tokenizer to continue from. If omitted, training starts from random weights."""
     channels: Annotated[int, Ge(8), Le(1024), MultipleOf(2)] = 64
     """Channels of the recurrent state, half of which follow one flow and half another."""
-    layers: Annotated[int, Ge(1), Le(16)] = 2
+    layers: Annotated[int, Ge(1), Le(16), More("Network")] = 2
     """ConvGRU layers."""
-    flow: bool = True
+    flow: Annotated[bool, More("Network")] = True
     """Warp the state and the picture in each step by a bounded, learned, zero-initialised flow."""
-    flow_context: bool = True
+    flow_context: Annotated[bool, More("Network")] = True
     """Let the picture's flow see up to six cells around."""
-    moving: bool = True
+    moving: Annotated[bool, More("Network")] = True
     """Show the warped picture where it serves; otherwise every picture is decoded from codes alone."""
-    reset: Literal["after", "before"] = "after"
+    reset: Annotated[Literal["after", "before"], More("Network")] = "after"
     """Where the reset gate acts; before: the original ConvGRU, with two recurrent convolutions."""
-    film: Literal["place", "uniform", "paths"] = "place"
+    film: Annotated[Literal["place", "uniform", "paths"], More("Network")] = "place"
     """How actions modulate the state: per place, the same everywhere, or the camera on a path of its own."""
-    recent: Annotated[int, Ge(0), Le(16)] = 0
+    recent: Annotated[int, Ge(0), Le(16), More("Network")] = 0
     """Last states that each cell attends over."""
-    margin: Annotated[int, Ge(0), Le(256)] = 32
+    margin: Annotated[int, Ge(0), Le(256), More("Network")] = 32
     """Pixels remembered to the left and to the right of the picture."""
-    burn_in: Annotated[int, Ge(2), Le(64)] = 4
+    burn_in: Annotated[int, Ge(2), Le(64), More("Clips and rollouts")] = 4
     """Real frames before a self-rollout, fewer than `frames`."""
-    horizon: Annotated[int, Ge(1), Le(64)] = 8
+    horizon: Annotated[int, Ge(1), Le(64), More("Clips and rollouts")] = 8
     """Longest self-rollout on sampled tokens, in frames."""
-    rollout_fraction: Fraction = 0.4
+    rollout_fraction: Annotated[Fraction, More("Clips and rollouts")] = 0.4
     """Share of the batches that end in a self-rollout."""
-    frames: Annotated[int, Ge(4), Le(128)] = 12
+    frames: Annotated[int, Ge(4), Le(128), More("Clips and rollouts")] = 12
     """Frames in a training clip."""
-    corruption: Fraction = 0.3
+    corruption: Annotated[Fraction, More("Clips and rollouts")] = 0.3
     """Tokens are corrupted with a probability drawn from 0 to this."""
-    cross_entropy: Annotated[float, Ge(0), Le(100)] = 1.0
+    cross_entropy: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 1.0
     """Weight of the main loss."""
-    refine: Annotated[float, Ge(0), Le(100)] = 1.0
+    refine: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 1.0
     """Loss weight of hidden codes, given the others."""
-    action_contrast: Annotated[float, Ge(0), Le(100)] = 0.0
+    action_contrast: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 0.0
     """Loss weight of telling the action from three others."""
-    soft: Annotated[float, Ge(0), Le(100)] = 0.0
+    soft: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 0.0
     """Loss weight of the embedding and the decoded picture of soft codes (Gumbel softmax)."""
-    echo: Annotated[float, Ge(0), Le(100)] = 0.0
+    echo: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 0.0
     """Loss weight of an inverse-dynamics head on the states."""
-    changed_weight: Annotated[float, Ge(1), Le(10)] = 2.0
+    changed_weight: Annotated[float, Ge(1), Le(10), More("Loss weights")] = 2.0
     """Loss weight of tokens that change."""
-    photometric: Annotated[float, Ge(0), Le(100)] = 10.0
+    photometric: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 10.0
     """Loss weight of the warped picture's difference from the next."""
-    composed: Annotated[float, Ge(0), Le(100)] = 10.0
+    composed: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 10.0
     """Loss weight of the composed picture's difference from the next."""
-    contrast: Annotated[float, Ge(0), Le(100)] = 10.0
+    contrast: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 10.0
     """Loss weight of the composed picture's local contrast against the next one's."""
-    blur: Fraction = 0.5
+    blur: Annotated[Fraction, More("Clips and rollouts")] = 0.5
     """Share of the clips shown blurred, to be drawn sharp."""
-    rare_share: Fraction = 0.3
+    rare_share: Annotated[Fraction, More("Clips and rollouts")] = 0.3
     """Share of the clips that hold a change of a key that is seldom pressed."""
-    action_dropout: Fraction = 0.1
+    action_dropout: Annotated[Fraction, More("Clips and rollouts")] = 0.1
     """Share of the actions hidden in training, for guidance."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
     """Optimiser steps."""
-    batch: Annotated[int, Ge(1), Le(4096)] = 8
+    batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 8
     """Clips in a step."""
-    accumulate: Annotated[int, Ge(1), Le(256)] = 1
+    accumulate: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 1
     """Equal parts in which a batch is computed, to save memory."""
-    lr: Annotated[float, Ge(0), Le(1)] = 1.5e-3
+    lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 1.5e-3
     """Peak learning rate."""
-    ema: Fraction = 0.99
+    ema: Annotated[Fraction, More("Optimisation")] = 0.99
     """Decay of the averaged weights, which are the ones kept."""
-    compile: bool = False
+    compile: Annotated[bool, More("Optimisation")] = False
     """torch.compile on the recurring parts; pays from about 500 steps on, needs a C++ compiler."""
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Optimisation")] = 0
     """Seed of the weights and of the batches."""
-    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 60.0
     """Seconds between saved training states."""
-    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 10
+    log_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 10
     """Steps between reported metrics."""
 
     def __post_init__(self) -> None:
@@ -185,7 +188,10 @@ class JudgeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Measure a world model against the simulator on held-out seeds (worlds/world_model/evaluation/recipe.py)."""
+    """Measure a world model against the simulator on held-out seeds.
+
+    Code: worlds/world_model/evaluation/recipe.py.
+    """
 
     __pydantic_config__ = CONFIG
     kind: Literal["world-model.evaluate"] = "world-model.evaluate"
@@ -193,23 +199,27 @@ class EvaluateConfig:
     """The world model to measure."""
     episodes: Annotated[int, Ge(1), Le(10_000)] = 20
     """Held-out states."""
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 7
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Held-out worlds")] = 7
     """Which held-out worlds."""
 
 
 def tokenizer_debug(data: str = "-") -> TokenizerConfig:
+    """A small tokenizer in 20 steps: tries everything out."""
     return TokenizerConfig(data=data, codes=64, channels=16, steps=20, batch=8, log_every=1)
 
 
 def tokenizer_cpu(data: str = "-") -> TokenizerConfig:
+    """A tokenizer for small frames, trained on a CPU."""
     return TokenizerConfig(data=data)
 
 
 def tokenizer_ochre(data: str = "-") -> TokenizerConfig:
+    """A wide tokenizer with 1024 codes, trained on a GPU."""
     return TokenizerConfig(data=data, codes=1024, code_dim=32, channels=128, steps=60_000, batch=64)
 
 
 def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    """A tiny world model in 10 steps: tries everything out, and learns nothing."""
     return WorldModelConfig(
         data=data,
         tokenizer=tokenizer,
@@ -226,6 +236,7 @@ def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldMod
 
 
 def world_model_cpu(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    """A small world model, trained on a CPU."""
     return WorldModelConfig(data=data, tokenizer=tokenizer)
 
 
@@ -255,12 +266,14 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> World
 
 
 def world_model_small(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    """Three times as wide and trained far longer, on a GPU."""
     return replace(
         world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
     )
 
 
 def world_model_ochre(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
+    """The largest: six layers of 512 channels, on a large GPU."""
     return replace(
         world_model_small(data, tokenizer),
         tokenizer_channels=128,
@@ -369,5 +382,20 @@ KINDS = {
         title="Train the judge of keys",
         presets={"debug": judge_debug, "cpu": judge_cpu},
         http=False,
+    ),
+}
+
+ASSETS = {
+    "tokenizer": AssetType(
+        files=r"manifest\.json|model\.safetensors",
+        content="model.safetensors",
+        check="worlds.world_model.manifest:check_tokenizer_folder",
+        opens="worlds.world_model.tokenizer:load_tokenizer",
+    ),
+    "world-model": AssetType(
+        files=r"manifest\.json|model\.safetensors|evaluation\.json|starts\.npz",
+        content="model.safetensors",
+        check="worlds.world_model.manifest:check_world_model_folder",
+        opens="worlds.world_model.live:check_playable",
     ),
 }

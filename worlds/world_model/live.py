@@ -85,3 +85,8 @@ class LiveModel:
         glance = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
         seen = [world.reset(seed)] + [world.step(a) for a in glance]
         return np.stack(seen), np.stack(glance)
+
+
+def check_playable(folder: Path) -> None:
+    """Loads it as a player would. ValueError says what cannot be played, and why."""
+    LiveModel.load(folder).simulator()

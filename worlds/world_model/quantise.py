@@ -25,7 +25,8 @@ class FSQ(nn.Module):
         super().__init__()
         self.factors = list(levels)
         self.dim = len(levels)
-        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        # Not [1, D, 1, 1]: channels_last would change its strides, and DistributedDataParallel could not broadcast it.
+        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1), persistent=False)
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """latents [B, D, h, w] -> quantised (straight-through) [B, D, h, w], codes int64 [B, h, w], loss (0)."""

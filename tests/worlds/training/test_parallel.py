@@ -52,8 +52,9 @@ def test_two_processes_repeat_the_run_of_one_and_go_on_after_a_stop(debug_data, 
     assert all(a[k].sub(b[k]).abs().max() < 2e-3 for k in a)
 
 
-def test_the_first_process_alone_reports_and_writes(debug_data, tmp_path):
-    config = replace(tokenizer_debug(str(debug_data)), quantiser="ema_vq", steps=3)
+@pytest.mark.parametrize("quantiser", ["ema_vq", "fsq"])
+def test_the_first_process_alone_reports_and_writes(quantiser, debug_data, tmp_path):
+    config = replace(tokenizer_debug(str(debug_data)), quantiser=quantiser, steps=3)
     first, second = two_processes(config, tmp_path / "out")
     assert len(first["curve"]) == 3 and first["states"] == [3] and first["previews"] == 1
     assert not second["curve"] and not second["states"] and not second["previews"]

@@ -1,53 +1,68 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import type { Series } from "../api";
-import { figures, label } from "../format";
-import { align, groups } from "./align";
+import { clock, figures, label } from "../format";
+import { align, valueAt, type Axis, type Line } from "./curves";
 
 const HEIGHT_PX = 150;
-const COLOURS = ["--moss", "--clay", "--sky"];
+export const COLOURS = ["--moss", "--clay", "--sky", "--plum", "--ink"];
 
-export function Charts({ series }: { series: Series }) {
-  return (
-    <div class="charts">
-      {groups(series).map(([title, keys]) => (
-        <Chart key={`${title} ${keys.length}`} title={title} keys={keys} series={series} />
-      ))}
-    </div>
-  );
+interface Props {
+  title: string;
+  lines: Line[];
+  axis: Axis;
+  compared: boolean; // lines of several runs: a colour a run, else a colour a key
 }
 
-function Chart({ title, keys, series }: { title: string; keys: string[]; series: Series }) {
+const isVal = (line: Line): boolean => line.key.startsWith("val");
+
+export function Chart({ title, lines, axis, compared }: Props) {
   const [log, setLog] = useState(false);
+  const [hovered, hover] = useState<number | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const dark = useDark();
-  const data = align(keys.map((key) => series[key] ?? []));
-  const dots = keys.map((key) => (series[key]?.length ?? 0) < 3); // a line of one point would not be seen
-  const canLog = title.includes("loss") && keys.every((key) => series[key]?.every(([, y]) => y > 0));
+  const keys = [...new Set(lines.map((line) => line.key))];
+  const data = align(lines.map((line) => line.points));
+  const canLog = title.includes("loss") && lines.every((line) => line.points.every(([, y]) => y > 0));
+  const colour = (line: Line): string => COLOURS[(compared ? line.run : keys.indexOf(line.key)) % COLOURS.length]!;
+  // What a plot is made of; its data alone is changed in place.
+  const shape = JSON.stringify([lines.map((l) => [l.key, l.run, l.points.length < 3]), axis, log && canLog, dark, compared]);
 
   useEffect(() => {
     const el = box.current!;
-    plot.current = new uPlot(options(el, keys, dots, log && canLog), data, el);
+    const drawn = lines.map((line) => ({
+      label: line.key,
+      stroke: getComputedStyle(el).getPropertyValue(colour(line)).trim(),
+      width: 2,
+      ...(compared && keys.length > 1 && isVal(line) ? { dash: [6, 4] } : {}),
+      spanGaps: true,
+      points: { show: line.points.length < 3 }, // a line of one point would not be seen
+    }));
+    plot.current = new uPlot(options(el, drawn, axis, log && canLog, hover), data, el);
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: el.clientWidth, height: HEIGHT_PX }));
     observer.observe(el);
     return () => {
       observer.disconnect();
       plot.current?.destroy();
     };
-  }, [log, canLog, dark, dots.join()]);
-  useEffect(() => plot.current?.setData(data), [series]);
+  }, [shape]);
+  useEffect(() => plot.current?.setData(data), [lines]);
 
-  const last = keys.map((key) => series[key]?.at(-1)?.[1]).map(figures);
+  const at = hovered !== null && hovered < data[0].length ? hovered : data[0].length - 1;
+  const values = data.slice(1).map((column) => valueAt(column, at));
+  const place = data[0][at];
   return (
-    <section class="card chart" aria-label={`${title}: now ${last.join(", ")}`}>
+    <section class="card chart" aria-label={`${title}: now ${values.map((v) => figures(v)).join(", ")}`}>
       <h3>
         {label(title)}
+        {hovered !== null && place !== undefined && (
+          <span class="quiet">{axis === "step" ? `step ${figures(place)}` : clock(place)}</span>
+        )}
         <span class="now">
-          {keys.map((key, i) => (
-            <b key={key} style={{ color: `var(${COLOURS[i % COLOURS.length]})` }}>
-              {keys.length > 1 && `${key.startsWith("val") ? "val " : ""}`}
-              {last[i]}
+          {lines.map((line, i) => (
+            <b key={`${line.run} ${line.key}`} style={{ color: `var(${colour(line)})` }}>
+              {keys.length > 1 && isVal(line) && "val "}
+              {values[i] === null ? "–" : figures(values[i])}
             </b>
           ))}
         </span>
@@ -62,7 +77,13 @@ function Chart({ title, keys, series }: { title: string; keys: string[]; series:
   );
 }
 
-function options(el: HTMLElement, keys: string[], dots: boolean[], log: boolean): uPlot.Options {
+function options(
+  el: HTMLElement,
+  drawn: uPlot.Series[],
+  on: Axis,
+  log: boolean,
+  hover: (index: number | null) => void,
+): uPlot.Options {
   const css = getComputedStyle(el);
   const colour = (name: string): string => css.getPropertyValue(name).trim();
   const axis: uPlot.Axis = {
@@ -71,23 +92,17 @@ function options(el: HTMLElement, keys: string[], dots: boolean[], log: boolean)
     grid: { stroke: colour("--line"), width: 1 },
     ticks: { show: false },
   };
+  const x: uPlot.Axis = { ...axis, size: 24 };
+  if (on === "time") x.values = (_, ticks) => ticks.map((t) => clock(t));
   return {
     width: el.clientWidth,
     height: HEIGHT_PX,
     legend: { show: false },
-    cursor: { y: false },
+    cursor: { y: false, sync: { key: "curves" } },
+    hooks: { setCursor: [(u) => hover(u.cursor.idx ?? null)] },
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
-    axes: [{ ...axis, size: 24 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (t === null ? "" : figures(t))) }],
-    series: [
-      {},
-      ...keys.map((key, i) => ({
-        label: key,
-        stroke: colour(COLOURS[i % COLOURS.length]!),
-        width: 2,
-        spanGaps: true,
-        points: { show: dots[i]! },
-      })),
-    ],
+    axes: [x, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (t === null ? "" : figures(t))) }],
+    series: [{}, ...drawn],
   };
 }
 

@@ -1,21 +1,23 @@
 // A form for every kind of job, made from GET /v1/job-kinds.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getJobKinds, Problem, submitJob } from "../api";
-import { ago, label } from "../format";
+import { getJobKinds, Problem, submitJob, type Job } from "../api";
+import { ago, duration, label } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
 import { choose, fitting, leftOut, useOffers, type Offers } from "./candidates";
-import { fieldsOf, ids, startValues, toConfig, type Field, type Value } from "./schema";
+import { fieldsOf, folded, ids, lastTook, startValues, toConfig, type Field, type Value } from "./schema";
 
 /** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-export function JobForm({ submitted }: { submitted: () => void }) {
+export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => void }) {
   const kinds = usePoll(getJobKinds, 60_000);
   const [chosen, setChosen] = useState(query.value.get("kind") ?? "dataset.record");
   const [preset, setPreset] = useState("");
+  const [name, setName] = useState("");
+  const [open, setOpen] = useState(false); // the settings that few need
   const [values, setValues] = useState<Record<string, Value>>({});
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
@@ -54,22 +56,37 @@ export function JobForm({ submitted }: { submitted: () => void }) {
     e.preventDefault();
     setBusy(true);
     try {
-      const job = await submitJob(configOf(offers), once.current);
+      const job = await submitJob(configOf(offers), name.trim(), once.current);
       once.current = newKey();
       setProblem(null);
+      setName("");
       submitted();
       if (query.value.size) go("/jobs", true);
-      document.getElementById("jobs-said")!.textContent = `Submitted ${job.kind}.`;
+      document.getElementById("jobs-said")!.textContent = `Submitted ${job.name}.`;
     } catch (error) {
-      setProblem(error instanceof Problem ? error : new Problem(0, "client", String(error)));
+      const found = error instanceof Problem ? error : new Problem(0, "client", String(error));
+      setProblem(found);
+      if (fields.some((f) => f.group && f.name in found.fields)) setOpen(true);
       if (!(error instanceof Problem) || error.status !== 0) once.current = newKey();
     }
     setBusy(false);
   };
 
+  const more = folded(fields);
+  const row = (field: Field) => (
+    <FieldRow
+      key={field.name}
+      field={field}
+      value={valueOf(field, offers)}
+      offers={offers}
+      error={problem?.fields[field.name]}
+      set={(value) => set(field.name, value)}
+    />
+  );
+
   if (!kinds.value) return <p class="quiet">{kinds.error?.message ?? "Loading…"}</p>;
   return (
-    <form class="job-form card" onSubmit={submit} aria-labelledby="new-job">
+    <form class="job-form card" onSubmit={submit} onInvalidCapture={() => setOpen(true)} aria-labelledby="new-job">
       <h2 id="new-job">New job</h2>
       <label class="field">
         <span>What to do</span>
@@ -81,29 +98,36 @@ export function JobForm({ submitted }: { submitted: () => void }) {
           ))}
         </select>
       </label>
+      {kind?.schema.description && (
+        <p class="quiet hint">{kind.schema.description.split("\n\n")[0]!.replace(/`/g, "")}</p>
+      )}
       {kind && Object.keys(kind.presets).length > 0 && (
-        <label class="field">
-          <span>Preset</span>
-          <select name="preset" onChange={(e) => choosePreset(e.currentTarget.value)}>
+        <div class="field">
+          <label for="preset">Preset</label>
+          <select id="preset" name="preset" aria-describedby="preset-help" onChange={(e) => choosePreset(e.currentTarget.value)}>
             {Object.keys(kind.presets).map((name) => (
               <option key={name} selected={name === preset}>{name}</option>
             ))}
           </select>
-        </label>
+          <PresetHelp about={kind.preset_help[preset] ?? ""} took_s={lastTook(jobs, chosen, kind.presets[preset] ?? {})} />
+        </div>
       )}
-      {kind?.schema.description && <p class="quiet hint">{kind.schema.description.replace(/`/g, "")}</p>}
-      <div class="fields">
-        {fields.map((field) => (
-          <FieldRow
-            key={field.name}
-            field={field}
-            value={valueOf(field, offers)}
-            offers={offers}
-            error={problem?.fields[field.name]}
-            set={(value) => set(field.name, value)}
-          />
-        ))}
-      </div>
+      <div class="fields">{fields.filter((f) => !f.group).map(row)}</div>
+      {more.length > 0 && (
+        <details class="more-settings" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+          <summary>More settings ({fields.filter((f) => f.group).length})</summary>
+          {more.map(([group, of]) => (
+            <fieldset key={group}>
+              <legend>{group}</legend>
+              <div class="fields">{of.map(row)}</div>
+            </fieldset>
+          ))}
+        </details>
+      )}
+      <label class="field">
+        <span>Name (optional)</span>
+        <input name="job-name" maxLength={100} value={name} onInput={(e) => setName(e.currentTarget.value)} />
+      </label>
       {problem && (
         <p class="error" role="alert" data-code={problem.code}>
           {problem.message}
@@ -114,6 +138,12 @@ export function JobForm({ submitted }: { submitted: () => void }) {
       </button>
     </form>
   );
+}
+
+/** What the preset is for, and how long it took the last time that this machine ran it. */
+function PresetHelp({ about, took_s }: { about: string; took_s: number | null }) {
+  const text = [about.replace(/`/g, ""), took_s !== null && `It took ${duration(took_s)} here the last time.`];
+  return <p class="quiet help" id="preset-help">{text.filter(Boolean).join(" ")}</p>;
 }
 
 interface FieldRowProps {
@@ -128,7 +158,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
   const id = `field-${field.name}`;
   const options = fitting(offers, field.name);
   const out = leftOut(offers, field.name);
-  const help = [field.help, out].filter(Boolean).join(" ");
+  const help = [field.help.replace(/`/g, ""), out].filter(Boolean).join(" ");
   const common = {
     id,
     name: field.name,
@@ -173,7 +203,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
           onInput={(e) => set(e.currentTarget.value)}
         />
       ) : (
-        <input {...common} type="text" list={undefined} value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
+        <input {...common} type="text" value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       )}
       {help && (
         <p class="quiet help" id={`${id}-help`}>

@@ -1,9 +1,12 @@
-import { useEffect, useState } from "preact/hooks";
-import { artifactUrl, cancelJob, getJob, listChildren, Problem, releaseJob, retryJob, AT_REST, type Job } from "../api";
-import { ago, bytes, duration, figures, label } from "../format";
-import { EvaluationTables } from "../library/EvaluationTables";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { cancelJob, getAsset, getJob, getJobKinds, listChildren, Problem, releaseJob, retryJob, AT_REST } from "../api";
+import type { Asset, Job, JobKind } from "../api";
+import { ago, duration, figures, label } from "../format";
+import { usePoll } from "../poll";
+import { assetType, resultView } from "../domains";
 import { go } from "../router";
-import { Charts } from "./Chart";
+import { Curves, runOf } from "./Curves";
+import { Files, Previews } from "./Files";
 import { ProgressBar, StateMark } from "./Jobs";
 import { LiveJob } from "./live";
 
@@ -13,12 +16,15 @@ export function JobPage({ id }: { id: string }) {
     void live.open();
     return () => live.close();
   }, []);
+  const kinds = usePoll(getJobKinds, 60_000).value;
   const job = live.job.value;
+  const metrics = live.metrics.value;
+  const own = useMemo(() => job && runOf(job, metrics), [job?.id, job?.name, metrics]);
   useEffect(() => {
-    document.title = `${job?.kind ?? "Job"} · Terrarium`;
-  }, [job?.kind]);
+    document.title = `${job?.name ?? "Job"} · Terrarium`;
+  }, [job?.name]);
 
-  if (!job) {
+  if (!job || !own) {
     return (
       <main class="page">
         <h1>Job</h1>
@@ -26,17 +32,17 @@ export function JobPage({ id }: { id: string }) {
       </main>
     );
   }
-  const series = live.metrics.value;
-  const files = live.artifacts.value.filter((a) => !a.media_type.startsWith("image/"));
+  const kind = kinds?.[job.kind];
+  const artifacts = live.artifacts.value;
   return (
     <main class="page">
       <p class="back">
         <a href="/jobs">Jobs</a>
       </p>
       <div class="title">
-        <h1>{job.kind}</h1>
+        <h1>{job.name}</h1>
         <StateMark state={job.state} />
-        <Actions job={job} />
+        <Actions job={job} kind={kind} />
       </div>
       <Times job={job} />
       {!AT_REST.has(job.state) && <ProgressBar job={job} />}
@@ -45,38 +51,83 @@ export function JobPage({ id }: { id: string }) {
           <b>{job.error.code}</b>: {job.error.message}
         </p>
       )}
+      {kind && <Lineage job={job} kind={kind} />}
       {job.state === "succeeded" && <Result job={job} />}
-      {Object.keys(series).length > 0 && <h2>Curves</h2>}
-      <Charts series={series} />
-      <Previews previews={live.previews.value} />
+      <Curves job={job} own={own} />
+      <Previews artifacts={artifacts} />
+      <Files artifacts={artifacts} />
       <div class="columns">
         <section>
           <h2>Config</h2>
-          <Facts facts={withoutKind(job.config)} />
+          <Facts facts={settingsOf(job, kind)} />
         </section>
         <section>
           <h2>Log</h2>
-          <pre class="card log" tabIndex={0} aria-label="The end of the log">
-            {live.log.value.trim() || "Nothing logged yet."}
-          </pre>
-          {files.length > 0 && <h2>Files</h2>}
-          <ul class="files" hidden={!files.length}>
-            {files.map((a) => (
-              <li key={a.id}>
-                <a href={artifactUrl(a.id)} download={a.name}>
-                  {a.name}
-                </a>{" "}
-                <span class="quiet">{bytes(a.size)}</span>
-              </li>
-            ))}
-          </ul>
+          <Log text={live.log.value.trim()} />
         </section>
       </div>
     </main>
   );
 }
 
-function Actions({ job }: { job: Job }) {
+/** The end of the log; follows it, unless somebody has scrolled up. */
+function Log({ text }: { text: string }) {
+  const box = useRef<HTMLPreElement>(null);
+  const follows = useRef(true);
+  useEffect(() => {
+    if (follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [text]);
+  return (
+    <pre
+      ref={box}
+      class="card log"
+      tabIndex={0}
+      aria-label="The end of the log"
+      onScroll={({ currentTarget: el }) => {
+        follows.current = el.scrollTop + el.clientHeight > el.scrollHeight - 8;
+      }}
+    >
+      {text || "Nothing logged yet."}
+    </pre>
+  );
+}
+
+/** What it was made from, and what it made. */
+function Lineage({ job, kind }: { job: Job; kind: JobKind }) {
+  const given = Object.keys(kind.inputs)
+    .filter((field) => !kind.inputs[field]!.includes("play"))
+    .flatMap((field) => [job.config[field]].flat())
+    .filter((id): id is string => typeof id === "string");
+  const makes = job.state === "succeeded" && kind.makes !== "evaluation";
+  if (!given.length && !makes) return null;
+  return (
+    <p class="lineage-line">
+      {given.length > 0 && <span class="quiet">{kind.makes === "evaluation" ? "of " : "made from "}</span>}
+      {given.map((id) => (
+        <AssetLink key={id} id={id} />
+      ))}
+      {makes && <span class="quiet">made </span>}
+      {makes && <AssetLink id={job.id} />}
+    </p>
+  );
+}
+
+function AssetLink({ id }: { id: string }) {
+  const [asset, setAsset] = useState<Asset | "gone" | null>(null);
+  useEffect(() => {
+    const missing = (e: unknown): void => setAsset(e instanceof Problem && e.status === 404 ? "gone" : null);
+    void getAsset(id).then(setAsset, missing);
+  }, [id]);
+  if (asset === "gone") return <s>{id.slice(0, 8)} (deleted) </s>;
+  return (
+    <span>
+      <a href={`/library/${id}`}>{asset?.name ?? id.slice(0, 8)}</a>{" "}
+      <span class="quiet">{asset && assetType(asset.type).title.toLowerCase()}</span>
+    </span>
+  );
+}
+
+function Actions({ job, kind }: { job: Job; kind: JobKind | undefined }) {
   const [problem, setProblem] = useState<Problem | null>(null);
   const attempt = (what: () => Promise<void>) => async (): Promise<void> => {
     try {
@@ -90,11 +141,12 @@ function Actions({ job }: { job: Job }) {
   const retry = attempt(async () => go(`/jobs/${(await retryJob(job.id)).id}`));
   const release = attempt(async () => (await releaseJob(job.id), location.reload()));
   const ended = AT_REST.has(job.state);
+  const action = job.state === "succeeded" && kind && assetType(kind.makes).action?.(job.id);
   return (
     <span class="actions">
-      {job.state === "succeeded" && job.kind === "world-model.train" && (
-        <a class="button primary" href={`/?checkpoint=${job.id}`}>
-          Play
+      {action && (
+        <a class="button primary" href={action.href}>
+          {action.title}
         </a>
       )}
       {!ended && (
@@ -160,20 +212,19 @@ function Relative({ how, job }: { how: string; job: Job }) {
   return (
     <>
       {` · ${how} `}
-      <a href={`/jobs/${job.id}`}>
-        {job.kind} {job.id.slice(0, 8)}…
-      </a>
+      <a href={`/jobs/${job.id}`}>{job.name}</a>
     </>
   );
 }
 
 function Result({ job }: { job: Job }) {
   if (!job.result) return null;
+  const View = resultView(job.kind);
   const scalars = Object.fromEntries(Object.entries(job.result).filter(([, x]) => typeof x !== "object"));
   return (
     <section>
       <h2>Result</h2>
-      <EvaluationTables evaluation={job.result} />
+      {View && <View result={job.result} />}
       {Object.keys(scalars).length > 0 && <Facts facts={scalars} />}
       {Object.keys(scalars).length < Object.keys(job.result).length && (
         <details>
@@ -193,35 +244,17 @@ function Facts({ facts }: { facts: Record<string, unknown> }) {
       {Object.entries(facts).map(([name, value]) => (
         <div key={name}>
           <dt>{label(name)}</dt>
-          <dd>{isId(value) ? <a href={`/jobs/${value}`}>{value.slice(0, 8)}…</a> : figures(value)}</dd>
+          <dd>{figures(value)}</dd>
         </div>
       ))}
     </dl>
   );
 }
 
-const withoutKind = ({ kind: _, ...config }: Job["config"]): Job["config"] =>
-  Object.fromEntries(Object.entries(config).sort(([a], [b]) => a.localeCompare(b)));
-
-/** Datasets and checkpoints bear the id of the job that made them. */
-const isId = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-/.test(value);
-
-function Previews({ previews }: { previews: Record<string, string> }) {
-  const pictures = Object.entries(previews);
-  if (!pictures.length) return null;
-  return (
-    <section>
-      <h2>Previews</h2>
-      <div class="previews">
-        {pictures.map(([name, url]) => (
-          <figure class="card" key={name}>
-            <a href={url} target="_blank" rel="noreferrer">
-              <img src={url} alt={`Newest preview: ${name}`} />
-            </a>
-            <figcaption>{label(name.replace(/\.\w+$/, ""))}</figcaption>
-          </figure>
-        ))}
-      </div>
-    </section>
+/** The config without its kind and its inputs, which are shown apart. */
+const settingsOf = (job: Job, kind: JobKind | undefined): Job["config"] =>
+  Object.fromEntries(
+    Object.entries(job.config)
+      .filter(([name]) => name !== "kind" && !(kind && name in kind.inputs))
+      .sort(([a], [b]) => a.localeCompare(b)),
   );
-}

@@ -5,7 +5,7 @@ import { usePoll } from "../poll";
 import { JobForm } from "./JobForm";
 
 export function Jobs() {
-  const { value, error, refresh } = usePoll(listJobs, 1000);
+  const { value, error, refresh } = usePoll(() => listJobs(), 1000);
   useEffect(() => {
     document.title = "Jobs · Terrarium";
   }, []);
@@ -39,7 +39,7 @@ export function Jobs() {
           ))}
         </ul>
       </div>
-      <JobForm submitted={refresh} />
+      <JobForm jobs={value ?? []} submitted={refresh} />
     </main>
   );
 }
@@ -48,7 +48,8 @@ function JobRow({ job }: { job: Job }) {
   return (
     <li class="card job" data-state={job.state} data-id={job.id} data-kind={job.kind}>
       <a class="job-link" href={`/jobs/${job.id}`}>
-        <b>{job.kind}</b>
+        <b>{job.name}</b>
+        {job.name !== job.kind && <span class="quiet kind">{job.kind}</span>}
       </a>
       <StateMark state={job.state} />
       <span class="quiet when">{job.started_at ? `${ago(job.created_at)}${took(job)}` : ago(job.created_at)}</span>
@@ -81,7 +82,7 @@ export function ProgressBar({ job }: { job: Job }) {
   ].filter(Boolean);
   return (
     <div class="progress">
-      <progress aria-label={`Progress of ${job.kind}`} max={total || 1} value={known ? step : 0} />
+      <progress aria-label={`Progress of ${job.name}`} max={total || 1} value={known ? step : 0} />
       <span class="quiet">{text.join(" · ") || (job.state === "queued" ? "waiting for a worker" : "starting")}</span>
     </div>
   );

@@ -1,6 +1,6 @@
 // A job kind's JSON schema as form fields, and what was typed as a config. No DOM here.
 
-import type { Config, JobKind, Schema } from "../api";
+import type { Config, Job, JobKind, Schema } from "../api";
 
 export type Value = string | boolean;
 
@@ -9,6 +9,8 @@ export interface Field {
   type: "number" | "integer" | "boolean" | "choice" | "input" | "list" | "text";
   choices: string[];
   many: boolean; // takes several inputs
+  texts: boolean; // a list of texts, else of numbers
+  group: string; // with which it is folded away; empty: shown at once
   inputs: string[]; // types of what the field names: "dataset", or a checkpoint's kind
   help: string;
   min?: number;
@@ -32,6 +34,8 @@ export function fieldsOf(kind: JobKind): Field[] {
         choices: [],
         inputs: kind.inputs[name] ?? [],
         many: schema.type === "array",
+        texts: plain(schema.items ?? {}).type === "string",
+        group: whole.group ?? schema.group ?? "",
         help: whole.description ?? "",
         required: required.has(name),
         initial: show(whole.default ?? schema.default),
@@ -71,6 +75,27 @@ export function startValues(fields: Field[], preset: Config = {}, kept: Record<s
   );
 }
 
+/** Texts have commas between them, numbers commas or spaces. */
+const listOf = (field: Field, text: string): (string | number)[] =>
+  field.texts
+    ? text.split(",").map((t) => t.trim()).filter(Boolean)
+    : text.split(/[\s,]+/).filter(Boolean).map(Number);
+
+/** Fields that are folded away, by their groups. */
+export function folded(fields: Field[]): [group: string, fields: Field[]][] {
+  const out = new Map<string, Field[]>();
+  for (const field of fields) if (field.group) out.set(field.group, [...(out.get(field.group) ?? []), field]);
+  return [...out];
+}
+
+/** Seconds that the newest job of this preset took here; null where none has succeeded. Inputs may differ. */
+export function lastTook(jobs: Job[], kind: string, preset: Config): number | null {
+  const same = (job: Job): boolean =>
+    Object.entries(preset).every(([name, value]) => JSON.stringify(job.config[name]) === JSON.stringify(value));
+  const job = jobs.find((j) => j.kind === kind && j.state === "succeeded" && j.started_at && j.finished_at && same(j));
+  return job ? (Date.parse(job.finished_at!) - Date.parse(job.started_at!)) / 1000 : null;
+}
+
 /** What goes to the gateway. An empty field is left out, so that its default holds. */
 export function toConfig(kind: string, fields: Field[], values: Record<string, Value>): Config {
   const config: Config = { kind };
@@ -79,7 +104,7 @@ export function toConfig(kind: string, fields: Field[], values: Record<string, V
     if (value === undefined || value === "") continue;
     if (field.type === "input" && field.many) config[field.name] = ids(value);
     else if (field.type === "number" || field.type === "integer") config[field.name] = Number(value);
-    else if (field.type === "list") config[field.name] = String(value).split(/[\s,]+/).filter(Boolean).map(Number);
+    else if (field.type === "list") config[field.name] = listOf(field, String(value));
     else config[field.name] = value;
   }
   return config;

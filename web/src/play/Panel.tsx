@@ -3,9 +3,9 @@
 import { useRef, useState } from "preact/hooks";
 import { listCheckpoints, type Checkpoint } from "../api";
 import { ago } from "../format";
-import { retrieval } from "../library/evaluation";
-import { checkpointSummary } from "../library/manifest";
-import { Meter } from "../library/Meter";
+import { retrieval } from "../world-model/evaluation";
+import { checkpointSummary } from "../world-model/manifest";
+import { Meter } from "../world-model/Meter";
 import { usePoll } from "../poll";
 import { anySeed, parseSeed } from "./seed";
 import type { Session } from "./session";

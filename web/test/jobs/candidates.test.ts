@@ -16,6 +16,8 @@ const field = (name: string, required: boolean, many = false): Field => ({
   type: "input",
   choices: [],
   many,
+  texts: false,
+  group: "",
   inputs: ["dataset"],
   help: "",
   required,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { JobKind } from "../../src/api";
-import { fieldsOf, startValues, toConfig } from "../../src/jobs/schema";
+import type { Job, JobKind } from "../../src/api";
+import { fieldsOf, folded, lastTook, startValues, toConfig } from "../../src/jobs/schema";
 
 const KIND: JobKind = {
   schema: {
@@ -14,11 +14,13 @@ const KIND: JobKind = {
       more: { type: "array", items: { type: "string" }, default: [] },
       levels: { type: "array", items: { type: "integer" }, default: [8, 5, 5, 5] },
       steps: { type: "integer", minimum: 1, maximum: 100, multipleOf: 5, default: 50 },
-      lr: { type: "number", default: 0.001 },
+      lr: { type: "number", default: 0.001, group: "Optimisation" },
+      names: { type: "array", items: { type: "string" }, default: [] },
       flow: { type: "boolean", default: true },
     },
   },
   presets: { debug: { kind: "tokenizer.train", data: "-", steps: 20, flow: false } },
+  preset_help: { debug: "Tries everything out." },
   title: "Train a tokenizer",
   makes: "tokenizer",
   inputs: { data: ["dataset"], start: ["tokenizer", "world-model"], more: ["dataset"] },
@@ -36,6 +38,7 @@ describe("a form out of a schema", () => {
       ["levels", "list"],
       ["steps", "integer"],
       ["lr", "number"],
+      ["names", "list"],
       ["flow", "boolean"],
     ]);
     expect(fields.slice(0, 2).map((f) => [f.inputs, f.help])).toEqual([
@@ -48,11 +51,24 @@ describe("a form out of a schema", () => {
 
   it("starts from the preset over the defaults and keeps the chosen inputs", () => {
     const values = startValues(fields, KIND.presets["debug"], { data: "d1", steps: "99" });
-    expect(values).toEqual({ data: "d1", start: "", more: "", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", flow: false });
+    expect(values).toEqual({ data: "d1", start: "", more: "", quantiser: "ema_vq", levels: "8, 5, 5, 5", steps: "20", lr: "0.001", names: "", flow: false });
   });
 
   it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
-    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", steps: "7", lr: "", flow: true });
-    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], steps: 7, flow: true });
+    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", names: "a b, c", steps: "7", lr: "", flow: true });
+    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], names: ["a b", "c"], steps: 7, flow: true });
+  });
+
+  it("folds away what has a group", () => {
+    expect(folded(fields).map(([group, of]) => [group, of.map((f) => f.name)])).toEqual([["Optimisation", ["lr"]]]);
+  });
+
+  it("tells how long the newest job of a preset took", () => {
+    const preset = { kind: "tokenizer.train", steps: 20 };
+    const job = (state: Job["state"], finished_at: string, steps = 20): Job =>
+      ({ kind: "tokenizer.train", state, config: { ...preset, steps, data: "d" }, started_at: "2026-01-01T00:00:00Z", finished_at }) as unknown as Job;
+    const jobs = [job("failed", "2026-01-01T00:00:01Z"), job("succeeded", "2026-01-01T00:01:00Z", 21), job("succeeded", "2026-01-01T00:00:30Z")];
+    expect(lastTook(jobs, "tokenizer.train", preset)).toBe(30);
+    expect(lastTook(jobs, "world-model.train", preset)).toBeNull();
   });
 });

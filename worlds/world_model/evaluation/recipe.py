@@ -99,6 +99,8 @@ def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -
     )
     for name in ("rollouts", "long"):
         progress.preview(name, output / f"{name}.png")
+    progress.file(output / "report.html", "The evaluation on one page")
+    progress.file(output / "evaluation.json", "All figures")
     return result
 
 

@@ -25,6 +25,10 @@ def recipe_run(debug_model, tmp_path_factory):
         def preview(self, name, path):
             previews.append((name, path.stat().st_size))
 
+        def file(self, path, caption="", role="result"):
+            assert caption and role == "result"
+            previews.append((path.name, path.stat().st_size))
+
     result = ev.evaluate_recipe(EvaluateConfig(checkpoint=str(debug_model), episodes=2, seed=3), out, Previews())
     return result, out / "output", previews
 
@@ -45,7 +49,7 @@ def test_all_groups_are_there_and_are_json(recipe_run):
     assert 0 <= result["steps_to_divergence"] <= 512
     assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
     assert result["yaw"]["simulator"]["px_per_degree"] > 0.2
-    assert [name for name, size in previews if size > 1000] == ["rollouts", "long"]
+    assert [name for name, size in previews if size > 1000] == ["rollouts", "long", "report.html", "evaluation.json"]
 
 
 class Interrupted(Silent):

@@ -22,7 +22,7 @@ export function EvaluationTables({ evaluation }: { evaluation: Record<string, un
 function RetrievalTable({ scores }: { scores: Retrieval }) {
   const keys = scores.at[0]?.byKey.map(([key]) => key) ?? [];
   return (
-    <div class="card evaluation" id="retrieval">
+    <div class="card evaluation" id="retrieval" role="group" aria-label="Control" tabIndex={0}>
       <table>
         <caption>
           <b>Control.</b> From one state every action is held in the model and in the simulator. How often is the
@@ -68,7 +68,7 @@ function RetrievalTable({ scores }: { scores: Retrieval }) {
 
 function RolloutTable({ rolled }: { rolled: Rollouts }) {
   return (
-    <div class="card evaluation">
+    <div class="card evaluation" role="group" aria-label="Pictures" tabIndex={0}>
       <table>
         <caption>
           <b>Pictures.</b> The model runs on by itself under a random walk; its frames against the simulator's (PSNR).
@@ -103,7 +103,7 @@ const GOOD_SHARE = 0.8;
 /** Per key and window of a long rollout: the judge's F1 on the model's frames over its F1 on the simulator's. */
 function JudgeTable({ read }: { read: Judged }) {
   return (
-    <div class="card evaluation" id="judge">
+    <div class="card evaluation" id="judge" role="group" aria-label="Control that lasts" tabIndex={0}>
       <table>
         <caption>
           <b>Control that lasts.</b> The model runs on by itself; a judge that was trained on the simulator tells from its
@@ -145,7 +145,7 @@ function JudgeTable({ read }: { read: Judged }) {
 
 function EnduranceTable({ facts }: { facts: Fact[] }) {
   return (
-    <div class="card evaluation" id="endurance">
+    <div class="card evaluation" id="endurance" role="group" aria-label="Motion, memory, stability" tabIndex={0}>
       <table>
         <caption>
           <b>Motion, memory, stability.</b> Each figure beside what it is to be held against.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endurance, judged, retrieval, rollouts } from "../../src/library/evaluation";
+import { endurance, judged, retrieval, rollouts } from "../../src/world-model/evaluation";
 
 describe("an evaluation", () => {
   const evaluation = {

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { deletePlay, listCheckpoints, listPlays, playPicture, Problem, type RecordedPlay } from "../api";
 import { ago, bytes, count, duration } from "../format";
 import { usePoll } from "../poll";
-import "./plays.css";
+import "./episodes.css";
 
 export function Plays() {
   const { value, error, refresh } = usePoll(listPlays, 5000);
@@ -43,7 +43,10 @@ export function Plays() {
       )}
       {value && !all.length && (
         <p class="card empty">
-          Nothing recorded yet. In <a href="/">Play</a>, press <kbd>K</kbd> and walk: what you see and press is kept here.
+          <span>
+            Nothing recorded yet. In <a href="/">Play</a>, press <kbd>K</kbd> and walk: what you see and press is kept
+            here.
+          </span>
         </p>
       )}
       {value && all.length > 0 && (

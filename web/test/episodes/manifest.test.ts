@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkpointSummary, datasetFacts } from "../../src/library/manifest";
+import { datasetFacts, datasetSummary } from "../../src/episodes/manifest";
 
 describe("manifests", () => {
   it("gives a dataset's size", () => {
@@ -21,9 +21,9 @@ describe("manifests", () => {
     expect(datasetFacts({})).toEqual([]);
   });
 
-  it("sums a checkpoint up", () => {
-    const data = { frame_size: [64, 64], source: { terrain: "mixed" } };
-    expect(checkpointSummary({ data, parameters: 1_420_000 })).toBe("mixed, 64 × 64, 1.4 M weights");
-    expect(checkpointSummary({})).toBe("");
+  it("sums it up", () => {
+    const manifest = { frame_size: [64, 64], source: { terrain: "mixed" }, episodes: [{ length: 257 }, { length: 1000 }] };
+    expect(datasetSummary(manifest)).toBe("mixed, 64 × 64, 1,257 frames");
+    expect(datasetSummary({})).toBe("");
   });
 });

@@ -1,0 +1,70 @@
+"""`terrarium assets`: the library of a running Terrarium, over HTTP.
+
+    terrarium assets list --type dataset
+    terrarium assets show 9c41d2e8
+    terrarium assets rename 9c41d2e8 "Night walks"
+    terrarium assets rm 9c41d2e8
+
+An id may be cut short as far as it means one asset; lists show 8 characters. `terrarium add` puts something in.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.jobs import HERE, SHORT, Gateway, Json, Url, console, when
+from store.disk import human
+
+app = typer.Typer(no_args_is_help=True, help="List, show, rename and delete what a running Terrarium has.")
+Id = Annotated[str, typer.Argument(help="An id, or its beginning.")]
+
+
+@app.command("list")
+def list_(
+    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
+    q: Annotated[str | None, typer.Option("--search", help="In name, notes or id.")] = None,
+    as_json: Json = False,
+    url: Url = HERE,
+) -> None:
+    """All assets, newest first."""
+    query = {name: value for name, value in {"type": type, "tag": tag, "q": q}.items() if value is not None}
+    assets = list(Gateway(url).items("/assets", **query))
+    if as_json:
+        print(json.dumps(assets))
+        return
+    table = Table("id", "type", "name", "size", "created", box=None)
+    for asset in assets:
+        size = "" if asset["size"] is None else human(asset["size"])
+        table.add_row(asset["id"][:SHORT], asset["type"], escape(asset["name"]), size, when(asset["created_at"]))
+    console.print(table if assets else "none: terrarium add FOLDER, or terrarium jobs submit dataset.record")
+
+
+@app.command()
+def show(id: Id, url: Url = HERE) -> None:
+    """An asset as JSON, with what it was made from (made_from) and what was made of it (made_of_it)."""
+    gateway = Gateway(url)
+    asset = gateway.find_asset(id)
+    lineage: dict[str, Any] = gateway.call("GET", f"/assets/{asset['id']}/lineage")
+    print(json.dumps(asset | lineage, indent=1))
+
+
+@app.command()
+def rename(id: Id, name: Annotated[str, typer.Argument(help="The new name.")], url: Url = HERE) -> None:
+    """Give an asset another name."""
+    gateway = Gateway(url)
+    print(gateway.call("PATCH", f"/assets/{gateway.find_asset(id)['id']}", json={"name": name})["name"])
+
+
+@app.command()
+def rm(id: Id, url: Url = HERE) -> None:
+    """Delete an asset and its files. Refused while something that runs needs it."""
+    gateway = Gateway(url)
+    asset = gateway.find_asset(id)
+    gateway.call("DELETE", f"/assets/{asset['id']}")
+    print(f"deleted {asset['type']} {asset['id']}")

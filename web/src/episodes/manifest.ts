@@ -1,0 +1,34 @@
+// A dataset's manifest (worlds/episodes/format.py) as a few plain facts.
+
+import { count } from "../format";
+import { frameSize, known, object, origin, type Manifest } from "../manifest";
+
+const episodesOf = (manifest: Manifest): Manifest[] =>
+  Array.isArray(manifest["episodes"]) ? manifest["episodes"].map(object) : [];
+
+const framesOf = (manifest: Manifest): number =>
+  episodesOf(manifest).reduce((sum, e) => sum + Number(e["length"] ?? 0), 0);
+
+const namesOf = (x: unknown): string | null => (Array.isArray(x) && x.length ? x.join(", ") : null);
+
+export function datasetFacts(manifest: Manifest): [name: string, value: string][] {
+  const episodes = episodesOf(manifest);
+  const held = episodes.filter((e) => e["split"] === "val").length;
+  const frames = framesOf(manifest);
+  return known([
+    origin(manifest) ?? ["Source", null],
+    ["Episodes", episodes.length ? `${count(episodes.length)}, ${count(held)} held out` : null],
+    ["Frames", frames ? count(frames) : null],
+    ["Frame size", frameSize(manifest["frame_size"])],
+    ["Frames a second", manifest["fps"] === undefined ? null : String(manifest["fps"])],
+    ["Actions", namesOf(manifest["action_names"])],
+  ]);
+}
+
+/** `mixed, 64 × 64, 51,400 frames`, as far as the manifest says. */
+export function datasetSummary(manifest: Manifest): string {
+  const frames = framesOf(manifest);
+  return [origin(manifest)?.[1], frameSize(manifest["frame_size"]), frames ? `${count(frames)} frames` : null]
+    .filter(Boolean)
+    .join(", ");
+}

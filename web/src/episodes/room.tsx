@@ -1,0 +1,16 @@
+import type { Room } from "../domains";
+import { datasetFacts, datasetSummary } from "./manifest";
+import { Plays } from "./Plays";
+
+export const episodes: Room = {
+  assets: {
+    dataset: {
+      title: "Dataset",
+      plural: "Datasets",
+      summary: (asset) => datasetSummary(asset.manifest),
+      facts: (asset) => datasetFacts(asset.manifest),
+    },
+  },
+  results: {},
+  section: Plays,
+};
