@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -54,24 +56,20 @@ class Gateway:
         return job if job["state"] in ENDED else None
 
     def wait_saved(self, id: str) -> int:
-        """The step of the newest saved state of a running job."""
-        steps = until(lambda: [e["step"] for type, e in self.events(id) if type == "checkpoint"], 300, every_s=0.3)
-        return max(steps)
+        """The step of the first state that a job saves."""
+        saved = (data["step"] for type, data in self.events(id) if type == "checkpoint")
+        return next(saved)
 
-    def events(self, id: str) -> list[tuple[str, dict[str, Any]]]:
-        """(type, data) of what has happened to a job so far."""
-        found, type = [], ""
-        try:
-            with self.http.stream("GET", f"/jobs/{id}/events", timeout=httpx.Timeout(30, read=1)) as response:
-                for line in response.iter_lines():
-                    name, _, value = line.partition(": ")
-                    if name == "event":
-                        type = value
-                    elif name == "data":
-                        found.append((type, httpx.Response(200, text=value).json()))
-        except httpx.TransportError:  # a running job's stream does not end, nor does one of a gateway that is down
-            pass
-        return found
+    def events(self, id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(type, data) of what has happened to a job, then what happens, until its end."""
+        type = ""
+        with self.http.stream("GET", f"/jobs/{id}/events", timeout=300) as response:
+            for line in response.raise_for_status().iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    type = value
+                elif name == "data":
+                    yield type, json.loads(value)
 
     def story(self, id: str) -> str:
         """The states that a job went through, and where it was resumed."""
