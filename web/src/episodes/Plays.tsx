@@ -132,10 +132,10 @@ interface TileProps {
 
 function Tile({ play: p, name, chosen, toggle }: TileProps) {
   return (
-    <li class="card play" data-id={p.id} data-chosen={chosen}>
+    <li class="card recording" data-id={p.id} data-chosen={chosen}>
       <label>
         <img src={playPicture(p.id)} alt="" width="96" height="96" loading="lazy" />
-        <span class="play-facts">
+        <span class="recording-facts">
           <b>
             <input type="checkbox" checked={chosen} onChange={toggle} />{" "}
             {p.world ? `${p.world}, seed ${p.seed ?? "?"}` : "no simulator beside it"}
