@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from api.app import app
 from store.db import engine
@@ -21,8 +22,10 @@ PATIENCE_S = 60.0  # for an answer; without limits there is none
 
 
 @pytest.fixture
-def http(database_url: str, redis_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """Of a gateway that gives up soon, with a pool of its own."""
+def http(
+    db: Session, database_url: str, redis_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """Of a gateway that gives up soon, with a pool of its own; `db` empties the tables afterwards."""
     monkeypatch.setenv("TERRARIUM_DATABASE_TIMEOUT_S", "0.5")
     monkeypatch.setenv("DATABASE_URL", f"{database_url}&application_name=impatient")
     settings.cache_clear()

@@ -14,6 +14,7 @@ import pytest
 from processes import until
 from small_disk import fill, small_disk
 
+from store.embedded import socket_dir
 from tests.cli.test_up import Up, alive
 
 RECORD = {"kind": "dataset.record", "steps": 256}
@@ -80,7 +81,7 @@ def go_through_it(http: httpx.Client, up: Up, small: Path) -> None:
 
 def end_postgres(data_dir: Path) -> None:
     """Uses up its log: the next segment cannot be made, and it ends by a PANIC."""
-    url = f"postgresql://terrarium@/postgres?host={data_dir}/sockets/pg"
+    url = f"postgresql://terrarium@/postgres?host={socket_dir(data_dir)}/pg"
     connection = psycopg.connect(url, autocommit=True)
     with pytest.raises(psycopg.OperationalError):
         for _ in range(20):

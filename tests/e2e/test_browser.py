@@ -373,6 +373,7 @@ def test_accessible_and_fits(new_page: NewPage, name: str, color_scheme: str) ->
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{size} scrolls sideways"
         if name == "play":
             assert page.locator("#model").bounding_box()["width"] >= 300
+            assert page.locator(".panel").evaluate("e => e.scrollWidth <= e.clientWidth"), "controls are cut off"
         page.add_script_tag(path=AXE)
         result = page.evaluate("axe.run()")
         bad = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
