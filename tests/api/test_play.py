@@ -56,7 +56,7 @@ class House:
 def house(
     db: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AbstractAsyncContextManager[House]]:
-    db.add(Asset(id="shipped", name="shipped", type="world-model", manifest={}, evaluation=None))
+    db.merge(Asset(id="shipped", name="shipped", type="world-model", manifest={}, evaluation=None))  # there or not
     db.add(Asset(id="eye", name="eye", type="tokenizer", manifest={}, evaluation=None))
     db.commit()
     player_url = f"unix://{tmp_path}/player.sock"
