@@ -47,6 +47,7 @@ COPY cli ./cli
 COPY kernels ./kernels
 COPY migrations ./migrations
 COPY store ./store
+COPY terrarium ./terrarium
 COPY web ./web
 COPY workers ./workers
 COPY worlds ./worlds
@@ -59,7 +60,7 @@ COPY --from=gateway-venv /venv /venv
 RUN --mount=from=code,source=/wheel,target=/wheel pip install --no-cache-dir --no-deps /wheel/*.whl
 USER 10001:10001
 EXPOSE 8420
-CMD ["python", "-m", "api.server"]
+CMD ["python", "-m", "terrarium.api.server"]
 
 FROM base AS gpu
 # for the compiled live step, torch.compile, and triton's launcher
@@ -71,5 +72,5 @@ ENV HOME=/tmp XDG_CACHE_HOME=/tmp/cache NUMBA_CACHE_DIR=/tmp/cache/numba TRITON_
 COPY --from=gpu-venv /venv /venv
 RUN --mount=from=code,source=/wheel,target=/wheel pip install --no-cache-dir --no-deps /wheel/*.whl
 USER 10001:10001
-CMD ["celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", \
+CMD ["celery", "-A", "terrarium.workers.celery_app", "worker", "-P", "threads", "-c", "1", \
      "-Q", "cpu,gpu.train,gpu.generate", "-l", "INFO"]

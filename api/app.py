@@ -18,11 +18,11 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays, uploads
-from api.guard import Guard
-from api.job_events import Watch
-from api.openapi import describe
-from api.web import add_client
+from terrarium.api import artifacts, assets, catalog, errors, health, job_events, jobs, play, plays, uploads
+from terrarium.api.guard import Guard
+from terrarium.api.job_events import Watch
+from terrarium.api.openapi import describe
+from terrarium.api.web import add_client
 
 
 @asynccontextmanager
@@ -75,5 +75,6 @@ def _version() -> str:
 
 app = make_app()
 
-if __name__ == "__main__":  # python -m api.app > web/openapi.json: what the browser client's types are generated from
+# python -m terrarium.api.app > web/openapi.json: what the browser client's types are generated from
+if __name__ == "__main__":
     print(json.dumps(app.openapi(), indent=1, ensure_ascii=False))

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from api.errors import answer
-from store import artifacts
-from store.db import session_scope
-from store.errors import NotFound, TerrariumError
-from store.tables import Artifact
+from terrarium.api.errors import answer
+from terrarium.store import artifacts
+from terrarium.store.db import session_scope
+from terrarium.store.errors import NotFound, TerrariumError
+from terrarium.store.tables import Artifact
 
 router = APIRouter(prefix="/v1", tags=["artifacts"])
 read_artifact = artifacts.get_range

@@ -21,19 +21,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from zipstream import ZipStream
 
-from api import paging
-from api.body import described, strict_json
-from api.brought import add_brought
-from api.inputs import uses
-from store import assets
-from store.db import session_scope
-from store.disk import size_of
-from store.errors import NotFound
-from store.places import SHIPPED, place, shipped_folder
-from store.settings import settings
-from store.tables import Asset
-from worlds.intake import sweep_drafts
-from worlds.kinds import kinds
+from terrarium.api import paging
+from terrarium.api.body import described, strict_json
+from terrarium.api.brought import add_brought
+from terrarium.api.inputs import uses
+from terrarium.store import assets
+from terrarium.store.db import session_scope
+from terrarium.store.disk import size_of
+from terrarium.store.errors import NotFound
+from terrarium.store.places import SHIPPED, place, shipped_folder
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
+from terrarium.worlds.intake import sweep_drafts
+from terrarium.worlds.kinds import kinds
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 NO_NUL = r"^[^\x00]*$"

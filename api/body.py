@@ -8,7 +8,7 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from worlds.kinds import Conflict
+from terrarium.worlds.kinds import Conflict
 
 T = TypeVar("T")
 MAX_ERRORS = 20  # that an answer names: a body has room for a hundred thousand

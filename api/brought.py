@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from store import assets
-from store.db import session_scope
-from store.errors import Conflict
-from store.jsonb import clean
-from store.places import place
-from store.settings import settings
-from store.tables import Asset
-from worlds.intake import ORIGIN
-from worlds.json_file import read_object
+from terrarium.store import assets
+from terrarium.store.db import session_scope
+from terrarium.store.errors import Conflict
+from terrarium.store.jsonb import clean
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
+from terrarium.worlds.intake import ORIGIN
+from terrarium.worlds.json_file import read_object
 
 log = logging.getLogger("terrarium.gateway")
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from api import paging
-from api.body import described, refused, strict_json
-from api.inputs import Candidate, candidates
-from store.db import session_scope
-from worlds.kinds import JobKind, kinds
+from terrarium.api import paging
+from terrarium.api.body import described, refused, strict_json
+from terrarium.api.inputs import Candidate, candidates
+from terrarium.store.db import session_scope
+from terrarium.worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]

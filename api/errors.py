@@ -17,9 +17,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from store import disk
-from store.errors import InvalidInput, TerrariumError, Unavailable, problem
-from store.settings import settings
+from terrarium.store import disk
+from terrarium.store.errors import InvalidInput, TerrariumError, Unavailable, problem
+from terrarium.store.settings import settings
 
 log = logging.getLogger("terrarium.gateway")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

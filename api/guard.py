@@ -14,10 +14,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import metrics
-from api.errors import answer, shorten
-from store.errors import Forbidden, TerrariumError, TooLarge
-from store.settings import settings
+from terrarium.api import metrics
+from terrarium.api.errors import answer, shorten
+from terrarium.store.errors import Forbidden, TerrariumError, TooLarge
+from terrarium.store.settings import settings
 
 MAX_BODY = 2**20
 UPLOADS = "/v1/uploads"  # streamed to the disk, not into memory

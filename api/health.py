@@ -10,12 +10,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
-from api import metrics
-from store import disk
-from store.broker import connect
-from store.db import session_scope
-from store.errors import Unavailable
-from store.settings import settings
+from terrarium.api import metrics
+from terrarium.store import disk
+from terrarium.store.broker import connect
+from terrarium.store.db import session_scope
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import settings
 
 log = logging.getLogger("terrarium.gateway")
 router = APIRouter(tags=["health"])

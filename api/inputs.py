@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from api.errors import FieldError, InvalidFields, echo
-from store import assets
-from store.plays import Play, find_play, list_plays
-from store.settings import settings
-from store.tables import Asset
-from worlds.episodes.kinds import ImportPlayConfig
-from worlds.kinds import JobKind, Slot, kinds
+from terrarium.api.errors import FieldError, InvalidFields, echo
+from terrarium.store import assets
+from terrarium.store.plays import Play, find_play, list_plays
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
+from terrarium.worlds.episodes.kinds import ImportPlayConfig
+from terrarium.worlds.kinds import JobKind, Slot, kinds
 
 MOST = 200  # the newest of a type, which are offered
 NAMED = 5  # in an error

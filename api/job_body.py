@@ -10,11 +10,11 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Discriminator, TypeAdapter
 
-from api.body import strict_json
-from api.errors import FieldError, InvalidFields, echo
-from store.settings import settings
-from worlds.episodes.kinds import RecordGymConfig
-from worlds.kinds import kinds
+from terrarium.api.body import strict_json
+from terrarium.api.errors import FieldError, InvalidFields, echo
+from terrarium.store.settings import settings
+from terrarium.worlds.episodes.kinds import RecordGymConfig
+from terrarium.worlds.kinds import kinds
 
 
 @cache

@@ -18,10 +18,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from api.jobs import existing
-from store import events, jobs
-from store.db import connection_options, session_scope
-from store.events import CHANNEL, Numbered
+from terrarium.api.jobs import existing
+from terrarium.store import events, jobs
+from terrarium.store.db import connection_options, session_scope
+from terrarium.store.events import CHANNEL, Numbered
 
 log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["jobs"])

@@ -18,18 +18,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from api import paging
-from api.artifacts import ArtifactView, read_artifact
-from api.catalog import Kind
-from api.inputs import check_inputs, default_name
-from api.job_body import job_config
-from api.room import check_room
-from store import jobs
-from store.db import session_scope
-from store.errors import Conflict, NotFound
-from store.settings import settings
-from store.tables import Artifact, IdempotencyKey, Job, Metric
-from worlds.kinds import MAX_NAME, kinds
+from terrarium.api import paging
+from terrarium.api.artifacts import ArtifactView, read_artifact
+from terrarium.api.catalog import Kind
+from terrarium.api.inputs import check_inputs, default_name
+from terrarium.api.job_body import job_config
+from terrarium.api.room import check_room
+from terrarium.store import jobs
+from terrarium.store.db import session_scope
+from terrarium.store.errors import Conflict, NotFound
+from terrarium.store.settings import settings
+from terrarium.store.tables import Artifact, IdempotencyKey, Job, Metric
+from terrarium.worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import func, select
 
-from store.db import session_scope
-from store.jobs import STATES
-from store.tables import Job
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import STATES
+from terrarium.store.tables import Job
 
 REQUESTS = Counter("terrarium_http_requests", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram("terrarium_http_request_seconds", "Time to the end of the answer", ["method", "route"])

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.errors import Problem
-from api.job_body import schemas
+from terrarium.api.errors import Problem
+from terrarium.api.job_body import schemas
 
 REF = "#/components/schemas/{model}"
 DESCRIPTION = "Train, generate and stream small neural worlds. Errors are RFC 9457 problem+json with a stable `code`."

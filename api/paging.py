@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
-from api.errors import FieldError, InvalidFields, echo
+from terrarium.api.errors import FieldError, InvalidFields, echo
 
 Row = TypeVar("Row", bound=Any)
 Limit = Annotated[int, Query(ge=1, le=200, description="rows in an answer")]

@@ -19,14 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import func, text, update
 from starlette.concurrency import run_in_threadpool
 
-from api.body import described, strict_json
-from api.guard import allowed_origin
-from api.relay import relay
-from store.db import session_scope
-from store.errors import InvalidInput, NotFound
-from store.places import SHIPPED
-from store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL
-from store.tables import Asset, PlaySession
+from terrarium.api.body import described, strict_json
+from terrarium.api.guard import allowed_origin
+from terrarium.api.relay import relay
+from terrarium.store.db import session_scope
+from terrarium.store.errors import InvalidInput, NotFound
+from terrarium.store.places import SHIPPED
+from terrarium.store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL
+from terrarium.store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store import jobs, plays
-from store.db import session_scope
-from store.errors import Conflict, NotFound
-from store.settings import settings
-from store.tables import Job
+from terrarium.store import jobs, plays
+from terrarium.store.db import session_scope
+from terrarium.store.errors import Conflict, NotFound
+from terrarium.store.settings import settings
+from terrarium.store.tables import Job
 
 router = APIRouter(prefix="/v1", tags=["plays"])
 PlayId = Annotated[str, Path(pattern=plays.ID.pattern)]

@@ -20,9 +20,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from store import play_protocol as protocol
-from store.play_protocol import FrameSlot, Open
-from store.sockets import player_url
+from terrarium.store import play_protocol as protocol
+from terrarium.store.play_protocol import FrameSlot, Open
+from terrarium.store.sockets import player_url
 
 log = logging.getLogger("terrarium.gateway")
 SESSIONS = Gauge("terrarium_play_sessions", "Live sessions that this gateway relays")

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from store import disk
-from store.settings import settings
-from store.tables import Asset
-from worlds.kinds import kinds
+from terrarium.store import disk
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
+from terrarium.worlds.kinds import kinds
 
 
 def check_room(session: Session, config: Mapping[str, Any]) -> None:

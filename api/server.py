@@ -1,4 +1,4 @@
-"""The gateway's server, the same everywhere: python -m api.server, on TERRARIUM_HOST and TERRARIUM_PORT."""
+"""The gateway's server, the same everywhere: python -m terrarium.api.server, on TERRARIUM_HOST and TERRARIUM_PORT."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from store.play_protocol import MAX_MESSAGE
-from store.settings import settings
+from terrarium.store.play_protocol import MAX_MESSAGE
+from terrarium.store.settings import settings
 
 MAX_UNREAD = 2**20  # bytes waiting for a client: frames wait for its reading, but pongs to a flood of pings do not
 
@@ -32,7 +32,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def main() -> None:
-    uvicorn.run("api.app:app", host=settings().host, port=settings().port, **OPTIONS)
+    uvicorn.run("terrarium.api.app:app", host=settings().host, port=settings().port, **OPTIONS)
 
 
 if __name__ == "__main__":

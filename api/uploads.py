@@ -11,17 +11,17 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from api import paging
-from api.assets import NO_NUL, AssetView, Name
-from api.brought import register
-from api.guard import UPLOADS
-from store import assets, disk
-from store.db import session_scope
-from store.errors import Conflict, InvalidInput, TerrariumError, TooLarge, Unavailable
-from store.places import place
-from store.settings import settings
-from worlds.intake import new_draft, take_in
-from worlds.kinds import asset_types
+from terrarium.api import paging
+from terrarium.api.assets import NO_NUL, AssetView, Name
+from terrarium.api.brought import register
+from terrarium.api.guard import UPLOADS
+from terrarium.store import assets, disk
+from terrarium.store.db import session_scope
+from terrarium.store.errors import Conflict, InvalidInput, TerrariumError, TooLarge, Unavailable
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.worlds.intake import new_draft, take_in
+from terrarium.worlds.kinds import asset_types
 
 router = APIRouter(tags=["assets"])
 Type = Annotated[str, paging.OneOf(tuple(asset_types()))]

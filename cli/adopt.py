@@ -13,13 +13,13 @@ from pathlib import Path
 
 import typer
 
-from store.data_dir import prepare_data_dir, read_run
-from store.embedded import Postgres, socket_dir
-from store.errors import InvalidInput
-from store.places import place
-from store.settings import settings
-from worlds.intake import Taken, new_draft, take_in
-from worlds.kinds import asset_types
+from terrarium.store.data_dir import prepare_data_dir, read_run
+from terrarium.store.embedded import Postgres, socket_dir
+from terrarium.store.errors import InvalidInput
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.worlds.intake import Taken, new_draft, take_in
+from terrarium.worlds.kinds import asset_types
 
 CLOSED = {"output", *asset_types()}  # what recipes call the folders in which they put things
 
@@ -39,7 +39,7 @@ def adopt(path: Path, data_dir: Path, type: str | None = None, name: str | None 
 
     It is loaded first, as a job would. InvalidInput says what is wrong with it.
     """
-    from store.disk import check_room
+    from terrarium.store.disk import check_room
 
     if type is not None and type not in asset_types():
         raise InvalidInput(f"unknown type {type!r}: expected one of {', '.join(asset_types())}")
@@ -71,8 +71,8 @@ def list_it(taken: Taken, data_dir: Path) -> bool:
     from sqlalchemy.exc import OperationalError, ProgrammingError
     from sqlalchemy.orm import Session
 
-    from api.brought import register
-    from store.db import engine_for
+    from terrarium.api.brought import register
+    from terrarium.store.db import engine_for
 
     url = _database_url(data_dir)
     if not url:

@@ -17,8 +17,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.jobs import HERE, SHORT, Gateway, Json, Url, console, when
-from store.disk import human
+from terrarium.cli.jobs import HERE, SHORT, Gateway, Json, Url, console, when
+from terrarium.store.disk import human
 
 app = typer.Typer(no_args_is_help=True, help="List, show, rename and delete what a running Terrarium has.")
 Id = Annotated[str, typer.Argument(help="An id, or its beginning.")]

@@ -26,12 +26,12 @@ import httpx
 import typer
 from websockets.exceptions import WebSocketException
 
-from cli.bench_player import BenchFailed, Player, play_all
-from cli.bench_recipes import recipes
-from cli.bench_step import step
-from cli.bench_training import training
-from cli.machine import machine
-from store.errors import Unavailable
+from terrarium.cli.bench_player import BenchFailed, Player, play_all
+from terrarium.cli.bench_recipes import recipes
+from terrarium.cli.bench_step import step
+from terrarium.cli.bench_training import training
+from terrarium.cli.machine import machine
+from terrarium.store.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(recipes)
@@ -72,7 +72,7 @@ def running(data_dir: Path | None, players: int) -> Iterator[str]:
     """`terrarium up` without a worker, on a free port; its address. Stopped afterwards."""
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as temporary:
         where = str((data_dir or Path(temporary)).absolute())
-        command = [sys.executable, "-m", "cli.main", "up", "--data-dir", where, "--port", "0", "--no-worker"]
+        command = [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", where, "--port", "0", "--no-worker"]
         env = os.environ | {"TERRARIUM_MAX_PLAYERS": str(max(players, 16)), "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from store.play_protocol import SUBPROTOCOL, Frame, Input, pack_input, unpack_frame
+from terrarium.store.play_protocol import SUBPROTOCOL, Frame, Input, pack_input, unpack_frame
 
 HEARTBEAT_S = 0.1
 CHANGE_S = (0.2, 0.5)  # between changes of what is held; random, so that they fall anywhere between two ticks

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import ConsoleProgress, configure, run_recipe
+from terrarium.cli.console import ConsoleProgress, configure, run_recipe
 
 
 def recipes(
@@ -30,7 +30,7 @@ def recipes(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a recipe on stdout.")] = False,
 ) -> None:
     """Train each recipe on the same data for the same time, evaluate it, and print one table."""
-    from worlds.world_model.bench.recipes import RECIPES, compare
+    from terrarium.worlds.world_model.bench.recipes import RECIPES, compare
 
     if tokenizer is None:
         tokenizer = out / "tokenizer" / "output"

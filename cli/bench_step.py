@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import checkpoint_folder
-from cli.machine import machine
+from terrarium.cli.console import checkpoint_folder
+from terrarium.cli.machine import machine
 
 
 def step(
@@ -26,7 +26,7 @@ def step(
     """One step of live play: eager, and compiled ahead of time with frozen weights, which takes a minute first."""
     import torch
 
-    from worlds.world_model.bench.step import bench_step
+    from terrarium.worlds.world_model.bench.step import bench_step
 
     if threads is not None:
         torch.set_num_threads(threads)

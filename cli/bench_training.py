@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import configure
-from cli.machine import machine
+from terrarium.cli.console import configure
+from terrarium.cli.machine import machine
 
 
 def training(
@@ -29,8 +29,8 @@ def training(
     """Training's speed against a straightforward eager implementation of the same model, in turns."""
     import torch
 
-    from worlds.device import default_device
-    from worlds.world_model.bench.training import bench_training
+    from terrarium.worlds.device import default_device
+    from terrarium.worlds.world_model.bench.training import bench_training
 
     config = configure("world-model.train", preset, {"data": str(data or "-")}, set_ or [])
     if threads is not None:

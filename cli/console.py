@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from store import disk
-from store.places import shipped_folder
-from worlds.kinds import Conflict, JobKind, asset_types, kinds
-from worlds.progress import RecipeError, Role, Stopped
+from terrarium.store import disk
+from terrarium.store.places import shipped_folder
+from terrarium.worlds.kinds import Conflict, JobKind, asset_types, kinds
+from terrarium.worlds.progress import RecipeError, Role, Stopped
 
 
 def configure(kind: str, preset: str | None, given: Mapping[str, Any], assignments: list[str]) -> Any:

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import configure, option, run_recipe, say_what_next
-from worlds.durable import sync
+from terrarium.cli.console import configure, option, run_recipe, say_what_next
+from terrarium.worlds.durable import sync
 
 app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
 
@@ -115,7 +115,7 @@ def info(
 
 
 def _dataset_facts(path: Path, verify: bool) -> dict[str, Any]:
-    from worlds.episodes.format import open_dataset
+    from terrarium.worlds.episodes.format import open_dataset
 
     found = open_dataset(path, verify=verify)
     facts = {k: found.manifest[k] for k in ("fps", "frame_size", "action_names", "report")}
@@ -125,8 +125,8 @@ def _dataset_facts(path: Path, verify: bool) -> dict[str, Any]:
 
 
 def _map_facts(path: Path) -> dict[str, Any]:
-    from worlds.blocks.map_json import read_map
-    from worlds.blocks.palette import NAMES
+    from terrarium.worlds.blocks.map_json import read_map
+    from terrarium.worlds.blocks.palette import NAMES
 
     blocks = read_map(path).blocks
     counts = Counter(NAMES[i] for i in blocks[blocks > 0].tolist())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import ConsoleProgress, checkpoint_folder
+from terrarium.cli.console import ConsoleProgress, checkpoint_folder
 
 SINGLE = (
     *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
@@ -34,10 +34,10 @@ def world_model(
     ] = None,
 ) -> None:
     """Control, pictures, motion, memory and stability on seeds that training never saw."""
-    from worlds.device import default_device
-    from worlds.precision import computing_in
-    from worlds.progress import Stopped
-    from worlds.world_model.evaluation.recipe import evaluate
+    from terrarium.worlds.device import default_device
+    from terrarium.worlds.precision import computing_in
+    from terrarium.worlds.progress import Stopped
+    from terrarium.worlds.world_model.evaluation.recipe import evaluate
 
     if episodes < 1:
         raise ValueError(f"--episodes {episodes}: expected at least 1")

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from store.errors import InvalidInput, NotFound, TerrariumError, Unavailable
+from terrarium.store.errors import InvalidInput, NotFound, TerrariumError, Unavailable
 
 app = typer.Typer(no_args_is_help=True, help="Submit, list, watch and cancel jobs of a running Terrarium.")
 Url = Annotated[str, typer.Option(envvar="TERRARIUM_URL", help="Address of the gateway.")]

@@ -13,15 +13,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from store.errors import TerrariumError
+from terrarium.store.errors import TerrariumError
 
 GROUPS = {  # name: (module with a Typer called `app`, help)
-    "data": ("cli.data", "Record datasets in the block world and look into them."),
-    "train": ("cli.train", "Train a tokenizer or a world model, here and now."),
-    "eval": ("cli.evaluate", "Measure a world model against its simulator."),
-    "assets": ("cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
-    "jobs": ("cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
-    "bench": ("cli.bench", "Measure live play, its step alone, training, and training recipes."),
+    "data": ("terrarium.cli.data", "Record datasets in the block world and look into them."),
+    "train": ("terrarium.cli.train", "Train a tokenizer or a world model, here and now."),
+    "eval": ("terrarium.cli.evaluate", "Measure a world model against its simulator."),
+    "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
+    "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
+    "bench": ("terrarium.cli.bench", "Measure live play, its step alone, training, and training recipes."),
 }
 
 
@@ -101,7 +101,7 @@ def up(
     worker: Worker = True,
 ) -> None:
     """Start everything on this machine: database, broker, gateway, dispatcher, worker, player."""
-    from cli.up import up as run
+    from terrarium.cli.up import up as run
 
     run(data_dir, host, port, worker)
 
@@ -116,7 +116,7 @@ def play(
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a world model to play.")] = None,
 ) -> None:
     """Like `up`, and open the world in a browser."""
-    from cli.up import up as run
+    from terrarium.cli.up import up as run
 
     def open_browser(url: str) -> None:
         if browser and screen:
@@ -134,7 +134,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Folder for states, previews and <out>/output [out/KIND].")] = None,
 ) -> None:
     """Run a job of any kind here and now; the same command goes on after a stop."""
-    from cli.run import run as run_kind
+    from terrarium.cli.run import run as run_kind
 
     run_kind(kind, preset, set_ or [], out or Path("out") / kind)
 
@@ -145,7 +145,7 @@ def show_kinds(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List the kinds of jobs, or the fields of one."""
-    from cli.run import show
+    from terrarium.cli.run import show
 
     show(kind, as_json)
 
@@ -159,7 +159,7 @@ def add(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put what was made on the command line, or elsewhere, into the library."""
-    from cli.adopt import add as add_asset
+    from terrarium.cli.adopt import add as add_asset
 
     add_asset(path, data_dir, type, name, as_json)
 
@@ -167,13 +167,13 @@ def add(
 @app.command(rich_help_panel="Run")
 def dispatcher() -> None:
     """Run a dispatcher against DATABASE_URL and REDIS_URL."""
-    runpy.run_module("workers.dispatcher", run_name="__main__", alter_sys=True)
+    runpy.run_module("terrarium.workers.dispatcher", run_name="__main__", alter_sys=True)
 
 
 @app.command(rich_help_panel="Run")
 def player() -> None:
     """Run a player, which serves live sessions to the gateway."""
-    runpy.run_module("workers.player", run_name="__main__", alter_sys=True)
+    runpy.run_module("terrarium.workers.player", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import configure, known_kind, run_recipe, say_what_next
-from worlds.kinds import JobKind, kinds
+from terrarium.cli.console import configure, known_kind, run_recipe, say_what_next
+from terrarium.worlds.kinds import JobKind, kinds
 
 
 def run(kind: str, preset: str | None, assignments: list[str], out: Path) -> None:

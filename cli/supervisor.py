@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from store.embedded import Child, Postgres, tail
-from store.errors import Unavailable
+from terrarium.store.embedded import Child, Postgres, tail
+from terrarium.store.errors import Unavailable
 
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_S = 60.0  # a service that ran this long starts its backoff anew

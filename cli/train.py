@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import configure, option, run_recipe, say_what_next
+from terrarium.cli.console import configure, option, run_recipe, say_what_next
 
 app = typer.Typer(no_args_is_help=True, help="Train a tokenizer or a world model, here and now.")
 

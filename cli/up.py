@@ -18,12 +18,12 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli.adopt import adopt
-from cli.supervisor import Service, Supervisor, say
-from store.data_dir import lock_data_dir, prepare_data_dir, write_run
-from store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
-from store.errors import InvalidInput
-from store.settings import settings
+from terrarium.cli.adopt import adopt
+from terrarium.cli.supervisor import Service, Supervisor, say
+from terrarium.store.data_dir import lock_data_dir, prepare_data_dir, write_run
+from terrarium.store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
+from terrarium.store.errors import InvalidInput
+from terrarium.store.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent  # where the packages lie; children run here
 ANY_HOST = ("0.0.0.0", "::", "")
@@ -54,7 +54,7 @@ def up(
         run = {"pid": os.getpid(), "url": place.url}
 
         def prepare_schema() -> None:
-            from store.db import upgrade_database
+            from terrarium.store.db import upgrade_database
 
             upgrade_database(database_url)
 
@@ -131,15 +131,15 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         return Service(child, ["gateway"], probe=pulse, awaited=False, drain_s=drain_s, stop_turn=1)
 
     celery = (
-        "-q -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
+        "-q -A terrarium.workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
     needs = ["schema", *(store.name for store in stores)]
     services = [
-        Service(python("player", "workers.player"), probe=lambda: plays(player_url)),
+        Service(python("player", "terrarium.workers.player"), probe=lambda: plays(player_url)),
         *stores,
-        Service(python("gateway", "api.server"), needs, probe=lambda: answers(place.reach, place.port)),
-        with_pulse("dispatcher", "workers.dispatcher"),
+        Service(python("gateway", "terrarium.api.server"), needs, probe=lambda: answers(place.reach, place.port)),
+        with_pulse("dispatcher", "terrarium.workers.dispatcher"),
     ]
     if worker:  # has time to save what its runner was doing
         services.append(with_pulse("worker", "celery", celery, drain_s=25))
@@ -195,7 +195,7 @@ def queries(database_url: str) -> bool:
     """Does PostgreSQL work? One that refuses in words, since it recovers or has too many clients, does."""
     from psycopg import Error
 
-    from store.db import Connection, connection_options
+    from terrarium.store.db import Connection, connection_options
 
     try:
         with Connection.connect(**connection_options(database_url)) as connection:

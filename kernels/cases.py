@@ -1,6 +1,7 @@
 """What an operator declares in its cases.py: BENCH, a list of BenchCase, and COMPILE, a function giving CompileCases.
 
-`python -m kernels.bench` and `python -m kernels.report` find every folder of kernels/ that has a cases.py.
+`python -m terrarium.kernels.bench` and `python -m terrarium.kernels.report` find every folder of kernels/ that has a
+cases.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-import kernels
+from terrarium import kernels
 
 Inputs = dict[str, Any]
 
@@ -63,7 +64,7 @@ def operators() -> dict[str, ModuleType]:
     """Name -> its cases module, for every operator that has one."""
     found = {}
     for folder in pkgutil.iter_modules(kernels.__path__):
-        name = f"kernels.{folder.name}.cases"
+        name = f"{kernels.__name__}.{folder.name}.cases"
         if folder.ispkg and importlib.util.find_spec(name) is not None:
             found[folder.name] = importlib.import_module(name)
     return found

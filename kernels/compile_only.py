@@ -18,7 +18,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from kernels.cases import CompileCase
+from terrarium.kernels.cases import CompileCase
 
 H100 = GPUTarget("cuda", 90, 32)
 

@@ -4,7 +4,7 @@ An operator is registered like this (fused.py of each folder):
 
     @operator("terrarium::name")                             # runs with its first tensor's device as the current one
     def _name(x: Tensor, ...) -> Tensor:
-        from kernels.name.triton_kernels import forward     # triton is loaded here, not at import
+        from terrarium.kernels.name.triton_kernels import forward     # triton is loaded here, not at import
         return forward(x, ...)
 
     @_name.register_fake                                     # shapes and strides that `forward` really returns

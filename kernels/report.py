@@ -1,14 +1,14 @@
 """What every program would use of an H100, compiled here with no GPU.
 
-python -m kernels.report [OPERATOR ...]
+python -m terrarium.kernels.report [OPERATOR ...]
 """
 
 from __future__ import annotations
 
 import sys
 
-from kernels.cases import operators
-from kernels.compile_only import Resources, compile_case
+from terrarium.kernels.cases import operators
+from terrarium.kernels.compile_only import Resources, compile_case
 
 
 def describe(resources: Resources) -> str:

@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 from sqlalchemy.engine import make_url
 
-from store.tables import Base
+from terrarium.store.tables import Base
 
 LOCK_ID = 0x7E44A01  # any constant of our own
 

@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from store import disk
-from store.errors import NotFound
-from store.settings import settings
-from store.tables import Artifact
+from terrarium.store import disk
+from terrarium.store.errors import NotFound
+from terrarium.store.settings import settings
+from terrarium.store.tables import Artifact
 
 MAX_BYTES = 32 * 2**20
 MEDIA_TYPES = {

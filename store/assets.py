@@ -13,11 +13,11 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
-from store.disk import size_of
-from store.errors import Conflict, NotFound
-from store.jobs import TERMINAL
-from store.places import SHIPPED, place
-from store.tables import Artifact, Asset, Job, PlaySession
+from terrarium.store.disk import size_of
+from terrarium.store.errors import Conflict, NotFound
+from terrarium.store.jobs import TERMINAL
+from terrarium.store.places import SHIPPED, place
+from terrarium.store.tables import Artifact, Asset, Job, PlaySession
 
 
 def living() -> Select[Asset]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import redis
 
-from store.errors import Unavailable
-from store.settings import settings
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import settings
 
 TIMEOUT_S = 2.0
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from store.disk import says_full
-from store.errors import Conflict, InvalidInput, Unavailable
+from terrarium.store.disk import says_full
+from terrarium.store.errors import Conflict, InvalidInput, Unavailable
 
 
 def prepare_data_dir(path: Path) -> Path:

@@ -23,8 +23,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from store.errors import Unavailable
-from store.settings import settings
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import settings
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -131,5 +131,5 @@ def _revision(url: str) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-if __name__ == "__main__":  # python -m store.db: brings DATABASE_URL to the newest schema
+if __name__ == "__main__":  # python -m terrarium.store.db: brings DATABASE_URL to the newest schema
     upgrade_database(settings().database_url)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.errors import Conflict
-from store.settings import settings
+from terrarium.store.errors import Conflict
+from terrarium.store.settings import settings
 
 FULL_BYTES = 2**20  # with less than this free, whatever fails fails for that
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT)

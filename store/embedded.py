@@ -27,8 +27,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from store.disk import cut_log
-from store.errors import Unavailable
+from terrarium.store.disk import cut_log
+from terrarium.store.errors import Unavailable
 
 PR_SET_PDEATHSIG = 1
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETPCAP = 1, 2, 8

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from store.tables import JobEvent
+from terrarium.store.tables import JobEvent
 
 CHANNEL = "job_events"  # payload: the job's id
 

@@ -22,9 +22,9 @@ from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from store import events
-from store.events import Event
-from store.tables import Job, Outbox, Run
+from terrarium.store import events
+from terrarium.store.events import Event
+from terrarium.store.tables import Job, Outbox, Run
 
 EDGES: dict[str, frozenset[str]] = {
     "queued": frozenset({"running", "cancelled"}),

@@ -6,8 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import UUID
 
-from store.plays import play_place
-from store.settings import settings
+from terrarium.store.plays import play_place
+from terrarium.store.settings import settings
 
 SHIPPED = "shipped"  # id of the world model that comes with the project
 FOLDERS = {"tokenizer": "checkpoints", "world-model": "checkpoints"}  # of any other type: its plural
@@ -15,7 +15,7 @@ FOLDERS = {"tokenizer": "checkpoints", "world-model": "checkpoints"}  # of any o
 
 def shipped_folder() -> Path:
     """In the package `worlds`, found without importing its parts. It need not be there."""
-    return Path(str(files("worlds"))) / "world_model" / SHIPPED
+    return Path(str(files("terrarium.worlds"))) / "world_model" / SHIPPED
 
 
 def place(type: str, id: str, data_dir: Path | None = None) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from store.embedded import socket_dir
-from store.settings import settings
+from terrarium.store.embedded import socket_dir
+from terrarium.store.settings import settings
 
 
 def player_url() -> str:

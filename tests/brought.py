@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from store.places import shipped_folder
-from worlds.episodes.format import write_episode, write_manifest
+from terrarium.store.places import shipped_folder
+from terrarium.worlds.episodes.format import write_episode, write_manifest
 
 
 def make_dataset(folder: Path, seed: int = 0) -> Path:
@@ -35,7 +35,7 @@ def make_world_model(folder: Path) -> Path:
 
 def make_tokenizer(folder: Path) -> Path:
     """That of the shipped world model."""
-    from worlds.checkpoint import load_checkpoint, save_checkpoint
+    from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
 
     tensors, manifest = load_checkpoint(shipped_folder(), "world-model")
     eye = {name.removeprefix("tokenizer."): t for name, t in tensors.items() if name.startswith("tokenizer.")}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from store.settings import settings
+from terrarium.store.settings import settings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -45,8 +45,8 @@ def services_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def database_url(services_dir: Path) -> Iterator[str]:
-    from store.db import engine_for, upgrade_database
-    from store.embedded import Postgres
+    from terrarium.store.db import engine_for, upgrade_database
+    from terrarium.store.embedded import Postgres
 
     no_sync = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
     postgres = Postgres(
@@ -65,7 +65,7 @@ def database_url(services_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(services_dir: Path) -> Iterator[str]:
-    from store.embedded import Redis
+    from terrarium.store.embedded import Redis
 
     server = Redis(services_dir / "redis", services_dir / "sockets", services_dir / "redis.log")
     server.start()
@@ -82,8 +82,8 @@ def db(database_url: str) -> Iterator[Session]:
     from sqlalchemy import text
     from sqlalchemy.orm import Session
 
-    from store.db import engine_for
-    from store.tables import Base
+    from terrarium.store.db import engine_for
+    from terrarium.store.tables import Base
 
     engine = engine_for(database_url)
     with Session(engine, expire_on_commit=False) as session:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.actions import BLOCKS, MAX_YAW_DEG, YAW, Layout
+from terrarium.worlds.blocks.actions import BLOCKS, MAX_YAW_DEG, YAW, Layout
 
 DISCRETE = Layout(("left", "right", "fire"), {"KeyA": "left", "KeyD": "right", "Space": "fire"})
 

@@ -11,9 +11,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
-from store.play_protocol import SUBPROTOCOL, Frame, Input, Open, pack_input, unpack_frame
-from workers.player import Player
-from worlds.blocks.actions import KEYS
+from terrarium.store.play_protocol import SUBPROTOCOL, Frame, Input, Open, pack_input, unpack_frame
+from terrarium.workers.player import Player
+from terrarium.worlds.blocks.actions import KEYS
 
 
 class PlayClient:

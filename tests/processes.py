@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from store.embedded import Child
+from terrarium.store.embedded import Child
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -48,9 +48,9 @@ class Services:
         return child
 
     def dispatcher(self) -> Child:
-        return self.start("dispatcher", "workers.dispatcher")
+        return self.start("dispatcher", "terrarium.workers.dispatcher")
 
-    def worker(self, app: str = "workers.celery_app", **env: str) -> Child:
+    def worker(self, app: str = "terrarium.workers.celery_app", **env: str) -> Child:
         """Returns once it takes messages."""
         seen = self.log("worker").count("ready.")
         queues = "cpu,gpu.train,gpu.generate"
@@ -63,7 +63,7 @@ class Services:
     def gateway(self) -> str:
         """Returns its address once it is ready."""
         port = free_port()
-        self.start("gateway", "api.server", TERRARIUM_PORT=str(port))
+        self.start("gateway", "terrarium.api.server", TERRARIUM_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
 
         def ready() -> bool:

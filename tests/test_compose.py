@@ -116,7 +116,7 @@ def test_what_writes_may_write(compose: dict) -> None:
 
 
 def test_what_stops_has_time_to_save(compose: dict) -> None:
-    from workers import supervisor
+    from terrarium.workers import supervisor
 
     seconds = {n: int(s.get("stop_grace_period", "10s").removesuffix("s")) for n, s in compose["services"].items()}
     slowest = max(supervisor.DRAIN_GRACE_S, supervisor.CANCEL_GRACE_S)
@@ -181,7 +181,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_the_environments_that_the_api_offers_are_installed(pyproject: dict) -> None:
     """crafter:Env, the form's default, and gymnasium's own."""
-    from worlds.episodes.kinds import RecordGymConfig
+    from terrarium.worlds.episodes.kinds import RecordGymConfig
 
     module = RecordGymConfig().env.partition(":")[0]
     assert {module, "gymnasium"} <= names(pyproject["dependency-groups"]["models"])
@@ -202,7 +202,7 @@ def test_torch_free_services_start_without_what_their_image_leaves_out(
     services = [compose["services"][name] for name in TORCH_FREE]
     assert {service["build"]["target"] for service in services} == {"gateway"}
     imports = ", ".join(module_of(command_of(service, dockerfile)) for service in services)
-    code = f"import sys; sys.modules.update(dict.fromkeys({modules})); import {imports}, cli.main"
+    code = f"import sys; sys.modules.update(dict.fromkeys({modules})); import {imports}, terrarium.cli.main"
     env = os.environ | {"DATABASE_URL": "postgresql://nowhere/none", "REDIS_URL": "redis://nowhere"}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
 

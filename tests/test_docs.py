@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from api.app import app
-from store.settings import Settings
-from worlds.kinds import kinds
+from terrarium.api.app import app
+from terrarium.store.settings import Settings
+from terrarium.worlds.kinds import kinds
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

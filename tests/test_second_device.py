@@ -8,8 +8,8 @@ import torch
 from second_device import SECOND
 from torch import nn
 
-from kernels.soft_embed.fused import soft_embed
-from worlds.pictures.perceptual import LPIPS
+from terrarium.kernels.soft_embed.fused import soft_embed
+from terrarium.worlds.pictures.perceptual import LPIPS
 
 
 def here(*shape):

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from worlds.kinds import kinds
-from worlds.progress import Silent, Stopped
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import Silent, Stopped
 
 
 class Log(Silent):

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from worlds.device import default_device
-from worlds.progress import Silent, Stopped
-from worlds.training import optimisers, parallel, schedules
-from worlds.training.loop import Loop, train
-from worlds.training.task import Learner, Stage, Task
+from terrarium.worlds.device import default_device
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.training import optimisers, parallel, schedules
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.task import Learner, Stage, Task
 
 BATCH = 4
 

@@ -1,6 +1,6 @@
 """Celery over Redis: a message names a job to one of the workers of a queue, and carries nothing else.
 
-    python -m celery -A workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate
+    python -m celery -A terrarium.workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate
 
 Messages are acknowledged early: a task longer than Redis' visibility timeout would else run again and again.
 What an early acknowledgement can lose, the dispatcher sends again. Without prefetching, a message waits in Redis
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from celery import Celery
 
-from store.errors import Unavailable
-from store.settings import settings
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import settings
 
 RUN_JOB = "jobs.run"
 
@@ -20,7 +20,7 @@ RUN_JOB = "jobs.run"
 def make_app() -> Celery:
     if not settings().redis_url:
         raise Unavailable("no Redis: set REDIS_URL, or start everything with `terrarium up`")
-    app = Celery("terrarium", broker=settings().broker_url, include=["workers.tasks"])
+    app = Celery("terrarium", broker=settings().broker_url, include=["terrarium.workers.tasks"])
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],

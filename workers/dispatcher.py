@@ -1,6 +1,6 @@
 """The dispatcher: carries queued jobs from Postgres to Celery and requeues those that lost their worker.
 
-    python -m workers.dispatcher
+    python -m terrarium.workers.dispatcher
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
 the runs of dead workers and leases that ran out, wakes retries that are due, and sends again what a dead Redis or a
@@ -22,14 +22,14 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from store import jobs
-from store.broker import connect
-from store.db import connect as connect_to_database
-from store.db import session_scope
-from store.jobs import OUTBOX_CHANNEL
-from store.settings import settings
-from workers import pulse
-from workers.celery_app import RUN_JOB, app
+from terrarium.store import jobs
+from terrarium.store.broker import connect
+from terrarium.store.db import connect as connect_to_database
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import OUTBOX_CHANNEL
+from terrarium.store.settings import settings
+from terrarium.workers import pulse
+from terrarium.workers.celery_app import RUN_JOB, app
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own

@@ -17,8 +17,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workers.ticker import Ticker
-from worlds.durable import sync
+from terrarium.workers.ticker import Ticker
+from terrarium.worlds.durable import sync
 
 log = logging.getLogger("terrarium.player")
 KEPT = 8  # packages in the cache, some megabytes each
@@ -47,8 +47,8 @@ class Freezer:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _freeze(self, ticker: Ticker) -> None:
-        from worlds.device import default_device
-        from worlds.world_model.frozen import FrozenStep, package_name
+        from terrarium.worlds.device import default_device
+        from terrarium.worlds.world_model.frozen import FrozenStep, package_name
 
         if ticker.closed or self._closed or default_device().type != "cpu":  # a compiled step is a CPU's
             return
@@ -66,7 +66,7 @@ class Freezer:
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache, ignore_cleanup_errors=True) as scratch:
             made = Path(scratch) / "step.pt2"
-            frozen = [sys.executable, "-m", "worlds.world_model.frozen"]
+            frozen = [sys.executable, "-m", "terrarium.worlds.world_model.frozen"]
             self._run([*frozen, str(folder.absolute()), str(made), "--leash"])
             sync(made)
             made.replace(package)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from store import disk
+from terrarium.store import disk
 
 MAX_LINES = 2000  # a run may send to its events; a progress bar that prints for hours must not fill the database
 MAX_LINE = 2000

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from store.places import SHIPPED, place
-from workers.freezer import Freezer
-from workers.sessions import Seat, Session
-from workers.threads import Threads
-from workers.ticker import Ticker, encode
-from worlds.played_model import PlayedModel, Simulator
+from terrarium.store.places import SHIPPED, place
+from terrarium.workers.freezer import Freezer
+from terrarium.workers.sessions import Seat, Session
+from terrarium.workers.threads import Threads
+from terrarium.workers.ticker import Ticker, encode
+from terrarium.worlds.played_model import PlayedModel, Simulator
 
 log = logging.getLogger("terrarium.player")
 UNLOAD_AFTER_S = 60.0
@@ -29,7 +29,7 @@ class BadCheckpoint(Exception):
 
 def load_checkpoint(checkpoint: str) -> PlayedModel:
     """The LiveModel of a checkpoint's id."""
-    from worlds.world_model.live import LiveModel
+    from terrarium.worlds.world_model.live import LiveModel
 
     return LiveModel.load(checkpoint_folder(checkpoint))
 

@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from store import assets, jobs
-from store.db import session_scope
-from store.disk import size_of
-from store.jsonb import clean
-from store.places import SHIPPED, place
-from store.settings import settings
-from store.tables import Asset, Job, TrainingState
-from worlds.durable import sync, write_text
-from worlds.kinds import Slot, kinds
+from terrarium.store import assets, jobs
+from terrarium.store.db import session_scope
+from terrarium.store.disk import size_of
+from terrarium.store.jsonb import clean
+from terrarium.store.places import SHIPPED, place
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset, Job, TrainingState
+from terrarium.worlds.durable import sync, write_text
+from terrarium.worlds.kinds import Slot, kinds
 
 
 def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import simplejpeg
 
-from store import disk
-from store.plays import PICTURE
-from store.settings import settings
-from worlds.durable import sync
-from worlds.episodes.format import MIN_FRAMES
-from worlds.played_model import PlayedModel, Simulator
+from terrarium.store import disk
+from terrarium.store.plays import PICTURE
+from terrarium.store.settings import settings
+from terrarium.worlds.durable import sync
+from terrarium.worlds.episodes.format import MIN_FRAMES
+from terrarium.worlds.played_model import PlayedModel, Simulator
 
 log = logging.getLogger("terrarium.player")
 PART = 1200  # actions

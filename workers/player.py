@@ -1,6 +1,6 @@
 """The player: live sessions behind one WebSocket each, all players of a model in one batch.
 
-    python -m workers.player     # on TERRARIUM_PLAYER_URL, else on a unix socket in the data directory
+    python -m terrarium.workers.player     # on TERRARIUM_PLAYER_URL, else on a unix socket in the data directory
 
 A gateway opens a socket for each session and sends `open`; from then on both follow store/play_protocol.py.
 Inputs and commands are read here, on the event loop; frames are made by a thread a model (workers/ticker.py).
@@ -25,19 +25,19 @@ from websockets.asyncio.server import Server, ServerConnection, serve, unix_serv
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from store import play_protocol as protocol
-from store.places import SHIPPED
-from store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
-from store.settings import settings
-from store.sockets import player_url
-from workers.freezer import Freezer
-from workers.models import BadCheckpoint, Models, load_checkpoint
-from workers.play_log import Plays
-from workers.sessions import Seat, Session
-from workers.threads import Threads, spin_briefly
-from workers.ticker import Ticker
-from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
-from worlds.played_model import PlayedModel
+from terrarium.store import play_protocol as protocol
+from terrarium.store.places import SHIPPED
+from terrarium.store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
+from terrarium.store.settings import settings
+from terrarium.store.sockets import player_url
+from terrarium.workers.freezer import Freezer
+from terrarium.workers.models import BadCheckpoint, Models, load_checkpoint
+from terrarium.workers.play_log import Plays
+from terrarium.workers.sessions import Seat, Session
+from terrarium.workers.threads import Threads, spin_briefly
+from terrarium.workers.ticker import Ticker
+from terrarium.worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
+from terrarium.worlds.played_model import PlayedModel
 
 log = logging.getLogger("terrarium.player")
 IDLE_S = 300.0

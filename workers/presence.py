@@ -13,9 +13,9 @@ import time
 
 import psycopg
 
-from store.db import connection_options
-from store.errors import Unavailable
-from store.jobs import WORKER_LOCKS
+from terrarium.store.db import connection_options
+from terrarium.store.errors import Unavailable
+from terrarium.store.jobs import WORKER_LOCKS
 
 log = logging.getLogger("terrarium.worker")
 RETRY_S = 0.5

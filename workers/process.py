@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 log = logging.getLogger("terrarium.worker")
-RUNNER: Sequence[str] = (sys.executable, "-m", "workers.runner")
+RUNNER: Sequence[str] = (sys.executable, "-m", "terrarium.workers.runner")
 # A recipe gets no access to database or broker.
 SECRETS = ("DATABASE_URL", "TERRARIUM_DATABASE_URL", "PGPASSWORD", "REDIS_URL", "TERRARIUM_REDIS_URL")
 

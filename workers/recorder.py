@@ -11,10 +11,10 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from store import artifacts, disk, jobs
-from store.db import session_scope
-from store.events import Event
-from store.tables import Artifact, Metric, TrainingState
+from terrarium.store import artifacts, disk, jobs
+from terrarium.store.db import session_scope
+from terrarium.store.events import Event
+from terrarium.store.tables import Artifact, Metric, TrainingState
 
 Message = dict[str, Any]
 

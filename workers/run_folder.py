@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy import Text, cast, delete, select, update
 from sqlalchemy.orm import Session
 
-from store import jobs
-from store.db import session_scope
-from store.jobs import TERMINAL
-from store.places import place
-from store.settings import settings
-from store.tables import Job, TrainingState
-from worlds.kinds import kinds
+from terrarium.store import jobs
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import TERMINAL
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.store.tables import Job, TrainingState
+from terrarium.worlds.kinds import kinds
 
 RETRIED = ("disk_full", "out_of_memory")  # the machine's errors: the retry of such a job goes on from its state
 

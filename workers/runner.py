@@ -1,6 +1,7 @@
 """One recipe in one process: reads a JSON line (the spec) from stdin, writes JSON lines to stdout.
 
-    echo '{"kind": "dataset.record", "config": {...}, "inputs": {}, "out_dir": "run"}' | python -m workers.runner
+    SPEC='{"kind": "dataset.record", "config": {...}, "inputs": {}, "out_dir": "run"}'
+    echo "$SPEC" | python -m terrarium.workers.runner
 
 The protocol stands in docs/architecture.md. A later line `stop`, or the end of stdin, asks the recipe to save and
 end. What libraries print goes to stderr, which the supervisor keeps as runner.log. The process dies with its parent.
@@ -27,10 +28,10 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from store import disk
-from store.settings import settings
-from worlds.kinds import kinds
-from worlds.progress import RecipeError, Role, Stopped
+from terrarium.store import disk
+from terrarium.store.settings import settings
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import RecipeError, Role, Stopped
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
-from workers.play_log import PlayLog, Plays
-from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
-from worlds.played_model import PlayedModel, Simulator
+from terrarium.store.play_protocol import PAUSED, Frame, FrameSlot, Input, pack_frame
+from terrarium.workers.play_log import PlayLog, Plays
+from terrarium.worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, Layout
+from terrarium.worlds.played_model import PlayedModel, Simulator
 
 CARRY_FRAMES = 2  # a flick of the mouse may go on turning for so many frames, no longer
 SILENT_S = 1.0  # keys of a client that sends nothing for so long are released

@@ -23,17 +23,17 @@ from typing import Any
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from store import artifacts, disk, jobs
-from store.db import session_scope
-from store.jobs import LeaseLost
-from store.jsonb import clean
-from store.settings import settings
-from store.tables import Job
-from workers import outputs
-from workers.log_tail import LogTail
-from workers.process import RunnerProcess
-from workers.recorder import Message, Recorder
-from workers.run_folder import folder_of, make_room, sweep, take_over
+from terrarium.store import artifacts, disk, jobs
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import LeaseLost
+from terrarium.store.jsonb import clean
+from terrarium.store.settings import settings
+from terrarium.store.tables import Job
+from terrarium.workers import outputs
+from terrarium.workers.log_tail import LogTail
+from terrarium.workers.process import RunnerProcess
+from terrarium.workers.recorder import Message, Recorder
+from terrarium.workers.run_folder import folder_of, make_room, sweep, take_over
 
 log = logging.getLogger("terrarium.worker")
 CANCEL_GRACE_S = 10.0

@@ -11,15 +11,15 @@ from uuid import UUID, uuid4
 
 from celery.signals import worker_init, worker_shutting_down
 
-from store import jobs
-from store.db import session_scope
-from store.jobs import LeaseLost
-from store.settings import settings
-from store.tables import Job
-from workers.celery_app import RUN_JOB, app
-from workers.presence import Presence
-from workers.pulse import keep_beating
-from workers.supervisor import Supervisor
+from terrarium.store import jobs
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import LeaseLost
+from terrarium.store.settings import settings
+from terrarium.store.tables import Job
+from terrarium.workers.celery_app import RUN_JOB, app
+from terrarium.workers.presence import Presence
+from terrarium.workers.pulse import keep_beating
+from terrarium.workers.supervisor import Supervisor
 
 log = logging.getLogger("terrarium.worker")
 DRAIN = threading.Event()  # set once this worker has been asked to end

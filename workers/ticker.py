@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg
 
-from store.play_protocol import RESET, SIMULATOR, Frame
-from workers.play_log import PlayLog
-from workers.sessions import Seat
-from workers.threads import Threads
-from worlds.played_model import PlayedModel
+from terrarium.store.play_protocol import RESET, SIMULATOR, Frame
+from terrarium.workers.play_log import PlayLog
+from terrarium.workers.sessions import Seat
+from terrarium.workers.threads import Threads
+from terrarium.worlds.played_model import PlayedModel
 
 log = logging.getLogger("terrarium.player")
 SMOOTHING = 0.1  # weight of the newest interval in the measured fps

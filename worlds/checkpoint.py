@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from worlds.durable import new_folder
-from worlds.json_file import read_object
+from terrarium.worlds.durable import new_folder
+from terrarium.worlds.json_file import read_object
 
 FORMAT_VERSION = 1
 M = TypeVar("M", bound=torch.nn.Module)

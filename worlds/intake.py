@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from worlds.archive import Found, open_archive
-from worlds.durable import sync, write_text
-from worlds.json_file import object_of
-from worlds.kinds import asset_types, resolve, type_of
+from terrarium.worlds.archive import Found, open_archive
+from terrarium.worlds.durable import sync, write_text
+from terrarium.worlds.json_file import object_of
+from terrarium.worlds.kinds import asset_types, resolve, type_of
 
 ORIGIN = "origin.json"
 MAX_MANIFEST = 2**26  # bytes; a dataset of 200 000 episodes

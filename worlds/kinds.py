@@ -20,11 +20,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from annotated_types import GroupedMetadata, MaxLen, MinLen
 from pydantic import TypeAdapter
 
-from worlds.json_file import read_object
-from worlds.progress import Progress
+from terrarium.worlds.json_file import read_object
+from terrarium.worlds.progress import Progress
 
-ROOMS = ("worlds.episodes.kinds", "worlds.world_model.kinds")  # each holds dict literals KINDS: {kind: JobKind} and,
-# where people may bring what it makes, ASSETS: {type: AssetType}.
+# Each holds dict literals KINDS: {kind: JobKind} and, where people may bring what it makes, ASSETS: {type: AssetType}.
+ROOMS = ("terrarium.worlds.episodes.kinds", "terrarium.worlds.world_model.kinds")
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}

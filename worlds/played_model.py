@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from worlds.blocks.actions import Layout
+from terrarium.worlds.blocks.actions import Layout
 
 
 class Simulator(Protocol):

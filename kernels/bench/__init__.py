@@ -1,1 +1,1 @@
-"""Every operator against eager PyTorch and torch.compile in one run: `python -m kernels.bench --help`."""
+"""Every operator against eager PyTorch and torch.compile in one run: `python -m terrarium.kernels.bench --help`."""

@@ -1,10 +1,10 @@
 """Every operator against eager PyTorch and torch.compile, on the CPU and, where there is one, on the GPU.
 
-    python -m kernels.bench                       a table of everything
-    python -m kernels.bench --op conv_gru --quick one operator, its quick cases
-    python -m kernels.bench --json                one JSON line a row
-    python -m kernels.bench --save                also kept under kernels/bench/results/ (after a green test run)
-    python -m kernels.bench --show FILE           the table of a kept run
+    python -m terrarium.kernels.bench                       a table of everything
+    python -m terrarium.kernels.bench --op conv_gru --quick one operator, its quick cases
+    python -m terrarium.kernels.bench --json                one JSON line a row
+    python -m terrarium.kernels.bench --save                also kept in kernels/bench/results/ (after a green test run)
+    python -m terrarium.kernels.bench --show FILE           the table of a kept run
 
 GB/s are the bytes that must cross the memory bus, divided by the median time; the ceiling is a plain copy, measured in
 the same run. On a GPU the L2 cache is written over before each call; on a CPU a small case lies in the caches, where it
@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 
-from kernels.bench.measure import copy_bandwidth, rows
-from kernels.cases import BenchCase, operators
+from terrarium.kernels.bench.measure import copy_bandwidth, rows
+from terrarium.kernels.cases import BenchCase, operators
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]
@@ -104,7 +104,8 @@ def keep(measured: Iterator[Row], path: Path) -> Iterator[Row]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description=(__doc__ or "").split("\n")[0])
+    summary = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m terrarium.kernels.bench", description=summary)
     parser.add_argument("--op", action="append", help="an operator; may be given several times")
     parser.add_argument("--quick", action="store_true", help="only the quick cases, and a tenth of the time for each")
     parser.add_argument("--json", action="store_true", help="one JSON line a row")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kernels.cases import BenchCase, Inputs
+from terrarium.kernels.cases import BenchCase, Inputs
 
 Call = Callable[[], Any]
 

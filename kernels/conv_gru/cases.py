@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from kernels.cases import BenchCase, CompileCase, Inputs
-from kernels.conv_gru import fused, naive
+from terrarium.kernels.cases import BenchCase, CompileCase, Inputs
+from terrarium.kernels.conv_gru import fused, naive
 
 ALL_ROWS = ("x_norm", "x_bias", "h_norm", "h_bias", "scale", "shift")
 Names = tuple[str, ...]
@@ -64,7 +64,7 @@ BENCH = [
 
 def gates_arguments(program: str, c: int, kind: str, rows: Names, warps: int) -> dict[str, Any]:
     """As a launch on channels-last tensors passes them: a channel's stride is 1, the others multiples of 16."""
-    from kernels.conv_gru.launch import blocks
+    from terrarium.kernels.conv_gru.launch import blocks
 
     keep = not {"x_norm", "h_norm", "scale"} & set(rows)
     maps = ["gx", "gh", "h"] if program == "fwd" else ["dout", "gx", "gh", "h"]
@@ -88,8 +88,8 @@ def accumulator() -> Any:
 
 
 def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
-    from kernels.conv_gru import reset_before_kernels as programs
-    from kernels.conv_gru.launch import FWD_WARPS, blocks
+    from terrarium.kernels.conv_gru import reset_before_kernels as programs
+    from terrarium.kernels.conv_gru.launch import FWD_WARPS, blocks
 
     block_m, block_c = blocks(c, 4096, FWD_WARPS)
     cases = []
@@ -103,7 +103,7 @@ def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
 
 
 def implicit_gemm_case(c: int, kind: str) -> CompileCase:
-    from kernels.conv_gru import implicit_gemm_kernel as experiment
+    from terrarium.kernels.conv_gru import implicit_gemm_kernel as experiment
 
     pointers = {f"{name}_ptr": f"*{kind}:16" for name in ("gx", "h", "weight", "bias", "out")}
     strides = {f"{name}_{axis}": 1 if axis == "c" else "i32:16" for name in ("gx", "h") for axis in "bcm"}
@@ -115,8 +115,8 @@ def implicit_gemm_case(c: int, kind: str) -> CompileCase:
 
 
 def COMPILE() -> list[CompileCase]:
-    from kernels.conv_gru.launch import FWD_WARPS, bwd_warps
-    from kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
+    from terrarium.kernels.conv_gru.launch import FWD_WARPS, bwd_warps
+    from terrarium.kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
 
     forms: dict[str, Names] = {"": (), " h_norm": ("h_norm", "h_bias"), " all rows": ALL_ROWS}
     sizes = [(128, "bf16"), (512, "bf16"), (128, "fp32")]

@@ -11,8 +11,15 @@ from typing import Any
 
 import torch
 
-from kernels.conv_gru import naive
-from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
+from terrarium.kernels.conv_gru import naive
+from terrarium.kernels.op import (
+    check_floating,
+    check_one_device,
+    check_shape,
+    empty_channels_last,
+    operator,
+    runs_triton,
+)
 
 Tensor = torch.Tensor
 MAX_CHANNELS = 1024  # a program holds all channels of a cell
@@ -75,7 +82,7 @@ def _gates(
     shift: Tensor | None,
     keep: bool,
 ) -> tuple[Tensor, Tensor]:
-    from kernels.conv_gru.launch import forward
+    from terrarium.kernels.conv_gru.launch import forward
 
     return forward(gx, gh, h, [x_norm, x_bias, h_norm, h_bias, scale, shift], keep, widest(gx, gh, h))
 
@@ -103,7 +110,7 @@ def _gates_bwd(
     gx_dtype: torch.dtype,
     gh_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from kernels.conv_gru.launch import backward
+    from terrarium.kernels.conv_gru.launch import backward
 
     rows = [x_norm, x_bias, h_norm, h_bias, scale, shift]
     return backward(dout, gates, gx, gh, h, rows, (gx_dtype, gh_dtype))

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import torch
 
-from kernels.conv_gru import naive
-from kernels.conv_gru.fused import sizes
-from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
+from terrarium.kernels.conv_gru import naive
+from terrarium.kernels.conv_gru.fused import sizes
+from terrarium.kernels.op import (
+    check_floating,
+    check_one_device,
+    check_shape,
+    empty_channels_last,
+    operator,
+    runs_triton,
+)
 
 Tensor = torch.Tensor
 
@@ -40,7 +47,7 @@ def conv_gates(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None = No
 
 @operator("terrarium::conv_gru_conv_gates")
 def _conv_gates(gx: Tensor, h: Tensor, h_conv: Tensor, h_bias: Tensor | None) -> Tensor:
-    from kernels.conv_gru.implicit_gemm_kernel import forward
+    from terrarium.kernels.conv_gru.implicit_gemm_kernel import forward
 
     return forward(gx, h, h_conv, h_bias)
 

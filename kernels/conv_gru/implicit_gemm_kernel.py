@@ -6,8 +6,8 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.conv_gru.triton_kernels import tanh
-from kernels.op import cells_of, empty_channels_last
+from terrarium.kernels.conv_gru.triton_kernels import tanh
+from terrarium.kernels.op import cells_of, empty_channels_last
 
 Tensor = torch.Tensor
 WARPS = 4  # 3x3 products of this kind have come out wrong at 8: check each count on a GPU before it is used

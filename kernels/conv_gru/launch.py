@@ -1,7 +1,8 @@
 """Starts the programs of triton_kernels.py: strides, block sizes, memory for results.
 
 Block sizes are fixed, not tuned: chosen so that a thread holds 8 values of a tile (16 bytes of bf16) forward and
-backward, and checked for spills by compiling (python -m kernels.report). Fixed sizes are also what a CUDA graph needs.
+backward, and checked for spills by compiling (python -m terrarium.kernels.report). Fixed sizes are also what a CUDA
+graph needs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
-from kernels.op import cells_of, empty_channels_last
+from terrarium.kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
+from terrarium.kernels.op import cells_of, empty_channels_last
 
 Tensor = torch.Tensor
 FWD_WARPS = 4

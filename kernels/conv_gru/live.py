@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from kernels.op import on_device_of
+from terrarium.kernels.op import on_device_of
 
 Tensor = torch.Tensor
 Step = Callable[..., tuple[Tensor, ...]]

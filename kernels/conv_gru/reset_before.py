@@ -9,9 +9,16 @@ from typing import Any
 
 import torch
 
-from kernels.conv_gru import naive
-from kernels.conv_gru.fused import MAX_CHANNELS, sizes, widest
-from kernels.op import check_floating, check_one_device, check_shape, empty_channels_last, operator, runs_triton
+from terrarium.kernels.conv_gru import naive
+from terrarium.kernels.conv_gru.fused import MAX_CHANNELS, sizes, widest
+from terrarium.kernels.op import (
+    check_floating,
+    check_one_device,
+    check_shape,
+    empty_channels_last,
+    operator,
+    runs_triton,
+)
 
 Tensor = torch.Tensor
 
@@ -56,8 +63,8 @@ def _kept(h: Tensor, keep: bool, dtype: torch.dtype) -> Tensor:
 @operator("terrarium::conv_gru_reset")
 def _reset(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """-> r * h, z, and r for the backward (empty without `keep`)."""
-    from kernels.conv_gru.launch import run_cells
-    from kernels.conv_gru.reset_before_kernels import reset_fwd
+    from terrarium.kernels.conv_gru.launch import run_cells
+    from terrarium.kernels.conv_gru.reset_before_kernels import reset_fwd
 
     results = _reset_fake(gx, gh, h, keep)
     run_cells(reset_fwd, h.shape[1], [gx, gh, h], results)
@@ -74,8 +81,8 @@ def _reset_fake(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, 
 @operator("terrarium::conv_gru_reset_bwd")
 def _reset_bwd(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """-> the gradient to gx, which is that to gh, and the one to h."""
-    from kernels.conv_gru.launch import run_cells
-    from kernels.conv_gru.reset_before_kernels import reset_bwd
+    from terrarium.kernels.conv_gru.launch import run_cells
+    from terrarium.kernels.conv_gru.reset_before_kernels import reset_bwd
 
     results = _reset_bwd_fake(drh, dz, r, z, h)
     run_cells(reset_bwd, h.shape[1], [drh, dz, r, z, h], results)
@@ -90,8 +97,8 @@ def _reset_bwd_fake(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) ->
 @operator("terrarium::conv_gru_update")
 def _update(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     """-> h', and n for the backward (empty without `keep`)."""
-    from kernels.conv_gru.launch import run_cells
-    from kernels.conv_gru.reset_before_kernels import update_fwd
+    from terrarium.kernels.conv_gru.launch import run_cells
+    from terrarium.kernels.conv_gru.reset_before_kernels import update_fwd
 
     results = _update_fake(gx, gh, z, h, keep)
     run_cells(update_fwd, h.shape[1], [gx, gh, z, h], results)
@@ -107,8 +114,8 @@ def _update_fake(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tu
 @operator("terrarium::conv_gru_update_bwd")
 def _update_bwd(dout: Tensor, n: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """-> the gradient to gx, which is that to gh, and those to z and h."""
-    from kernels.conv_gru.launch import run_cells
-    from kernels.conv_gru.reset_before_kernels import update_bwd
+    from terrarium.kernels.conv_gru.launch import run_cells
+    from terrarium.kernels.conv_gru.reset_before_kernels import update_bwd
 
     results = _update_bwd_fake(dout, n, z, h)
     run_cells(update_bwd, h.shape[1], [dout, n, z, h], results)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from kernels.conv_gru.triton_kernels import place, tanh
+from terrarium.kernels.conv_gru.triton_kernels import place, tanh
 
 
 @triton.jit

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from kernels.conv_gru.fused import conv_gru_gates
-from kernels.conv_gru.implicit_gemm import conv_gates
-from kernels.conv_gru.naive import affine, film
-from kernels.conv_gru.reset_before import reset_gates, update_gate
+from terrarium.kernels.conv_gru.fused import conv_gru_gates
+from terrarium.kernels.conv_gru.implicit_gemm import conv_gates
+from terrarium.kernels.conv_gru.naive import affine, film
+from terrarium.kernels.conv_gru.reset_before import reset_gates, update_gate
 
 Tensor = torch.Tensor
 

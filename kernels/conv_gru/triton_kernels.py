@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from kernels.conv_gru.naive import EPS
+from terrarium.kernels.conv_gru.naive import EPS
 
 ROW_EPS = tl.constexpr(EPS)
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.cases import BenchCase, CompileCase, Inputs
-from kernels.lpips.fused import lpips_head
+from terrarium.kernels.cases import BenchCase, CompileCase, Inputs
+from terrarium.kernels.lpips.fused import lpips_head
 
 
 def published(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from kernels.lpips.triton_kernels import blocks, lpips_head_bwd, lpips_head_fwd
+    from terrarium.kernels.lpips.triton_kernels import blocks, lpips_head_bwd, lpips_head_fwd
 
     cases = []
     for dtype, channels, channels_last in (

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.lpips import naive
-from kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
+from terrarium.kernels.lpips import naive
+from terrarium.kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
 
 MAX_CHANNELS = 1024  # a program holds all of a pixel's
 
@@ -42,7 +42,7 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
 
 @operator("terrarium::lpips_head")
 def _lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
-    from kernels.lpips.triton_kernels import forward
+    from terrarium.kernels.lpips.triton_kernels import forward
 
     return forward(f0, f1, weight)
 
@@ -56,7 +56,7 @@ def _(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
 def _lpips_head_bwd(
     grad: Tensor, f0: Tensor, f1: Tensor, weight: Tensor, need0: bool, need1: bool
 ) -> tuple[Tensor, Tensor]:
-    from kernels.lpips.triton_kernels import backward
+    from terrarium.kernels.lpips.triton_kernels import backward
 
     return backward(grad, f0, f1, weight, need0, need1)
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.cases import BenchCase, CompileCase, Inputs
-from kernels.soft_embed.fused import soft_embed
+from terrarium.kernels.cases import BenchCase, CompileCase, Inputs
+from terrarium.kernels.soft_embed.fused import soft_embed
 
 
 def gumbel_softmax(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> Tensor:
@@ -56,7 +56,7 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from kernels.soft_embed import triton_kernels as programs
+    from terrarium.kernels.soft_embed import triton_kernels as programs
 
     cases = []
     for dtype, d in (("bf16", 32), ("fp16", 256), ("fp32", 128)):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import check_floating, check_one_device, operator, runs_triton
-from kernels.soft_embed import naive
+from terrarium.kernels.op import check_floating, check_one_device, operator, runs_triton
+from terrarium.kernels.soft_embed import naive
 
 MAX_DIM = {2: 256, 4: 128, 8: 64}  # by bytes a number: a program holds all of a row's output
 
@@ -41,7 +41,7 @@ def soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float = 1.0)
 
 @operator("terrarium::soft_embed")
 def _soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> tuple[Tensor, Tensor]:
-    from kernels.soft_embed.triton_kernels import forward
+    from terrarium.kernels.soft_embed.triton_kernels import forward
 
     return forward(logits, codebook, seed, tau)
 
@@ -57,7 +57,7 @@ def _(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> tuple[Tenso
 def _soft_embed_bwd(
     grad: Tensor, out: Tensor, lse: Tensor, logits: Tensor, codebook: Tensor, seed: Tensor, tau: float
 ) -> tuple[Tensor, Tensor]:
-    from kernels.soft_embed.triton_kernels import backward
+    from terrarium.kernels.soft_embed.triton_kernels import backward
 
     return backward(grad, out, lse, logits, codebook, seed, tau)
 

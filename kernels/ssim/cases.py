@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from kernels.cases import BenchCase, CompileCase, Inputs
-from kernels.ssim.fused import ssim
-from kernels.ssim.naive import ssim as naive
+from terrarium.kernels.cases import BenchCase, CompileCase, Inputs
+from terrarium.kernels.ssim.fused import ssim
+from terrarium.kernels.ssim.naive import ssim as naive
 
 
 def _make(device: torch.device, dtype: torch.dtype, *, batch: int, side: int) -> Inputs:
@@ -41,7 +41,7 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from kernels.ssim.triton_kernels import OPTIONS, ssim_map, ssim_spread
+    from terrarium.kernels.ssim.triton_kernels import OPTIONS, ssim_map, ssim_spread
 
     options = dict(OPTIONS)
     warps = options.pop("num_warps")

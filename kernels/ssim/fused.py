@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
-from kernels.ssim import naive
+from terrarium.kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
+from terrarium.kernels.ssim import naive
 
 
 def ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
@@ -39,7 +39,7 @@ def _dense(x: Tensor) -> Tensor:
 
 @operator("terrarium::ssim")
 def _ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    from kernels.ssim.triton_kernels import forward
+    from terrarium.kernels.ssim.triton_kernels import forward
 
     return forward(x, y, data_range)
 
@@ -51,7 +51,7 @@ def _(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
 @operator("terrarium::ssim_bwd")
 def _ssim_bwd(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    from kernels.ssim.triton_kernels import backward
+    from terrarium.kernels.ssim.triton_kernels import backward
 
     return backward(grad, x, y, data_range)
 

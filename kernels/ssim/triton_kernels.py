@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.ssim.naive import constants
+from terrarium.kernels.ssim.naive import constants
 
 OPTIONS = {"BLOCK_W": 32, "num_warps": 8}
 TILE = 54  # windows a tile holds from top to bottom: they need 64 rows

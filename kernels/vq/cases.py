@@ -6,9 +6,9 @@ from functools import partial
 
 import torch
 
-from kernels.cases import BenchCase, CompileCase, Inputs
-from kernels.vq.fused import vector_quantize
-from kernels.vq.naive import vector_quantize as naive
+from terrarium.kernels.cases import BenchCase, CompileCase, Inputs
+from terrarium.kernels.vq.fused import vector_quantize
+from terrarium.kernels.vq.naive import vector_quantize as naive
 
 
 def _make(device: torch.device, dtype: torch.dtype, *, n: int, k: int, d: int) -> Inputs:
@@ -35,7 +35,7 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from kernels.vq.triton_kernels import blocks, vq_fwd
+    from terrarium.kernels.vq.triton_kernels import blocks, vq_fwd
 
     cases = []
     names = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

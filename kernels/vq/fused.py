@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.op import check_floating, check_one_device, operator, runs_triton
-from kernels.vq import naive
+from terrarium.kernels.op import check_floating, check_one_device, operator, runs_triton
+from terrarium.kernels.vq import naive
 
 MAX_DIM = 256
 
@@ -37,7 +37,7 @@ def vector_quantize(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
 
 @operator("terrarium::vq")
 def _vq(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
-    from kernels.vq.triton_kernels import forward
+    from terrarium.kernels.vq.triton_kernels import forward
 
     return forward(x, codebook)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import app
+from terrarium.api.app import app
 
 
 @pytest.fixture(scope="module")

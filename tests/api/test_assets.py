@@ -14,11 +14,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from api.app import app
-from api.assets import add_shipped
-from store import artifacts, assets, jobs
-from store.places import place
-from store.tables import Asset, Job, PlaySession
+from terrarium.api.app import app
+from terrarium.api.assets import add_shipped
+from terrarium.store import artifacts, assets, jobs
+from terrarium.store.places import place
+from terrarium.store.tables import Asset, Job, PlaySession
 
 
 @pytest.fixture

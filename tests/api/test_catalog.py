@@ -15,10 +15,10 @@ from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from api import errors, jobs, web
-from api.app import app
-from store.jobs import STATES
-from worlds.kinds import kinds
+from terrarium.api import errors, jobs, web
+from terrarium.api.app import app
+from terrarium.store.jobs import STATES
+from terrarium.worlds.kinds import kinds
 
 
 @pytest.fixture
@@ -86,5 +86,5 @@ def test_without_a_built_client_there_is_a_page_that_says_so(tmp_path: Path) -> 
 
 
 def test_the_gateway_loads_no_torch() -> None:
-    code = "import sys, api.app; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    code = "import sys, terrarium.api.app; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

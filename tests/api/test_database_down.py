@@ -14,9 +14,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from api.app import app
-from store.db import engine
-from store.settings import settings
+from terrarium.api.app import app
+from terrarium.store.db import engine
+from terrarium.store.settings import settings
 
 PATIENCE_S = 60.0  # for an answer; without limits there is none
 

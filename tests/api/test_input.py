@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import app
+from terrarium.api.app import app
 
 JSON = {"content-type": "application/json"}
 SHORT = 6000  # bytes: an answer does not repeat a body

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.app import app
-from store.tables import Asset, Job
+from terrarium.api.app import app
+from terrarium.store.tables import Asset, Job
 
 BLOCKS = {"kind": "blocks", "terrain": "mixed"}
 CRAFTER = {"kind": "gym", "env": "crafter:Env"}

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from api.app import app
-from store import artifacts, jobs
-from store.events import Event
-from store.settings import settings
-from store.tables import Artifact, Asset, Job, Metric, Outbox
+from terrarium.api.app import app
+from terrarium.store import artifacts, jobs
+from terrarium.store.events import Event
+from terrarium.store.settings import settings
+from terrarium.store.tables import Artifact, Asset, Job, Metric, Outbox
 
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
 

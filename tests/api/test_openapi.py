@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, settings
 from processes import ROOT, free_port
 from sqlalchemy.orm import Session
 
-from api.app import app
-from api.server import OPTIONS
-from store.settings import settings as store_settings
-from store.tables import Asset, Job
-from worlds.episodes.kinds import RecordConfig
-from worlds.kinds import kinds
+from terrarium.api.app import app
+from terrarium.api.server import OPTIONS
+from terrarium.store.settings import settings as store_settings
+from terrarium.store.tables import Asset, Job
+from terrarium.worlds.episodes.kinds import RecordConfig
+from terrarium.worlds.kinds import kinds
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": RE
 
 def test_the_client_is_built_for_this_api() -> None:
     kept = json.loads((ROOT / "web" / "openapi.json").read_text())
-    assert kept == app.openapi(), "run: python -m api.app > web/openapi.json, then npm run build in web/"
+    assert kept == app.openapi(), "run: python -m terrarium.api.app > web/openapi.json, then npm run build in web/"
 
 
 schema = schemathesis.openapi.from_dict(app.openapi(), config=CONFIG)

@@ -21,15 +21,15 @@ from sqlalchemy.orm import Session
 from websockets.asyncio.server import ServerConnection, serve, unix_serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import errors, play
-from api.relay import Rate
-from api.server import MAX_UNREAD, OPTIONS, WebSockets
-from cli.bench import summary
-from cli.bench_player import BenchFailed, play_all
-from store.play_protocol import Frame, pack_frame
-from store.settings import settings
-from store.tables import Asset, PlaySession
-from workers.player import Player, listen
+from terrarium.api import errors, play
+from terrarium.api.relay import Rate
+from terrarium.api.server import MAX_UNREAD, OPTIONS, WebSockets
+from terrarium.cli.bench import summary
+from terrarium.cli.bench_player import BenchFailed, play_all
+from terrarium.store.play_protocol import Frame, pack_frame
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset, PlaySession
+from terrarium.workers.player import Player, listen
 
 
 class House:
@@ -253,8 +253,8 @@ def test_full_player_is_passed_on(house: Any) -> None:
 
 
 def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.relay.MAX_RATE", 5)
-    monkeypatch.setattr("api.relay.MAX_OVER_RATE", 20)
+    monkeypatch.setattr("terrarium.api.relay.MAX_RATE", 5)
+    monkeypatch.setattr("terrarium.api.relay.MAX_OVER_RATE", 20)
 
     async def go() -> None:
         async with house() as h:

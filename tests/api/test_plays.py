@@ -12,8 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from api.app import app
-from store import jobs, plays
+from terrarium.api.app import app
+from terrarium.store import jobs, plays
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ from processes import free_port, until
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.app import app
-from api.assets import open_library
-from api.brought import register
-from api.server import OPTIONS
-from store import assets
-from store.places import place
-from store.settings import settings
-from store.tables import Asset
-from worlds.intake import new_draft, take_in
+from terrarium.api.app import app
+from terrarium.api.assets import open_library
+from terrarium.api.brought import register
+from terrarium.api.server import OPTIONS
+from terrarium.store import assets
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
+from terrarium.worlds.intake import new_draft, take_in
 
 ZIP = {"content-type": "application/zip"}
 

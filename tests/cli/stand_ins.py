@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cli.supervisor import Service
-from cli.up import Place, Pulse, answers, plays, store_services, up
-from store.embedded import Child, socket_dir
+from terrarium.cli.supervisor import Service
+from terrarium.cli.up import Place, Pulse, answers, plays, store_services, up
+from terrarium.store.embedded import Child, socket_dir
 
 PLAYER = """
 import http.server, pathlib, socketserver

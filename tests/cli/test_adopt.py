@@ -13,13 +13,13 @@ from brought import MAKE, change_manifest, make_dataset, make_world_model, zippe
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from api.assets import open_library
-from cli.adopt import adopt
-from cli.main import app
-from store.errors import InvalidInput
-from store.places import place
-from store.settings import settings
-from store.tables import Asset
+from terrarium.api.assets import open_library
+from terrarium.cli.adopt import adopt
+from terrarium.cli.main import app
+from terrarium.store.errors import InvalidInput
+from terrarium.store.places import place
+from terrarium.store.settings import settings
+from terrarium.store.tables import Asset
 
 
 def add(*argv: object) -> Any:
@@ -118,7 +118,7 @@ def test_what_a_database_does_not_take_is_left_out(db: Session, tmp_path: Path, 
 
 
 def test_a_training_says_what_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cli import console
+    from terrarium.cli import console
 
     made = make_world_model(tmp_path / "made")
     out = tmp_path / "my out"

@@ -14,11 +14,11 @@ from processes import free_port, until
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from api.app import app as gateway
-from api.server import OPTIONS
-from cli.main import app
-from store.places import place
-from store.tables import Asset
+from terrarium.api.app import app as gateway
+from terrarium.api.server import OPTIONS
+from terrarium.cli.main import app
+from terrarium.store.places import place
+from terrarium.store.tables import Asset
 
 IDS = ("1f0c2a3b-0000-4000-8000-000000000000", "1f0c9999-0000-4000-8000-000000000000")
 EYE = "77770000-0000-4000-8000-000000000000"

@@ -6,10 +6,10 @@ import numpy as np
 import videos
 from typer.testing import CliRunner
 
-from cli.main import app
-from worlds.blocks.actions import ACTION_NAMES
-from worlds.blocks.map_json import BlockMap, write_map
-from worlds.blocks.terrain import generate
+from terrarium.cli.main import app
+from terrarium.worlds.blocks.actions import ACTION_NAMES
+from terrarium.worlds.blocks.map_json import BlockMap, write_map
+from terrarium.worlds.blocks.terrain import generate
 
 
 def data(*argv):

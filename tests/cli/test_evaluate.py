@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from terrarium.cli.main import app
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from processes import until
 from small_disk import fill, small_disk
 
-from store.embedded import socket_dir
+from terrarium.store.embedded import socket_dir
 from tests.cli.test_up import Up, alive
 
 RECORD = {"kind": "dataset.record", "steps": 256}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.supervisor import MISSES, Service, Supervisor
-from store.embedded import Child
-from store.errors import Unavailable
+from terrarium.cli.supervisor import MISSES, Service, Supervisor
+from terrarium.store.embedded import Child
+from terrarium.store.errors import Unavailable
 
 
 def child(log_dir: Path, name: str, script: str) -> Child:

@@ -25,8 +25,8 @@ from brought import make_dataset
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
-from cli.up import ROOT
-from store.places import shipped_folder
+from terrarium.cli.up import ROOT
+from terrarium.store.places import shipped_folder
 
 TIMEOUT_S = 120.0
 
@@ -38,7 +38,7 @@ class Up:
         self.data_dir, self.output = data_dir, data_dir.with_suffix(".out")
         # By its path: packages in an environment bring a `tests` of their own.
         stand_ins = [str(Path(__file__).with_name("stand_ins.py")), str(data_dir), "0"]
-        argv = [sys.executable, *(["-m", "cli.main", *command, "--port", "0"] if command else stand_ins)]
+        argv = [sys.executable, *(["-m", "terrarium.cli.main", *command, "--port", "0"] if command else stand_ins)]
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         env |= {"TERRARIUM_DATA_DIR": str(data_dir)} | env_more
         with self.output.open("w") as output:
@@ -127,7 +127,7 @@ def test_start_refuse_a_second_stop_and_find_the_data_again(home: Path, ups: lis
     keep_something(home)
 
     second = subprocess.run(
-        [sys.executable, "-m", "cli.main", "up", "--data-dir", str(home)],
+        [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", str(home)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -229,7 +229,7 @@ def is_kept(home: Path) -> bool:
 
 
 def terrarium(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "cli.main", *args]
+    argv = [sys.executable, "-m", "terrarium.cli.main", *args]
     return subprocess.run(argv, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
@@ -266,6 +266,6 @@ def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     heavy = {"torch", "numba", "sqlalchemy", "fastapi", "pydantic"}
-    code = f"import sys, cli.main; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, terrarium.cli.main; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "[]\n"
     assert "jobs" in terrarium("--help").stdout

@@ -55,7 +55,7 @@ def url() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="terrarium-e2e-") as home:
         port, output = free_port(), Path(home) / "up.out"
-        argv = [sys.executable, "-m", "cli.main", "up", "--data-dir", f"{home}/data", "--port", str(port)]
+        argv = [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", f"{home}/data", "--port", str(port)]
         with output.open("wb") as out:
             up = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:

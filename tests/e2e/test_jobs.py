@@ -15,8 +15,8 @@ from processes import services, until
 from redis import Redis
 from sqlalchemy import select, text
 
-from store.db import engine_for, session_scope
-from store.tables import Base, TrainingState
+from terrarium.store.db import engine_for, session_scope
+from terrarium.store.tables import Base, TrainingState
 
 pytestmark = pytest.mark.timeout(900)  # runners are niced: on a busy machine they wait
 END = ("succeeded", "failed", "cancelled", "quarantined")

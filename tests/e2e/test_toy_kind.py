@@ -15,9 +15,9 @@ import pytest
 from processes import ROOT, services, until
 from sqlalchemy.orm import Session
 
-from store.jobs import AT_REST
-from store.places import place
-from store.tables import Asset
+from terrarium.store.jobs import AT_REST
+from terrarium.store.places import place
+from terrarium.store.tables import Asset
 
 TOYS = Path(__file__).parents[1] / "toy_room"
 PATHS = os.pathsep.join([str(ROOT), str(TOYS)])
@@ -78,7 +78,7 @@ def test_a_new_kind_runs_from_the_command_line(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "cli.main",
+        "terrarium.cli.main",
         "run",
         "toy.paint",
         "--preset",

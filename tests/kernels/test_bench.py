@@ -1,4 +1,4 @@
-"""`python -m kernels.bench`, the quick cases of one operator for real, and the table of what was kept."""
+"""`python -m terrarium.kernels.bench`, the quick cases of one operator for real, and the table of what was kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kernels.bench", *arguments]
+    command = [sys.executable, "-m", "terrarium.kernels.bench", *arguments]
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
 
 

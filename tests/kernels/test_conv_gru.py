@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kernels.conv_gru import LiveStep, conv_gru, conv_gru_gates, naive, reset_gates, update_gate
-from kernels.conv_gru.cases import ALL_ROWS, COMPILE
-from kernels.conv_gru.implicit_gemm import conv_gates
+from terrarium.kernels.conv_gru import LiveStep, conv_gru, conv_gru_gates, naive, reset_gates, update_gate
+from terrarium.kernels.conv_gru.cases import ALL_ROWS, COMPILE
+from terrarium.kernels.conv_gru.implicit_gemm import conv_gates
 
 Tensor = torch.Tensor
 
@@ -165,8 +165,8 @@ def test_live_step_as_a_graph():
 
 def test_programs_compile_for_an_h100():
     pytest.importorskip("triton", reason="Triton is not made for this platform")
-    from kernels.compile_only import compile_case
-    from kernels.report import describe
+    from terrarium.kernels.compile_only import compile_case
+    from terrarium.kernels.report import describe
 
     for case in COMPILE():
         used = compile_case(case)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from kernels.lpips import naive
-from kernels.lpips.fused import lpips_head
+from terrarium.kernels.lpips import naive
+from terrarium.kernels.lpips.fused import lpips_head
 
 
 def maps(batch=2, channels=5, height=3, width=2, dtype=torch.float64):

@@ -13,10 +13,10 @@ SHARED_BYTES = 227 * 1024  # most that a program may have on an H100
 @pytest.mark.parametrize("operator", ["lpips", "vq", "soft_embed", "ssim"])
 def test_programs_compile_for_an_h100(operator: str) -> None:
     pytest.importorskip("triton", reason="Triton is not made for this platform")
-    from kernels.compile_only import compile_case
-    from kernels.report import describe
+    from terrarium.kernels.compile_only import compile_case
+    from terrarium.kernels.report import describe
 
-    for case in importlib.import_module(f"kernels.{operator}.cases").COMPILE():
+    for case in importlib.import_module(f"terrarium.kernels.{operator}.cases").COMPILE():
         used = compile_case(case)
         line = f"{case.name}: {describe(used)}"
         print(line)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from kernels.soft_embed import naive
-from kernels.soft_embed.fused import soft_embed
+from terrarium.kernels.soft_embed import naive
+from terrarium.kernels.soft_embed.fused import soft_embed
 
 SEED = torch.tensor(20261121)
 

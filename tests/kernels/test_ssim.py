@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from kernels.ssim import naive
-from kernels.ssim.fused import ssim
+from terrarium.kernels.ssim import naive
+from terrarium.kernels.ssim.fused import ssim
 
 
 def pictures(*size, dtype=torch.float64):

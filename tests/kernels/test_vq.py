@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from kernels.vq.fused import vector_quantize
+from terrarium.kernels.vq.fused import vector_quantize
 
 
 def test_nearest_code_and_its_row():

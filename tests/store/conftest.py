@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, text
 
-from store.db import sqlalchemy_url
+from terrarium.store.db import sqlalchemy_url
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from store import artifacts
-from store.errors import NotFound
+from terrarium.store import artifacts
+from terrarium.store.errors import NotFound
 
 
 def test_bytes_come_back_whole_and_in_parts(data_dir: Path) -> None:

@@ -12,7 +12,7 @@ from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Engine, create_engine, func, inspect, select, text
 from sqlalchemy.orm import Session
 
-from store.db import (
+from terrarium.store.db import (
     Connection,
     connect,
     connection_options,
@@ -21,9 +21,9 @@ from store.db import (
     sqlalchemy_url,
     upgrade_database,
 )
-from store.errors import Unavailable
-from store.settings import settings
-from store.tables import Base, Job
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import settings
+from terrarium.store.tables import Base, Job
 
 
 def tables_of(engine: Engine) -> set[str]:

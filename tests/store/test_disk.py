@@ -15,9 +15,9 @@ from PIL import Image
 from small_disk import fill, small_disk
 from sqlalchemy.exc import OperationalError
 
-from store import artifacts, data_dir, disk
-from store.embedded import Child, Redis, make_socket_dir, remove_socket_dir
-from store.settings import settings
+from terrarium.store import artifacts, data_dir, disk
+from terrarium.store.embedded import Child, Redis, make_socket_dir, remove_socket_dir
+from terrarium.store.settings import settings
 
 NOISE = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
 FULL = Path("/dev/full")  # every write to it is ENOSPC
@@ -139,7 +139,7 @@ def test_redis_takes_messages_on_a_full_disk(full: Path) -> None:
 
 
 def test_a_service_that_writes_a_lot_of_log_keeps_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.embedded.MOST_LOG", 3 * 2**20)
+    monkeypatch.setattr("terrarium.store.embedded.MOST_LOG", 3 * 2**20)
     log = tmp_path / "log"
     child = Child("talker", ["sh", "-c", "yes noise | head -c 4000000; echo half; read x; echo end"], log)
     child.start()

@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from store import embedded
-from store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
-from store.errors import Unavailable
-from store.settings import Settings
+from terrarium.store import embedded
+from terrarium.store.embedded import Child, Postgres, Redis, make_socket_dir, remove_socket_dir, socket_dir
+from terrarium.store.errors import Unavailable
+from terrarium.store.settings import Settings
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_server_that_ends_says_its_last_words(closed: Path) -> None:
 
 def test_children_die_with_the_process_that_started_them(closed: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from store.embedded import Child;"
+        "import os, sys; from pathlib import Path; from terrarium.store.embedded import Child;"
         f"child = Child('sleeper', ['sleep', '600'], Path({str(closed / 'log')!r})); child.start();"
         "print(child.pid, flush=True); os.kill(os.getpid(), 9)"
     )

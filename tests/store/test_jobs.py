@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from store import events, jobs
-from store.db import session_scope
-from store.events import Event
-from store.jobs import LeaseLost
-from store.tables import Job, JobEvent, Outbox, Run
+from terrarium.store import events, jobs
+from terrarium.store.db import session_scope
+from terrarium.store.events import Event
+from terrarium.store.jobs import LeaseLost
+from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
 CONFIG = {"kind": "dataset.record", "episodes": 2}
 WHY = {"reason": "the test says so", "exit_code": -9, "signal": "SIGKILL", "log_tail": ["last words"]}

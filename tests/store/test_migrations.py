@@ -10,8 +10,8 @@ from alembic.config import Config
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
 
-from store.db import MIGRATIONS, sqlalchemy_url, upgrade_database
-from store.tables import Artifact, Asset, Job, JobEvent, PlaySession
+from terrarium.store.db import MIGRATIONS, sqlalchemy_url, upgrade_database
+from terrarium.store.tables import Artifact, Asset, Job, JobEvent, PlaySession
 
 ROWS = Path(__file__).with_name("schema_0001.json")
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import play_protocol as protocol
-from store.play_protocol import RESET, Frame, FrameSlot, Input, Reset, Settings
+from terrarium.store import play_protocol as protocol
+from terrarium.store.play_protocol import RESET, Frame, FrameSlot, Input, Reset, Settings
 
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 f32 = st.floats(width=32, allow_nan=False, allow_infinity=False)

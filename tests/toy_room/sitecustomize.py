@@ -1,5 +1,5 @@
 """Adds the toy room to every process that has this folder on its PYTHONPATH, as a line in worlds/kinds.py would."""
 
-import worlds.kinds
+from terrarium.worlds import kinds
 
-worlds.kinds.ROOMS += ("toy_kinds",)  # type: ignore[assignment]
+kinds.ROOMS += ("toy_kinds",)  # type: ignore[assignment]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from worlds.kinds import CONFIG, Input, JobKind, Manifests, Misfit
+from terrarium.worlds.kinds import CONFIG, Input, JobKind, Manifests, Misfit
 
 
 @dataclass(frozen=True, kw_only=True)

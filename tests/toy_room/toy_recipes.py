@@ -8,7 +8,7 @@ from typing import Any
 
 from toy_kinds import FrameConfig, PaintConfig
 
-from worlds.progress import Progress
+from terrarium.worlds.progress import Progress
 
 
 def paint(config: PaintConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from play_client import Table
 
-from workers.models import BadCheckpoint
-from workers.player import Player, listen
+from terrarium.workers.models import BadCheckpoint
+from terrarium.workers.player import Player, listen
 
 
 @pytest.fixture

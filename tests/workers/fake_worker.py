@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from workers import process
-from workers.celery_app import app
+from terrarium.workers import process
+from terrarium.workers.celery_app import app
 
 process.RUNNER = (sys.executable, str(Path(__file__).with_name("fake_runner.py")))
 __all__ = ["app"]

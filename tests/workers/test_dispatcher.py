@@ -13,7 +13,7 @@ def test_it_beats_while_it_leads_and_while_it_waits_to_lead(db: Session, redis: 
     beats = [tmp_path / "leader", tmp_path / "second"]
     with services(tmp_path / "logs") as started:
         for file in beats:
-            started.start(file.name, "workers.dispatcher", TERRARIUM_HEARTBEAT_FILE=str(file))
+            started.start(file.name, "terrarium.workers.dispatcher", TERRARIUM_HEARTBEAT_FILE=str(file))
             until(file.exists)
         for file in beats:
             file.unlink()
@@ -26,6 +26,6 @@ def test_it_does_not_beat_where_it_starts_over_and_over(redis: Redis, tmp_path: 
     with services(
         tmp_path / "logs", DATABASE_URL=f"postgresql://terrarium:wrong@/terrarium?host={tmp_path}"
     ) as started:
-        dispatcher = started.start("dispatcher", "workers.dispatcher", TERRARIUM_HEARTBEAT_FILE=str(file))
+        dispatcher = started.start("dispatcher", "terrarium.workers.dispatcher", TERRARIUM_HEARTBEAT_FILE=str(file))
         until(lambda: started.log("dispatcher").count("starting over") > 1)
         assert dispatcher.alive() and not file.exists()

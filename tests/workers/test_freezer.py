@@ -9,9 +9,9 @@ import psutil
 import pytest
 from processes import ROOT, until
 
-from store.places import shipped_folder
-from workers.freezer import Freezer
-from worlds.world_model.frozen import package_name
+from terrarium.store.places import shipped_folder
+from terrarium.workers.freezer import Freezer
+from terrarium.worlds.world_model.frozen import package_name
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ PLAYER = """
 import json, sys
 from pathlib import Path
 from types import SimpleNamespace
-from workers.freezer import Freezer
+from terrarium.workers.freezer import Freezer
 folder, cache = map(Path, sys.argv[1:])
 manifest = json.loads((folder / "manifest.json").read_text())
 model = SimpleNamespace(folder=folder, manifest=manifest, frozen=None)

@@ -23,11 +23,11 @@ from redis import Redis as Client
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from cli.main import app as terrarium
-from store.db import engine_for
-from store.embedded import Child, Redis
-from store.jobs import AT_REST
-from store.tables import Base
+from terrarium.cli.main import app as terrarium
+from terrarium.store.db import engine_for
+from terrarium.store.embedded import Child, Redis
+from terrarium.store.jobs import AT_REST
+from terrarium.store.tables import Base
 
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
 LONG = {"steps": 2000, "pause_s": 0.02}

@@ -18,19 +18,19 @@ import pytest
 from fake_model import FakeModel
 from play_client import PlayClient, until
 
-from store.play_protocol import Open
-from store.plays import PICTURE, list_plays, play_folder
-from store.settings import Settings
-from workers import outputs, play_log, runner
-from workers.outputs import input_folders
-from workers.play_log import Plays
-from workers.player import Player, listen
-from worlds.blocks.actions import ACTION_NAMES, Layout
-from worlds.blocks.world import BlockWorld
-from worlds.episodes.format import Episode, open_dataset
-from worlds.episodes.kinds import ImportPlayConfig, import_play_debug
-from worlds.episodes.sources.recipe import import_dataset
-from worlds.progress import Silent
+from terrarium.store.play_protocol import Open
+from terrarium.store.plays import PICTURE, list_plays, play_folder
+from terrarium.store.settings import Settings
+from terrarium.workers import outputs, play_log, runner
+from terrarium.workers.outputs import input_folders
+from terrarium.workers.play_log import Plays
+from terrarium.workers.player import Player, listen
+from terrarium.worlds.blocks.actions import ACTION_NAMES, Layout
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.episodes.format import Episode, open_dataset
+from terrarium.worlds.episodes.kinds import ImportPlayConfig, import_play_debug
+from terrarium.worlds.episodes.sources.recipe import import_dataset
+from terrarium.worlds.progress import Silent
 
 W = ACTION_NAMES.index("w")
 

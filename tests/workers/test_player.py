@@ -17,10 +17,10 @@ import simplejpeg
 from fake_model import DISCRETE, FakeModel
 from play_client import Table, until
 
-from store.places import shipped_folder
-from store.play_protocol import PAUSED, RESET, SIMULATOR
-from workers.player import Player, listen
-from worlds.blocks.actions import ACTION_NAMES, BLOCKS
+from terrarium.store.places import shipped_folder
+from terrarium.store.play_protocol import PAUSED, RESET, SIMULATOR
+from terrarium.workers.player import Player, listen
+from terrarium.worlds.blocks.actions import ACTION_NAMES, BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
 W = 1
@@ -307,7 +307,7 @@ def test_shipped_model_plays(unplayable: None, tmp_path: Path) -> None:
 def test_process_starts_and_ends_cleanly(tmp_path: Path) -> None:
     env = os.environ | {"TERRARIUM_PLAYER_URL": f"unix://{tmp_path}/s/player.sock"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "workers.player"], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "terrarium.workers.player"], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
     )
     socket_path = tmp_path / "s" / "player.sock"
     deadline = time.monotonic() + 60

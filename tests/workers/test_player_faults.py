@@ -10,9 +10,9 @@ import pytest
 from fake_model import FakeModel
 from play_client import PlayClient, until
 
-from store.play_protocol import RESET
-from workers import player as player_module
-from workers.models import BadCheckpoint, checkpoint_folder
+from terrarium.store.play_protocol import RESET
+from terrarium.workers import player as player_module
+from terrarium.workers.models import BadCheckpoint, checkpoint_folder
 
 
 def test_full(table: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers import process
+from terrarium.workers import process
 
 
 def test_a_runner_gets_no_way_into_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from store import jobs
-from store.db import session_scope
-from store.jobs import LeaseLost
-from store.tables import Asset, Job, TrainingState
-from workers import outputs, run_folder
-from workers.run_folder import folder_of, sweep, take_over
+from terrarium.store import jobs
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import LeaseLost
+from terrarium.store.tables import Asset, Job, TrainingState
+from terrarium.workers import outputs, run_folder
+from terrarium.workers.run_folder import folder_of, sweep, take_over
 
 RECORD = {"kind": "dataset.record", "episodes": 2}
 

@@ -17,16 +17,16 @@ import pytest
 from processes import ROOT, until
 from small_disk import fill, small_disk
 
-from workers import runner
-from workers.log_tail import LogTail
-from workers.runner import Lines, Rate, Reporter, name_error
-from worlds.progress import RecipeError
+from terrarium.workers import runner
+from terrarium.workers.log_tail import LogTail
+from terrarium.workers.runner import Lines, Rate, Reporter, name_error
+from terrarium.worlds.progress import RecipeError
 
 
 def start(out_dir: Path, **config: Any) -> subprocess.Popen[str]:
     """A recording, started as the supervisor does."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "workers.runner"],
+        [sys.executable, "-m", "terrarium.workers.runner"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -106,7 +106,7 @@ config = {"kind": "dataset.record", "episodes": 100000}
 spec = {"kind": "dataset.record", "config": config, "inputs": {}, "out_dir": sys.argv[1]}
 pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 # The pipe stays open in a grandchild, so that only the kernel tells the runner.
-child = subprocess.Popen([sys.executable, "-m", "workers.runner"], text=True, start_new_session=True, **pipes)
+child = subprocess.Popen([sys.executable, "-m", "terrarium.workers.runner"], text=True, start_new_session=True, **pipes)
 child.stdin.write(json.dumps(spec) + "\\n"); child.stdin.flush()
 child.stdout.readline()
 print(child.pid, flush=True)
@@ -230,7 +230,7 @@ def test_the_log_is_followed_by_whole_lines(tmp_path: Path) -> None:
 
 
 def test_a_noisy_log_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.log_tail.MAX_BYTES", 2**21)
+    monkeypatch.setattr("terrarium.workers.log_tail.MAX_BYTES", 2**21)
     log = tmp_path / "runner.log"
     tail = LogTail(log)
     log.write_text("noise\n" * 400_000)
@@ -241,7 +241,7 @@ def test_a_noisy_log_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_noisy_log_does_not_fill_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.log_tail.MAX_LINES", 60)
+    monkeypatch.setattr("terrarium.workers.log_tail.MAX_LINES", 60)
     log = tmp_path / "runner.log"
     tail = LogTail(log)
     log.write_text("noise\n" * 1000)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fake_model import DISCRETE
 
-from store.play_protocol import Input
-from workers.sessions import Controls
-from worlds.blocks.actions import ACTION_NAMES, BLOCKS
+from terrarium.store.play_protocol import Input
+from terrarium.workers.sessions import Controls
+from terrarium.worlds.blocks.actions import ACTION_NAMES, BLOCKS
 
 W = 1
 

@@ -17,13 +17,13 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from store import artifacts, jobs
-from store.db import session_scope
-from store.jobs import LeaseLost
-from store.settings import settings
-from store.tables import Artifact, Asset, Job, JobEvent, Metric, Run, TrainingState
-from workers import outputs, process, supervisor
-from workers.supervisor import Supervisor
+from terrarium.store import artifacts, jobs
+from terrarium.store.db import session_scope
+from terrarium.store.jobs import LeaseLost
+from terrarium.store.settings import settings
+from terrarium.store.tables import Artifact, Asset, Job, JobEvent, Metric, Run, TrainingState
+from terrarium.workers import outputs, process, supervisor
+from terrarium.workers.supervisor import Supervisor
 
 CONFIG = {"kind": "dataset.record", "episodes": 2}
 
@@ -347,5 +347,8 @@ def test_a_taken_job_is_left_alone(bench: Bench) -> None:
 def test_nothing_of_ours_imports_torch() -> None:
     import subprocess
 
-    code = "import sys, workers.supervisor, workers.outputs; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    code = (
+        "import sys, terrarium.workers.supervisor, terrarium.workers.outputs;"
+        "sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from workers.threads import FIRST_REST_S, SAMPLE, Threads
+from terrarium.workers.threads import FIRST_REST_S, SAMPLE, Threads
 
 PERIOD_S = 0.033
 

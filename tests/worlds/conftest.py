@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from worlds.episodes.kinds import record_debug
-from worlds.episodes.record import record_dataset
-from worlds.progress import Silent
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.train import train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.episodes.kinds import record_debug
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.train import train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from worlds import archive
-from worlds.archive import open_archive
+from terrarium.worlds import archive
+from terrarium.worlds.archive import open_archive
 
 
 def info(name: str, **fields: int) -> zipfile.ZipInfo:

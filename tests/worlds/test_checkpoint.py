@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from worlds.world_model.live import LiveModel
-from worlds.world_model.rollout import shipped_folder
+from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.rollout import shipped_folder
 
 
 @pytest.fixture

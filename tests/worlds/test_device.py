@@ -4,7 +4,7 @@ import pytest
 import torch
 from second_device import BACKEND, SECOND
 
-from worlds.device import default_device, fork_random
+from terrarium.worlds.device import default_device, fork_random
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worlds import durable
-from worlds.durable import new_file, new_folder, write_text
+from terrarium.worlds import durable
+from terrarium.worlds.durable import new_file, new_folder, write_text
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 import torch
 from brought import MAKE, change_manifest, make_dataset, make_world_model, zipped
 
-from worlds.checkpoint import load_checkpoint, save_checkpoint
-from worlds.intake import ORIGIN, Taken, new_draft, sweep_drafts, take_in
+from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
+from terrarium.worlds.intake import ORIGIN, Taken, new_draft, sweep_drafts, take_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ORIGINAL = {"name": None, "file": "mine", "from": "a test"}
@@ -194,7 +194,7 @@ def test_the_gateway_can_do_it_without_torch_and_numpy(tmp_path: Path) -> None:
         make(tmp_path / name)
     code = (
         "import sys; sys.modules['numpy'] = sys.modules['torch'] = None\n"
-        "from pathlib import Path; from worlds.intake import take_in\n"
+        "from pathlib import Path; from terrarium.worlds.intake import take_in\n"
         "for name in ('dataset', 'tokenizer', 'world-model'):\n"
         "    draft = Path('draft'); draft.mkdir()\n"
         "    origin = {'name': None, 'file': '', 'from': ''}\n"

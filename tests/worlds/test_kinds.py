@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from worlds.kinds import CONFIG, Input, JobKind, Slot, kinds
+from terrarium.worlds.kinds import CONFIG, Input, JobKind, Slot, kinds
 
 
 @pytest.mark.parametrize("name", kinds())

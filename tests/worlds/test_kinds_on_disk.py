@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from worlds.episodes.kinds import ImportPlayConfig, RecordConfig, played_bytes, record_debug, recorded_bytes
-from worlds.episodes.record import record_dataset
-from worlds.kinds import kinds
-from worlds.progress import Silent
-from worlds.world_model.kinds import (
+from terrarium.worlds.episodes.kinds import ImportPlayConfig, RecordConfig, played_bytes, record_debug, recorded_bytes
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.kinds import (
     TokenizerConfig,
     WorldModelConfig,
     tokenizer_cpu,
@@ -42,7 +42,7 @@ def test_recorded_play_grows_with_the_size_of_its_frames() -> None:
 
 @pytest.mark.parametrize("config", [tokenizer_debug(), tokenizer_cpu()])
 def test_a_tokenizers_parameters(config: TokenizerConfig) -> None:
-    from worlds.world_model.tokenizer import Tokenizer
+    from terrarium.worlds.world_model.tokenizer import Tokenizer
 
     found = sum(p.numel() for p in Tokenizer(config).parameters())
     assert found <= tokenizer_parameters(asdict(config)) <= 1.35 * found
@@ -50,8 +50,8 @@ def test_a_tokenizers_parameters(config: TokenizerConfig) -> None:
 
 @pytest.mark.parametrize("config", [world_model_cpu(), world_model_small()])
 def test_a_world_models_parameters(config: WorldModelConfig) -> None:
-    from worlds.world_model.dynamics import Dynamics
-    from worlds.world_model.tokenizer import Tokenizer
+    from terrarium.worlds.world_model.dynamics import Dynamics
+    from terrarium.worlds.world_model.tokenizer import Tokenizer
 
     model = Dynamics(config, Tokenizer(tokenizer_cpu()), (16, 16), 9)
     found = sum(p.numel() for p in model.parameters() if p.requires_grad)

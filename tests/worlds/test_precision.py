@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from worlds import precision
-from worlds.pictures.perceptual import LPIPS
-from worlds.precision import SWITCH, computing_in, in_full, precision_now, training_precision, wide
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds import precision
+from terrarium.worlds.pictures.perceptual import LPIPS
+from terrarium.worlds.precision import SWITCH, computing_in, in_full, precision_now, training_precision, wide
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
 

@@ -1,7 +1,7 @@
 """Frames a second of the simulator on one core.
 
-    python -m worlds.blocks.bench           a table
-    python -m worlds.blocks.bench --json    one JSON line a measurement
+    python -m terrarium.worlds.blocks.bench           a table
+    python -m terrarium.worlds.blocks.bench --json    one JSON line a measurement
 
 Each number is the median over windows of steps (physics and picture), spread over eight worlds. Time is the
 thread's own, so that a busy machine is not counted as a slow one.
@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from worlds.blocks.actions import A
-from worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks.actions import A
+from terrarium.worlds.blocks.world import BlockWorld
 
 SIZES = ((64, 64), (128, 72))
 WORLDS = 8

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from worlds.blocks.palette import AIR, ID
+from terrarium.worlds.blocks.palette import AIR, ID
 
 # Drawn by index: another colour here would repaint the towers of every world. A new landmark brings its own tuple.
 WOOLS = tuple(ID[f"{c}Wool"] for c in ("Red", "Orange", "Yellow", "Teal", "Blue", "Purple", "Pink"))

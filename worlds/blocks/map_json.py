@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.palette import AIR, ID, NAMES
+from terrarium.worlds.blocks.palette import AIR, ID, NAMES
 
 MAX_SIDE = 1024  # blocks along one axis
 MAX_BLOCKS = 2**26  # places in a map, air included

@@ -12,7 +12,7 @@ from math import cos, floor, pi, sin, sqrt
 
 import numpy as np
 
-from worlds.blocks.actions import (
+from terrarium.worlds.blocks.actions import (
     JUMP,
     LEFT,
     MAX_PITCH_DEG,
@@ -25,7 +25,7 @@ from worlds.blocks.actions import (
     S,
     W,
 )
-from worlds.blocks.jit import jit
+from terrarium.worlds.blocks.jit import jit
 
 WALK = 0.4
 SPRINT_FACTOR = 1.5

@@ -12,10 +12,10 @@ from math import floor, sqrt
 
 import numpy as np
 
-from worlds.blocks import sky, texture
-from worlds.blocks.camera import FOVY_DEG, basis, pixel_angle, pixel_rays
-from worlds.blocks.jit import jit
-from worlds.blocks.palette import SKY, patterns, sun_lut, walk_lut
+from terrarium.worlds.blocks import sky, texture
+from terrarium.worlds.blocks.camera import FOVY_DEG, basis, pixel_angle, pixel_rays
+from terrarium.worlds.blocks.jit import jit
+from terrarium.worlds.blocks.palette import SKY, patterns, sun_lut, walk_lut
 
 OUTSIDE = 255
 FAR = 38.0  # blocks; the fog is complete here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from worlds.blocks.jit import jit
+from terrarium.worlds.blocks.jit import jit
 
 HORIZON = (0.80, 0.90, 0.95)
 ZENITH = (0.25, 0.52, 0.90)

@@ -6,9 +6,9 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from worlds.blocks import physics, raycast
-from worlds.blocks.jit import jit
-from worlds.blocks.palette import ID, NAMES
+from terrarium.worlds.blocks import physics, raycast
+from terrarium.worlds.blocks.jit import jit
+from terrarium.worlds.blocks.palette import ID, NAMES
 
 PLACES = 48  # columns tried
 LOOKS = 16  # yaws tried at each

@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from worlds.blocks import landmarks as lm
-from worlds.blocks.palette import ID
+from terrarium.worlds.blocks import landmarks as lm
+from terrarium.worlds.blocks.palette import ID
 
 SIZE = (64, 24, 64)
 SALTS = {"mixed": 0, "plains": 1, "desert": 2, "forest": 3, "lake": 4, "hills": 5}  # seed a kind's worlds; never reused

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from worlds.blocks import actions as act
-from worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.world import BlockWorld
 
 _MOVES = ("", "w", "s", "a", "d", "w a", "w d", "s a", "s d")
 _MOVE_P = (0.22, 0.2, 0.14, 0.14, 0.14, 0.04, 0.04, 0.04, 0.04)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks import physics, raycast, spawn, terrain
-from worlds.blocks.actions import A
-from worlds.blocks.map_json import unpack
+from terrarium.worlds.blocks import physics, raycast, spawn, terrain
+from terrarium.worlds.blocks.actions import A
+from terrarium.worlds.blocks.map_json import unpack
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worlds.kinds import Manifests, Misfit
+from terrarium.worlds.kinds import Manifests, Misfit
 
 
 def play_misfits(config: Any, manifests: Manifests) -> list[Misfit]:

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.actions import BLOCKS, Layout, layout_of
-from worlds.durable import new_folder, write_text
-from worlds.episodes.manifest import FORMAT_VERSION, read_dataset_manifest
-from worlds.progress import RecipeError
+from terrarium.worlds.blocks.actions import BLOCKS, Layout, layout_of
+from terrarium.worlds.durable import new_folder, write_text
+from terrarium.worlds.episodes.manifest import FORMAT_VERSION, read_dataset_manifest
+from terrarium.worlds.progress import RecipeError
 
 MIN_FRAMES = 17  # of a recording: shorter ones hold no training clip
 

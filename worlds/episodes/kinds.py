@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
-from worlds.episodes.fits import play_misfits
-from worlds.kinds import CONFIG, AssetType, Input, JobKind, More
+from terrarium.worlds.episodes.fits import play_misfits
+from terrarium.worlds.kinds import CONFIG, AssetType, Input, JobKind, More
 
 
 def _in_whole_cells(side: int) -> int:
@@ -190,7 +190,7 @@ def played_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
 KINDS = {
     "dataset.record": JobKind(
         config=RecordConfig,
-        recipe="worlds.episodes.record:record_dataset",
+        recipe="terrarium.worlds.episodes.record:record_dataset",
         makes="dataset",
         queue="cpu",
         title="Record a dataset",
@@ -199,7 +199,7 @@ KINDS = {
     ),
     "dataset.record-gym": JobKind(
         config=RecordGymConfig,
-        recipe="worlds.episodes.sources.gym_recipe:record_gym",
+        recipe="terrarium.worlds.episodes.sources.gym_recipe:record_gym",
         makes="dataset",
         queue="cpu",
         title="Record a game",
@@ -208,7 +208,7 @@ KINDS = {
     ),
     "dataset.import": JobKind(
         config=ImportConfig,
-        recipe="worlds.episodes.sources.recipe:import_dataset",
+        recipe="terrarium.worlds.episodes.sources.recipe:import_dataset",
         makes="dataset",
         queue="cpu",
         title="Import recordings",
@@ -217,7 +217,7 @@ KINDS = {
     ),
     "dataset.import-play": JobKind(
         config=ImportPlayConfig,
-        recipe="worlds.episodes.sources.recipe:import_dataset",
+        recipe="terrarium.worlds.episodes.sources.recipe:import_dataset",
         makes="dataset",
         queue="cpu",
         title="Make a dataset of recorded play",
@@ -236,7 +236,7 @@ ASSETS = {
     "dataset": AssetType(
         files=r"manifest\.json|episodes/\w[\w.-]*/(frames|actions|pose)\.npy",
         content="manifest.json",  # holds the hash of every file
-        check="worlds.episodes.manifest:check_dataset",
-        opens="worlds.episodes.format:open_dataset",
+        check="terrarium.worlds.episodes.manifest:check_dataset",
+        opens="terrarium.worlds.episodes.format:open_dataset",
     ),
 }

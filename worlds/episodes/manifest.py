@@ -10,9 +10,9 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
 
-from worlds.blocks.actions import layout_of
-from worlds.headers import check_npy
-from worlds.json_file import checked, read_object
+from terrarium.worlds.blocks.actions import layout_of
+from terrarium.worlds.headers import check_npy
+from terrarium.worlds.json_file import checked, read_object
 
 FORMAT_VERSION = 1
 MAX_SIDE = 4096  # pixels

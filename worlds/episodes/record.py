@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.map_json import pack, read_map
-from worlds.blocks.terrain import KINDS
-from worlds.blocks.walk import walk
-from worlds.blocks.world import BlockWorld, world_of
-from worlds.episodes.format import finished_episode, write_episode, write_manifest
-from worlds.episodes.kinds import RecordConfig
-from worlds.progress import Progress, Stopped
+from terrarium.worlds.blocks.map_json import pack, read_map
+from terrarium.worlds.blocks.terrain import KINDS
+from terrarium.worlds.blocks.walk import walk
+from terrarium.worlds.blocks.world import BlockWorld, world_of
+from terrarium.worlds.episodes.format import finished_episode, write_episode, write_manifest
+from terrarium.worlds.episodes.kinds import RecordConfig
+from terrarium.worlds.progress import Progress, Stopped
 
 FPS = 20.0  # a frame is the simulator's unit of time; this is the pace at which it looks natural
 
@@ -71,7 +71,7 @@ def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, s
 
 def _preview(output: Path, entries: list[dict[str, Any]], out_dir: Path, progress: Progress) -> None:
     """A contact sheet: the first frames of a few episodes, eight frames apart."""
-    from worlds.pictures.metrics import save_strip
+    from terrarium.worlds.pictures.metrics import save_strip
 
     rows = [np.load(output / "episodes" / e["id"] / "frames.npy", mmap_mode="r")[:64:8] for e in entries[:6]]
     n = min(len(r) for r in rows)

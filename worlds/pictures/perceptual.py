@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from kernels.lpips.fused import lpips_head
-from worlds.pictures.trunks import TRUNKS, load_trunk, read_weights
-from worlds.precision import FullWeights, in_full
+from terrarium.kernels.lpips.fused import lpips_head
+from terrarium.worlds.pictures.trunks import TRUNKS, load_trunk, read_weights
+from terrarium.worlds.precision import FullWeights, in_full
 
 # Of the pictures that the trunks were trained on, moved to [-1, 1], as the heads were fitted.
 MEAN = (-0.030, -0.088, -0.188)

@@ -25,12 +25,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from worlds.progress import Progress, Silent, Stopped
-from worlds.training import parallel
-from worlds.training.prefetch import prefetch
-from worlds.training.states import Identity, State, States
-from worlds.training.task import Stage
-from worlds.training.trainer import Trainer
+from terrarium.worlds.progress import Progress, Silent, Stopped
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.prefetch import prefetch
+from terrarium.worlds.training.states import Identity, State, States
+from terrarium.worlds.training.task import Stage
+from terrarium.worlds.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from worlds.training.schedules import warmup_stable_decay
-from worlds.training.task import Learner, LossFn
+from terrarium.worlds.training.schedules import warmup_stable_decay
+from terrarium.worlds.training.task import Learner, LossFn
 
 
 def adamw(

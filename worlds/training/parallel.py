@@ -1,6 +1,6 @@
 """Several processes on one batch, as torchrun starts them:
 
-    torchrun --nproc-per-node 2 --local-ranks-filter 0 -m cli.main train world-model --preset cpu --data data/mixed
+    torchrun --nproc-per-node 2 --local-ranks-filter 0 -m terrarium.cli.main train world-model --data data/mixed
 
 Every process computes its part of each batch and DistributedDataParallel averages the gradients. The first process
 alone writes: states, previews, outputs. All of them read the states, so `--out` lies on a disk that they share.
@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from worlds.device import default_device
+from terrarium.worlds.device import default_device
 
 PATIENCE = timedelta(hours=2)  # the others wait while the first one tokenises a dataset
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from worlds.checkpoint import load_checkpoint, save_checkpoint
+from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from worlds.training.schedules import History, Schedule, constant
+from terrarium.worlds.training.schedules import History, Schedule, constant
 
 Batch = tuple[torch.Tensor, ...]
 

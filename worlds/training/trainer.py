@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from worlds.device import default_device
-from worlds.precision import computing_in, training_precision
-from worlds.progress import RecipeError
-from worlds.training import parallel
-from worlds.training.states import State
-from worlds.training.task import Batch, Learner, LossFn, Step, Task
+from terrarium.worlds.device import default_device
+from terrarium.worlds.precision import computing_in, training_precision
+from terrarium.worlds.progress import RecipeError
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.states import State
+from terrarium.worlds.training.task import Batch, Learner, LossFn, Step, Task
 
 Loaded = Iterator[tuple[Step, Batch]]
 

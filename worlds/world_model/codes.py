@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.soft_embed.fused import soft_embed
-from worlds.precision import wide
-from worlds.world_model.quantise import join_factors, split_factors
+from terrarium.kernels.soft_embed.fused import soft_embed
+from terrarium.worlds.precision import wide
+from terrarium.worlds.world_model.quantise import join_factors, split_factors
 
 TOKEN = 32  # numbers that embed a code
 ROUNDS = 2  # in which the codes of a frame are chosen

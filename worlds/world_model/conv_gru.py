@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
-from worlds.precision import in_full, wide
+from terrarium.kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
+from terrarium.worlds.precision import in_full, wide
 
 MAX_FLOW = 6.0  # cells a step; a full turn of the camera moves the picture by two, a step along a wall by four
 

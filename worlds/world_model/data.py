@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.durable import new_file
-from worlds.episodes.format import Dataset, Episode
-from worlds.training import parallel
-from worlds.training.states import Identity, identity
-from worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.durable import new_file
+from terrarium.worlds.episodes.format import Dataset, Episode
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.states import Identity, identity
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 # In a config, between the runs of one training. Inputs count by their contents.
 MAY_CHANGE = (

@@ -20,14 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worlds.precision import FullWeights
-from worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
-from worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
-from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import WorldModelConfig
-from worlds.world_model.picture import move_pictures, picture_flow
-from worlds.world_model.quantise import split_factors
-from worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.precision import FullWeights
+from terrarium.worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
+from terrarium.worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
+from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.picture import move_pictures, picture_flow
+from terrarium.worlds.world_model.quantise import split_factors
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 EMBED = 64  # of an action and the one before it
 EYE = 32  # of a cell's pixels

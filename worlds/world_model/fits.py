@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from worlds.kinds import Manifests, Misfit
+from terrarium.worlds.kinds import Manifests, Misfit
 
 DOWN = 4  # pixels along the side of a tokenizer's cell
 FIRST_SEED = 1_000_000_000  # of the worlds kept for evaluation

@@ -1,7 +1,9 @@
 """The live step compiled ahead of time for this processor, its weights laid out once (AOTInductor with freezing).
 
-    python -m worlds.world_model.frozen FOLDER PACKAGE      the compiler, in a process of its own: a minute or more
-    ... --leash                                             kills its process group when stdin ends
+    python -m terrarium.worlds.world_model.frozen FOLDER PACKAGE
+    ... --leash                       kills its process group when stdin ends
+
+The compiler, in a process of its own: a minute or more.
 
 Compiling is Python that would hold up every frame of a player in the same process; loading what was compiled takes
 some milliseconds and no compiler.
@@ -23,8 +25,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from worlds.world_model.dynamics import Dynamics, Memory
-from worlds.world_model.rollout import State, load_world_model, step
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.rollout import State, load_world_model, step
 
 MOST = 4  # players in a frozen step: it holds Python's lock, and beyond four it gains little
 AGREES = 1e-3  # how far states may be apart from eager ones

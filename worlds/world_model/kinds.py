@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
-from worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
+from terrarium.worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
 MOST_CODES = 2**16  # they are kept in two bytes each
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -340,7 +340,7 @@ def world_model_parameters(config: Mapping[str, Any]) -> int:
 KINDS = {
     "tokenizer.train": JobKind(
         config=TokenizerConfig,
-        recipe="worlds.world_model.train_tokenizer:train_tokenizer",
+        recipe="terrarium.worlds.world_model.train_tokenizer:train_tokenizer",
         makes="tokenizer",
         queue="gpu.train",
         title="Train a tokenizer",
@@ -350,7 +350,7 @@ KINDS = {
     ),
     "world-model.train": JobKind(
         config=WorldModelConfig,
-        recipe="worlds.world_model.train:train_world_model",
+        recipe="terrarium.worlds.world_model.train:train_world_model",
         makes="world-model",
         queue="gpu.train",
         title="Train a world model",
@@ -367,7 +367,7 @@ KINDS = {
     ),
     "world-model.evaluate": JobKind(
         config=EvaluateConfig,
-        recipe="worlds.world_model.evaluation.recipe:evaluate_recipe",
+        recipe="terrarium.worlds.world_model.evaluation.recipe:evaluate_recipe",
         makes="evaluation",
         queue="gpu.generate",
         title="Evaluate a world model",
@@ -376,7 +376,7 @@ KINDS = {
     ),
     "judge.train": JobKind(
         config=JudgeConfig,
-        recipe="worlds.world_model.judge.recipe:train_judge",
+        recipe="terrarium.worlds.world_model.judge.recipe:train_judge",
         makes="judge",
         queue="gpu.train",
         title="Train the judge of keys",
@@ -389,13 +389,13 @@ ASSETS = {
     "tokenizer": AssetType(
         files=r"manifest\.json|model\.safetensors",
         content="model.safetensors",
-        check="worlds.world_model.manifest:check_tokenizer_folder",
-        opens="worlds.world_model.tokenizer:load_tokenizer",
+        check="terrarium.worlds.world_model.manifest:check_tokenizer_folder",
+        opens="terrarium.worlds.world_model.tokenizer:load_tokenizer",
     ),
     "world-model": AssetType(
         files=r"manifest\.json|model\.safetensors|evaluation\.json|starts\.npz",
         content="model.safetensors",
-        check="worlds.world_model.manifest:check_world_model_folder",
-        opens="worlds.world_model.live:check_playable",
+        check="terrarium.worlds.world_model.manifest:check_world_model_folder",
+        opens="terrarium.worlds.world_model.live:check_playable",
     ),
 }

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.blocks.world import BlockWorld, world_of
-from worlds.world_model.frozen import MOST, FrozenStep
-from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
-from worlds.world_model.starts import load_starts
-from worlds.world_model.tokenizer import to_frames
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.world import BlockWorld, world_of
+from terrarium.worlds.world_model.frozen import MOST, FrozenStep
+from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
+from terrarium.worlds.world_model.starts import load_starts
+from terrarium.worlds.world_model.tokenizer import to_frames
 
 
 class LiveModel:

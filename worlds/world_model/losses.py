@@ -11,13 +11,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.training.task import Step
-from worlds.world_model.codes import likeliest, nats, sample, soft_latents
-from worlds.world_model.dynamics import Dynamics, Prediction
-from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import WorldModelConfig
-from worlds.world_model.picture import compose
-from worlds.world_model.tokenizer import to_pictures
+from terrarium.worlds.training.task import Step
+from terrarium.worlds.world_model.codes import likeliest, nats, sample, soft_latents
+from terrarium.worlds.world_model.dynamics import Dynamics, Prediction
+from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.picture import compose
+from terrarium.worlds.world_model.tokenizer import to_pictures
 
 OTHERS = 3  # actions that the true one is told from
 WITNESSES = 16  # independent cells in a frame, more or less: neighbours say the same

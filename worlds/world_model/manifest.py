@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen, MultipleOf
 from pydantic import BaseModel, TypeAdapter
 
-from worlds.archive import open_archive
-from worlds.blocks.actions import layout_of
-from worlds.headers import check_safetensors
-from worlds.json_file import checked, read_object
-from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from terrarium.worlds.archive import open_archive
+from terrarium.worlds.blocks.actions import layout_of
+from terrarium.worlds.headers import check_safetensors
+from terrarium.worlds.json_file import checked, read_object
+from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
 
 Side = Annotated[int, Ge(2 * DOWN), Le(1024), MultipleOf(DOWN)]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.precision import wide
-from worlds.world_model.conv_gru import Flow
-from worlds.world_model.fits import DOWN
+from terrarium.worlds.precision import wide
+from terrarium.worlds.world_model.conv_gru import Flow
+from terrarium.worlds.world_model.fits import DOWN
 
 STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is, or the filter would sharpen it for ever
 

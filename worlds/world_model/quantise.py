@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernels.vq.fused import vector_quantize
-from worlds.precision import in_full, wide
-from worlds.world_model.kinds import TokenizerConfig
+from terrarium.kernels.vq.fused import vector_quantize
+from terrarium.worlds.precision import in_full, wide
+from terrarium.worlds.world_model.kinds import TokenizerConfig
 
 SHARPNESS = 4.0  # of log-odds made from distances to levels or codes
 

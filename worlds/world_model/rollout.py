@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.checkpoint import build, load_checkpoint
-from worlds.device import default_device
-from worlds.world_model.dynamics import Dynamics, Memory
-from worlds.world_model.manifest import check_world_model
-from worlds.world_model.picture import compose
-from worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
+from terrarium.worlds.checkpoint import build, load_checkpoint
+from terrarium.worlds.device import default_device
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.manifest import check_world_model
+from terrarium.worlds.world_model.picture import compose
+from terrarium.worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
 TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for another: less, and what is new is flat
@@ -23,7 +23,7 @@ TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for a
 
 def shipped_folder() -> Path:
     """The checkpoint that comes with the project."""
-    return Path(str(files("worlds.world_model") / "shipped"))
+    return Path(str(files("terrarium.worlds.world_model") / "shipped"))
 
 
 def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:

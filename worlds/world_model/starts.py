@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from worlds.durable import new_file
-from worlds.episodes.format import Dataset
-from worlds.world_model.rollout import BURN_IN
+from terrarium.worlds.durable import new_file
+from terrarium.worlds.episodes.format import Dataset
+from terrarium.worlds.world_model.rollout import BURN_IN
 
 MOST = 32  # about 1 MB at 64 x 64
 

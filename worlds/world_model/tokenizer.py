@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from pydantic import TypeAdapter
 from torch import nn
 
-from worlds.checkpoint import build, load_checkpoint
-from worlds.device import default_device
-from worlds.precision import FullWeights, wide
-from worlds.world_model.kinds import TokenizerConfig
-from worlds.world_model.manifest import check_tokenizer
-from worlds.world_model.quantise import make_quantiser
+from terrarium.worlds.checkpoint import build, load_checkpoint
+from terrarium.worlds.device import default_device
+from terrarium.worlds.precision import FullWeights, wide
+from terrarium.worlds.world_model.kinds import TokenizerConfig
+from terrarium.worlds.world_model.manifest import check_tokenizer
+from terrarium.worlds.world_model.quantise import make_quantiser
 
 
 class ResBlock(nn.Module):

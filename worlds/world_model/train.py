@@ -12,26 +12,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.checkpoint import load_checkpoint, load_into, save_checkpoint, tensors_sha256
-from worlds.device import default_device
-from worlds.episodes.format import Dataset, open_dataset
-from worlds.pictures.metrics import psnr, save_strip
-from worlds.precision import training_precision
-from worlds.progress import Part, Progress
-from worlds.training import parallel
-from worlds.training.loop import Loop, train
-from worlds.training.optimisers import adamw
-from worlds.training.task import Stage, Task
-from worlds.world_model.codes import nats
-from worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import WorldModelConfig, first_tokenizer
-from worlds.world_model.losses import Losses
-from worlds.world_model.rollout import burn_in, rollout
-from worlds.world_model.starts import save_starts
-from worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.checkpoint import load_checkpoint, load_into, save_checkpoint, tensors_sha256
+from terrarium.worlds.device import default_device
+from terrarium.worlds.episodes.format import Dataset, open_dataset
+from terrarium.worlds.pictures.metrics import psnr, save_strip
+from terrarium.worlds.precision import training_precision
+from terrarium.worlds.progress import Part, Progress
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.optimisers import adamw
+from terrarium.worlds.training.task import Stage, Task
+from terrarium.worlds.world_model.codes import nats
+from terrarium.worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.kinds import WorldModelConfig, first_tokenizer
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.rollout import burn_in, rollout
+from terrarium.worlds.world_model.starts import save_starts
+from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.checkpoint import save_checkpoint, tensors_sha256
-from worlds.device import default_device
-from worlds.episodes.format import open_dataset
-from worlds.pictures.metrics import psnr, save_strip
-from worlds.pictures.perceptual import LPIPS, hub_file
-from worlds.progress import Progress
-from worlds.training import parallel
-from worlds.training.loop import Loop, train
-from worlds.training.optimisers import adamw
-from worlds.training.task import Stage, Step, Task
-from worlds.world_model.data import FrameStore, data_facts, run_identity
-from worlds.world_model.kinds import TokenizerConfig
-from worlds.world_model.tokenizer import Tokenizer, channels_last, to_input
+from terrarium.worlds.checkpoint import save_checkpoint, tensors_sha256
+from terrarium.worlds.device import default_device
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.pictures.metrics import psnr, save_strip
+from terrarium.worlds.pictures.perceptual import LPIPS, hub_file
+from terrarium.worlds.progress import Progress
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.optimisers import adamw
+from terrarium.worlds.training.task import Stage, Step, Task
+from terrarium.worlds.world_model.data import FrameStore, data_facts, run_identity
+from terrarium.worlds.world_model.kinds import TokenizerConfig
+from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, to_input
 
 
 def train_tokenizer(config: TokenizerConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:

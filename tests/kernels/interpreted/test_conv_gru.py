@@ -8,10 +8,10 @@ import pytest
 import torch
 from kernel_checks import LAYOUTS, ODD, assert_gradient, assert_values, laid_out
 
-from kernels.conv_gru import conv_gru, conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
-from kernels.conv_gru.cases import ALL_ROWS
-from kernels.conv_gru.implicit_gemm import _conv_gates, conv_gates
-from kernels.op import cells_of
+from terrarium.kernels.conv_gru import conv_gru, conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
+from terrarium.kernels.conv_gru.cases import ALL_ROWS
+from terrarium.kernels.conv_gru.implicit_gemm import _conv_gates, conv_gates
+from terrarium.kernels.op import cells_of
 
 FORMS = [(), ("h_norm", "h_bias"), ALL_ROWS, ("x_bias", "shift", "h_bias"), ("scale",)]
 SHAPES = [(2, 1, 1, 1), (1, 7, 17, 1), (3, 17, 1, 7), (1, 33, 3, 5), (2, 130, 4, 3), (1, 8, 2, 130)]  # B, C, H, W

@@ -6,13 +6,13 @@ import pytest
 import torch
 from triton.runtime import interpreter
 
-from kernels import op
-from kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
-from kernels.conv_gru.implicit_gemm import conv_gates
-from kernels.lpips.fused import lpips_head
-from kernels.soft_embed.fused import soft_embed
-from kernels.ssim.fused import ssim
-from kernels.vq.fused import vector_quantize
+from terrarium.kernels import op
+from terrarium.kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
+from terrarium.kernels.conv_gru.implicit_gemm import conv_gates
+from terrarium.kernels.lpips.fused import lpips_head
+from terrarium.kernels.soft_embed.fused import soft_embed
+from terrarium.kernels.ssim.fused import ssim
+from terrarium.kernels.vq.fused import vector_quantize
 
 
 def cells(channels):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from kernel_checks import LAYOUTS, assert_gradient, assert_values, laid_out
 
-from kernels.lpips import naive
-from kernels.lpips.fused import _lpips_head, _lpips_head_bwd, lpips_head
+from terrarium.kernels.lpips import naive
+from terrarium.kernels.lpips.fused import _lpips_head, _lpips_head_bwd, lpips_head
 
 SIZES = [(1, 1, 1, 1), (2, 7, 1, 17), (1, 17, 7, 7), (2, 33, 3, 5), (1, 130, 17, 7)]  # B, C, H, W
 

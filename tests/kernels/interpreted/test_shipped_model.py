@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernels.conv_gru import fused
-from worlds.blocks.actions import A
-from worlds.world_model.live import LiveModel
+from terrarium.kernels.conv_gru import fused
+from terrarium.worlds.blocks.actions import A
+from terrarium.worlds.world_model.live import LiveModel
 
 
 def play(model: LiveModel, steps: int) -> list[torch.Tensor]:

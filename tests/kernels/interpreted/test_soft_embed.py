@@ -2,8 +2,8 @@ import pytest
 import torch
 from kernel_checks import assert_gradient, assert_values
 
-from kernels.soft_embed import naive
-from kernels.soft_embed.fused import _soft_embed, _soft_embed_bwd, soft_embed
+from terrarium.kernels.soft_embed import naive
+from terrarium.kernels.soft_embed.fused import _soft_embed, _soft_embed_bwd, soft_embed
 
 SEED = torch.tensor(-(2**40) + 7)  # both halves of the key, and a sign
 SIZES = [(1, 1, 1), (7, 17, 1), (130, 33, 7), (17, 130, 33)]  # N, K, D

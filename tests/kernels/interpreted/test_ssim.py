@@ -2,8 +2,8 @@ import pytest
 import torch
 from kernel_checks import LAYOUTS, assert_gradient, assert_values, laid_out
 
-from kernels.ssim import naive
-from kernels.ssim.fused import _ssim, _ssim_bwd, ssim
+from terrarium.kernels.ssim import naive
+from terrarium.kernels.ssim.fused import _ssim, _ssim_bwd, ssim
 
 SIZES = [(1, 1, 11, 11), (2, 1, 17, 33), (1, 1, 70, 45)]  # one window; two tiles across; two tiles each way
 

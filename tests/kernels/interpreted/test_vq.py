@@ -2,7 +2,7 @@ import pytest
 import torch
 from kernel_checks import assert_gradient
 
-from kernels.vq.fused import _vq, vector_quantize
+from terrarium.kernels.vq.fused import _vq, vector_quantize
 
 SIZES = [(1, 1, 1), (7, 17, 1), (17, 7, 33), (130, 130, 17), (33, 200, 130)]  # N, K, D
 

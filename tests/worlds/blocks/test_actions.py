@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import actions as act
+from terrarium.worlds.blocks import actions as act
 
 
 def test_from_mask_reads_every_key_bit():

@@ -1,6 +1,6 @@
 """The benchmark runs and says what it measured."""
 
-from worlds.blocks.bench import measure
+from terrarium.worlds.blocks.bench import measure
 
 
 def test_measure():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worlds.blocks.camera import basis, pixel_rays
+from terrarium.worlds.blocks.camera import basis, pixel_rays
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from worlds.blocks import terrain
-from worlds.blocks.palette import NAMES
-from worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks import terrain
+from terrarium.worlds.blocks.palette import NAMES
+from terrarium.worlds.blocks.world import BlockWorld
 
 SEEDS = (0, 7, 10_000)
 BLOCKS = {  # sha256 of the blocks, its beginning, a seed each: integers, the same on every processor
@@ -44,12 +44,12 @@ PALETTE = (
 # What a new terrain brings: a material, a landmark, a biome, a salt.
 A_NEW_TERRAIN = """
 import hashlib, json
-from worlds.blocks import palette
+from terrarium.worlds.blocks import palette
 palette.BLOCKS += (palette.BlockType("Slime", (0.2, 0.9, 0.2), (0.2, 0.9, 0.2), (0.2, 0.9, 0.2)),)
 palette.NAMES += ("Slime",)
 palette.ID["Slime"] = len(palette.ID)
-from worlds.blocks import landmarks, terrain
-from worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks import landmarks, terrain
+from terrarium.worlds.blocks.world import BlockWorld
 
 def blob(blocks, x, y, z, rng):
     landmarks.box(blocks, x, y, z, (2, int(rng.integers(1, 4)), 2), palette.ID["Slime"])

@@ -2,7 +2,7 @@
 
 import os
 
-from worlds.blocks.jit import forget_stale
+from terrarium.worlds.blocks.jit import forget_stale
 
 
 def test_only_stale_files_go(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import terrain
+from terrarium.worlds.blocks import terrain
 
 THINGS = sorted({thing for biome in terrain.BIOMES.values() for thing in biome.things}, key=lambda t: t.__name__)
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from worlds.blocks.map_json import BlockMap, from_json, pack, read_map, to_json, unpack, write_map
-from worlds.blocks.palette import ID, NAMES
+from terrarium.worlds.blocks.map_json import BlockMap, from_json, pack, read_map, to_json, unpack, write_map
+from terrarium.worlds.blocks.palette import ID, NAMES
 
 blocks = npst.arrays(
     np.uint8,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from worlds.blocks import palette
+from terrarium.worlds.blocks import palette
 
 
 def test_the_formats_own_types_come_first():

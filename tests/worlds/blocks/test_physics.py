@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import physics
-from worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, action
-from worlds.blocks.palette import ID
+from terrarium.worlds.blocks import physics
+from terrarium.worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG, action
+from terrarium.worlds.blocks.palette import ID
 
 FLOOR = 4  # the feet stand at this height
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import palette, raycast
-from worlds.blocks.camera import basis, pixel_rays
+from terrarium.worlds.blocks import palette, raycast
+from terrarium.worlds.blocks.camera import basis, pixel_rays
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import physics, raycast, spawn, terrain
-from worlds.blocks.camera import basis
-from worlds.blocks.palette import ID
+from terrarium.worlds.blocks import physics, raycast, spawn, terrain
+from terrarium.worlds.blocks.camera import basis
+from terrarium.worlds.blocks.palette import ID
 
 
 @pytest.mark.parametrize("kind", terrain.KINDS)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import terrain
-from worlds.blocks.palette import ID, NAMES
-from worlds.episodes.kinds import Terrain
+from terrarium.worlds.blocks import terrain
+from terrarium.worlds.blocks.palette import ID, NAMES
+from terrarium.worlds.episodes.kinds import Terrain
 
 
 def test_kinds_are_those_of_the_config():

@@ -7,16 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from worlds.blocks import terrain
-from worlds.blocks.actions import PROBES, A, action, probe
-from worlds.blocks.map_json import pack
-from worlds.blocks.palette import ID
-from worlds.blocks.world import BlockWorld, world_of
+from terrarium.worlds.blocks import terrain
+from terrarium.worlds.blocks.actions import PROBES, A, action, probe
+from terrarium.worlds.blocks.map_json import pack
+from terrarium.worlds.blocks.palette import ID
+from terrarium.worlds.blocks.world import BlockWorld, world_of
 
 DIGEST = """
 import hashlib, numpy as np
-from worlds.blocks.world import BlockWorld
-from worlds.blocks.actions import A
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks.actions import A
 world, digest, rng = BlockWorld(48, 32), hashlib.sha256(), np.random.default_rng(0)
 digest.update(world.reset(11).tobytes())
 for _ in range(20):

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from worlds.blocks.actions import A
-from worlds.blocks.world import BlockWorld
-from worlds.episodes.format import open_dataset, write_episode
-from worlds.episodes.kinds import record_debug
-from worlds.episodes.record import record_dataset
-from worlds.progress import RecipeError, Silent
+from terrarium.worlds.blocks.actions import A
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.episodes.format import open_dataset, write_episode
+from terrarium.worlds.episodes.kinds import record_debug
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.progress import RecipeError, Silent
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_recording_is_deterministic_and_goes_on(recorded, tmp_path):
         def stop_requested(self):
             return self.seen == 2
 
-    from worlds.progress import Stopped
+    from terrarium.worlds.progress import Stopped
 
     with pytest.raises(Stopped):
         record_dataset(record_debug(), tmp_path, StopAfterTwo())

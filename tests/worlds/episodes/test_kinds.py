@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from worlds.kinds import kinds
+from terrarium.worlds.kinds import kinds
 
 SIZED = [name for name, kind in kinds().items() if hasattr(kind.config, "width")]
 

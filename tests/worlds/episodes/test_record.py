@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from worlds.blocks.map_json import BlockMap, write_map
-from worlds.blocks.terrain import generate
-from worlds.blocks.world import world_of
-from worlds.episodes.format import open_dataset
-from worlds.episodes.kinds import record_debug
-from worlds.episodes.record import record_dataset
-from worlds.progress import Silent
+from terrarium.worlds.blocks.map_json import BlockMap, write_map
+from terrarium.worlds.blocks.terrain import generate
+from terrarium.worlds.blocks.world import world_of
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.episodes.kinds import record_debug
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.progress import Silent
 
 
 def test_any_map_is_a_world(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worlds.pictures.metrics import ssim
+from terrarium.worlds.pictures.metrics import ssim
 
 
 def test_ssim_of_frames():

@@ -4,8 +4,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 import pytest
 import torch
 
-from worlds.pictures.perceptual import LPIPS, MEAN, STD, hub_file
-from worlds.pictures.trunks import TRUNKS
+from terrarium.worlds.pictures.perceptual import LPIPS, MEAN, STD, hub_file
+from terrarium.worlds.pictures.trunks import TRUNKS
 
 
 def pictures(batch=2, side=40):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from second_device import BACKEND
 
-from worlds.pictures.trunks import TRUNKS, load_trunk
+from terrarium.worlds.pictures.trunks import TRUNKS, load_trunk
 
 
 def published(name, folder, change=None):

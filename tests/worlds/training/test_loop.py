@@ -16,8 +16,8 @@ from training_toys import (
     voxel_stages,
 )
 
-from worlds.training import schedules
-from worlds.training.task import Learner, Stage, Task
+from terrarium.worlds.training import schedules
+from terrarium.worlds.training.task import Learner, Stage, Task
 
 TOYS = {
     "painter": painter_stages,

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from training_process import Log
 from training_toys import painter_stages, run
 
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.train import train_world_model
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.train import train_world_model
 
 TESTS = Path(__file__).resolve().parents[2]
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from worlds.training.prefetch import prefetch
+from terrarium.worlds.training.prefetch import prefetch
 
 
 def test_items_come_in_order_and_the_thread_stays_near():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
-from worlds.training import schedules as ours
+from terrarium.worlds.training import schedules as ours
 
 
 def rates(schedule, n, history=()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from worlds.training.states import States, identity
+from terrarium.worlds.training.states import States, identity
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.blocks.actions import JUMP, A
-from worlds.episodes.format import Episode
-from worlds.world_model.data import ClipStore, FrameStore, tokenise
+from terrarium.worlds.blocks.actions import JUMP, A
+from terrarium.worlds.episodes.format import Episode
+from terrarium.worlds.world_model.data import ClipStore, FrameStore, tokenise
 
 
 def clips(lengths, jump_at=(), **options):

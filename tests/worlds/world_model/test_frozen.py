@@ -6,16 +6,16 @@ import sys
 import numpy as np
 import pytest
 
-from worlds.blocks import actions as act
-from worlds.world_model.bench.step import row
-from worlds.world_model.frozen import MOST, FrozenStep, package_name
-from worlds.world_model.live import LiveModel
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.world_model.bench.step import row
+from terrarium.worlds.world_model.frozen import MOST, FrozenStep, package_name
+from terrarium.worlds.world_model.live import LiveModel
 
 
 @pytest.fixture(scope="module")
 def package(debug_model, tmp_path_factory):
     made = tmp_path_factory.mktemp("compiled") / "step.pt2"
-    command = [sys.executable, "-m", "worlds.world_model.frozen", str(debug_model), str(made)]
+    command = [sys.executable, "-m", "terrarium.worlds.world_model.frozen", str(debug_model), str(made)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert [file.name for file in made.parent.iterdir()] == [made.name], "scratch is left behind"

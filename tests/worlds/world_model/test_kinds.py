@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from worlds.kinds import Conflict, kinds
-from worlds.progress import Silent
+from terrarium.worlds.kinds import Conflict, kinds
+from terrarium.worlds.progress import Silent
 
 TOKENIZER, WORLD_MODEL = kinds()["tokenizer.train"], kinds()["world-model.train"]
 SIZES = {"steps": 1, "channels": 8, "batch": 2, "log_every": 1}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.blocks import actions as act
-from worlds.world_model.live import LiveModel
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.world_model.live import LiveModel
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_batch_of_players_plays_like_each_alone(model):
 
 def test_live_play_is_the_evaluations_rollout(model):
     """The live path and the batched rollout make the same codes from the same state."""
-    from worlds.world_model.rollout import burn_in, rollout
+    from terrarium.worlds.world_model.rollout import burn_in, rollout
 
     world = model.simulator()
     frames, context = model.context(world, 3)
@@ -66,7 +66,7 @@ def test_each_player_has_its_own_temperature(debug_model):
 
 def test_guidance_goes_from_no_action_through_the_action_and_beyond(model):
     """Of one player: 1 changes nothing, 0 leaves the action out, and what another player asked for stays theirs."""
-    from worlds.world_model.rollout import step
+    from terrarium.worlds.world_model.rollout import step
 
     forward = torch.from_numpy(act.action("w")[None])
     state = started(model, 1)[0]
@@ -81,7 +81,7 @@ def test_guidance_goes_from_no_action_through_the_action_and_beyond(model):
 
 def logits(model, state, action, guidance):
     """Those that `rollout.step` chooses from."""
-    from worlds.world_model.rollout import step
+    from terrarium.worlds.world_model.rollout import step
 
     seen = []
     choose = model.dynamics.choose

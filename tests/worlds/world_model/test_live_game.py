@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from worlds.episodes.format import open_dataset
-from worlds.episodes.kinds import record_gym_debug
-from worlds.episodes.sources.gym_recipe import record_gym
-from worlds.progress import Silent
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.live import LiveModel
-from worlds.world_model.train import train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.episodes.kinds import record_gym_debug
+from terrarium.worlds.episodes.sources.gym_recipe import record_gym
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.train import train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -8,23 +8,23 @@ import pytest
 import torch
 from training_process import Log
 
-from worlds.blocks.actions import A, action
-from worlds.pictures.metrics import psnr
-from worlds.pictures.perceptual import LPIPS
-from worlds.training.task import Step
-from worlds.world_model.codes import doubted, nats, sample, soft_latents
-from worlds.world_model.conv_gru import ConvGRULayer, place_basis, warp
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.judge.model import Judge
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.live import LiveModel
-from worlds.world_model.losses import Losses
-from worlds.world_model.picture import compose, move_picture, picture_flow
-from worlds.world_model.quantise import EMAVQ, FSQ
-from worlds.world_model.rollout import burn_in, rollout
-from worlds.world_model.tokenizer import Tokenizer, to_frames
-from worlds.world_model.train import train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.blocks.actions import A, action
+from terrarium.worlds.pictures.metrics import psnr
+from terrarium.worlds.pictures.perceptual import LPIPS
+from terrarium.worlds.training.task import Step
+from terrarium.worlds.world_model.codes import doubted, nats, sample, soft_latents
+from terrarium.worlds.world_model.conv_gru import ConvGRULayer, place_basis, warp
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.judge.model import Judge
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.picture import compose, move_picture, picture_flow
+from terrarium.worlds.world_model.quantise import EMAVQ, FSQ
+from terrarium.worlds.world_model.rollout import burn_in, rollout
+from terrarium.worlds.world_model.tokenizer import Tokenizer, to_frames
+from terrarium.worlds.world_model.train import train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 pytestmark = pytest.mark.precision
 BAND = 2e-3  # of the loss, between the curves in fp32 and bf16; with places in bf16 it was 6e-3

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worlds.world_model.quantise import EMAVQ, FSQ, join_factors, split_factors
+from terrarium.worlds.world_model.quantise import EMAVQ, FSQ, join_factors, split_factors
 
 
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(0, 10_000))

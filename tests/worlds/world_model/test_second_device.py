@@ -10,24 +10,24 @@ import pytest
 import torch
 from second_device import SECOND, without_inference_mode
 
-from worlds.blocks import actions as act
-from worlds.episodes.format import open_dataset
-from worlds.kinds import kinds
-from worlds.progress import Silent, Stopped
-from worlds.training.task import Step
-from worlds.world_model.bench import recipes
-from worlds.world_model.evaluation import long
-from worlds.world_model.evaluation import recipe as ev
-from worlds.world_model.frozen import example
-from worlds.world_model.judge.recipe import train_judge
-from worlds.world_model.kinds import judge_debug, tokenizer_debug, world_model_debug
-from worlds.world_model.live import LiveModel
-from worlds.world_model.losses import Losses
-from worlds.world_model.quantise import EMAVQ
-from worlds.world_model.rollout import Rollout, load_world_model, step
-from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import load_clips, new_model, train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.training.task import Step
+from terrarium.worlds.world_model.bench import recipes
+from terrarium.worlds.world_model.evaluation import long
+from terrarium.worlds.world_model.evaluation import recipe as ev
+from terrarium.worlds.world_model.frozen import example
+from terrarium.worlds.world_model.judge.recipe import train_judge
+from terrarium.worlds.world_model.kinds import judge_debug, tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.quantise import EMAVQ
+from terrarium.worlds.world_model.rollout import Rollout, load_world_model, step
+from terrarium.worlds.world_model.tokenizer import load_tokenizer
+from terrarium.worlds.world_model.train import load_clips, new_model, train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 PRESETS = kinds()["world-model.train"].presets
 FORMS = {

@@ -4,9 +4,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from worlds.episodes.format import open_dataset
-from worlds.world_model.rollout import BURN_IN
-from worlds.world_model.starts import load_starts, save_starts
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.world_model.rollout import BURN_IN
+from terrarium.worlds.world_model.starts import load_starts, save_starts
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from worlds.episodes.format import open_dataset
-from worlds.episodes.kinds import record_debug
-from worlds.episodes.record import record_dataset
-from worlds.kinds import kinds
-from worlds.progress import Silent, Stopped
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.losses import Losses, horizon
-from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import new_model, train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.episodes.kinds import record_debug
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.losses import Losses, horizon
+from terrarium.worlds.world_model.tokenizer import load_tokenizer
+from terrarium.worlds.world_model.train import new_model, train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 TESTS = Path(__file__).resolve().parents[2]
 

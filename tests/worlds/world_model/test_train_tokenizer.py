@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from worlds.progress import Silent
-from worlds.world_model.kinds import TokenizerConfig, tokenizer_debug
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.kinds import TokenizerConfig, tokenizer_debug
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
 class Losses(Silent):

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.actions import KEYS
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
-from worlds.episodes.sources.video import fps_of, frame_times, read_frames
+from terrarium.worlds.blocks.actions import KEYS
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
+from terrarium.worlds.episodes.sources.video import fps_of, frame_times, read_frames
 
 UNIT_DEG = 15.0
 FIELDS = ("ws", "ad", "scs", "yaw_delta", "pitch_delta")

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from worlds.blocks.actions import MOST_KEYS, Layout
-from worlds.episodes.sources.bindings import guess_keys
+from terrarium.worlds.blocks.actions import MOST_KEYS, Layout
+from terrarium.worlds.episodes.sources.bindings import guess_keys
 
 FPS = 10.0  # where the environment does not say
 FPS_RANGE = (5.0, 30.0)  # that play can keep

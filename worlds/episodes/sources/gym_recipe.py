@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from worlds.episodes.format import finished_episode, write_episode, write_manifest
-from worlds.episodes.kinds import RecordGymConfig
-from worlds.episodes.sources.gym import Game
-from worlds.pictures.metrics import save_strip
-from worlds.progress import Progress, go_on
+from terrarium.worlds.episodes.format import finished_episode, write_episode, write_manifest
+from terrarium.worlds.episodes.kinds import RecordGymConfig
+from terrarium.worlds.episodes.sources.gym import Game
+from terrarium.worlds.pictures.metrics import save_strip
+from terrarium.worlds.progress import Progress, go_on
 
 MIN_STEPS = 16  # as short as a recorded walk may be; a training clip must fit in
 MOST_SHORT = 20  # such episodes in a row, before we give up

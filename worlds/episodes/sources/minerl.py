@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from worlds.blocks.actions import KEYS
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
-from worlds.episodes.sources.video import fps_of, frame_times, read_frames
+from terrarium.worlds.blocks.actions import KEYS
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
+from terrarium.worlds.episodes.sources.video import fps_of, frame_times, read_frames
 
 ACTION = {"w": "forward", "a": "left", "s": "back", "d": "right", "jump": "jump", "sprint": "sprint", "sneak": "sneak"}
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from worlds.blocks.actions import layout_of
-from worlds.blocks.world import State, world_of
-from worlds.episodes.kinds import ImportPlayConfig
-from worlds.episodes.sources.recording import Clip, Recording
+from terrarium.worlds.blocks.actions import layout_of
+from terrarium.worlds.blocks.world import State, world_of
+from terrarium.worlds.episodes.kinds import ImportPlayConfig
+from terrarium.worlds.episodes.sources.recording import Clip, Recording
 
 FILES = ("play.json", "frames.npy", "actions.npy", "pose.npy")
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.actions import layout_of
-from worlds.durable import new_folder, write_text
-from worlds.episodes.format import MIN_FRAMES, episode_entry, is_intact, write_manifest
-from worlds.episodes.kinds import ImportConfig, ImportPlayConfig
-from worlds.episodes.sources import gamefactory, minerl, played, vpt
-from worlds.episodes.sources.recording import Clip, Recording
-from worlds.pictures.metrics import save_strip
-from worlds.progress import Progress, go_on
+from terrarium.worlds.blocks.actions import layout_of
+from terrarium.worlds.durable import new_folder, write_text
+from terrarium.worlds.episodes.format import MIN_FRAMES, episode_entry, is_intact, write_manifest
+from terrarium.worlds.episodes.kinds import ImportConfig, ImportPlayConfig
+from terrarium.worlds.episodes.sources import gamefactory, minerl, played, vpt
+from terrarium.worlds.episodes.sources.recording import Clip, Recording
+from terrarium.worlds.pictures.metrics import save_strip
+from terrarium.worlds.progress import Progress, go_on
 
 Config = ImportConfig | ImportPlayConfig
 SOURCES: dict[str, Callable[[Any], Iterator[Recording]]] = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from worlds.blocks.actions import BLOCKS, KEYS, PITCH, YAW, A, Layout
+from terrarium.worlds.blocks.actions import BLOCKS, KEYS, PITCH, YAW, A, Layout
 
 
 class Clip(NamedTuple):

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from worlds.blocks.actions import KEYS
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
-from worlds.episodes.sources.video import fps_of, frame_times, read_frames
+from terrarium.worlds.blocks.actions import KEYS
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.recording import Clip, Recording, Steps, to_actions
+from terrarium.worlds.episodes.sources.video import fps_of, frame_times, read_frames
 
 MOUSE_DEG = 360 / 2400
 KEY = {"w": "w", "a": "a", "s": "s", "d": "d", "jump": "space", "sprint": "left.control", "sneak": "left.shift"}

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from worlds.world_model.codes import doubted, likeliest
-from worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
-from worlds.world_model.dynamics import Dynamics, Memory, Prediction
-from worlds.world_model.fits import DOWN
-from worlds.world_model.kinds import WorldModelConfig
-from worlds.world_model.picture import between_margins, move_picture, picture_flow
-from worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.world_model.codes import doubted, likeliest
+from terrarium.worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
+from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.picture import between_margins, move_picture, picture_flow
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 
 class EagerDynamics(Dynamics):

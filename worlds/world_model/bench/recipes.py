@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.device import synchronize
-from worlds.episodes.format import open_dataset
-from worlds.precision import computing_in, training_precision
-from worlds.progress import Progress
-from worlds.training.task import Step
-from worlds.world_model.evaluation.recipe import evaluate
-from worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
-from worlds.world_model.live import LiveModel
-from worlds.world_model.losses import Losses
-from worlds.world_model.tokenizer import load_tokenizer
-from worlds.world_model.train import load_clips, new_model, train_world_model
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.device import synchronize
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.precision import computing_in, training_precision
+from terrarium.worlds.progress import Progress
+from terrarium.worlds.training.task import Step
+from terrarium.worlds.world_model.evaluation.recipe import evaluate
+from terrarium.worlds.world_model.kinds import WorldModelConfig, world_model_cpu, world_model_ochre_v6
+from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.tokenizer import load_tokenizer
+from terrarium.worlds.world_model.train import load_clips, new_model, train_world_model
 
 WINDOW = "65-256"  # of the judge, in the table
 PROBES = 8  # steps that are timed, evenly spread over the curriculum

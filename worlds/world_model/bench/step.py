@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.frozen import MOST, FrozenStep, check, compile_step, example
-from worlds.world_model.rollout import load_world_model, step
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.frozen import MOST, FrozenStep, check, compile_step, example
+from terrarium.worlds.world_model.rollout import load_world_model, step
 
 
 def bench_step(folder: Path, *, players: list[int], steps: int) -> list[dict[str, Any]]:

@@ -17,21 +17,21 @@ from typing import Any
 
 import torch
 
-from worlds.device import synchronize
-from worlds.episodes.format import open_dataset
-from worlds.kinds import kinds
-from worlds.progress import Silent
-from worlds.training.optimisers import adamw
-from worlds.training.prefetch import prefetch
-from worlds.training.task import Batch, Step, Task
-from worlds.training.trainer import Trainer
-from worlds.world_model.bench.eager import EagerDynamics
-from worlds.world_model.data import ClipStore
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
-from worlds.world_model.losses import Losses
-from worlds.world_model.tokenizer import Tokenizer, channels_last
-from worlds.world_model.train import load_clips, new_model
+from terrarium.worlds.device import synchronize
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.training.optimisers import adamw
+from terrarium.worlds.training.prefetch import prefetch
+from terrarium.worlds.training.task import Batch, Step, Task
+from terrarium.worlds.training.trainer import Trainer
+from terrarium.worlds.world_model.bench.eager import EagerDynamics
+from terrarium.worlds.world_model.data import ClipStore
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last
+from terrarium.worlds.world_model.train import load_clips, new_model
 
 PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimizer": "update", "ema": "average"}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from worlds.world_model.evaluation.judged import Reading
-from worlds.world_model.evaluation.states import rounded
+from terrarium.worlds.world_model.evaluation.judged import Reading
+from terrarium.worlds.world_model.evaluation.states import rounded
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:

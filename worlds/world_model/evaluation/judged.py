@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from worlds.world_model.evaluation.long import Walks
-from worlds.world_model.evaluation.states import rounded
-from worlds.world_model.judge.model import KEYS, Judge, f1, labels
+from terrarium.worlds.world_model.evaluation.long import Walks
+from terrarium.worlds.world_model.evaluation.states import rounded
+from terrarium.worlds.world_model.judge.model import KEYS, Judge, f1, labels
 
 WINDOWS = {"1-16": (0, 16), "17-64": (16, 64), "65-256": (64, 256), "257-512": (256, 512)}  # steps
 FEWEST = 12  # frames of a window in which a key is held

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from worlds.blocks.walk import Walker
-from worlds.blocks.world import BlockWorld
-from worlds.world_model.dynamics import Dynamics, Memory
-from worlds.world_model.evaluation.parts import Part, Parts
-from worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
-from worlds.world_model.rollout import State, burn_in, rollout
+from terrarium.worlds.blocks.walk import Walker
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.evaluation.parts import Part, Parts
+from terrarium.worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
+from terrarium.worlds.world_model.rollout import State, burn_in, rollout
 
 FAR, NEAR = 512, 64  # steps; more walks go near, since the first windows hold few frames of each
 CHUNK = 16  # steps between two looks at a stop request

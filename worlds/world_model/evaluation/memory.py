@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.pictures.metrics import psnr
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation.states import Trial, rounded, through
-from worlds.world_model.rollout import State, rollout
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.pictures.metrics import psnr
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation.states import Trial, rounded, through
+from terrarium.worlds.world_model.rollout import State, rollout
 
 TURNS = (2, 6, 12)
 MOST = 12  # states: they see 480 frames

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from worlds.blocks import actions as act
-from worlds.blocks.world import BlockWorld
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation.states import HELD, Trial, rounded
-from worlds.world_model.rollout import State, rollout
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation.states import HELD, Trial, rounded
+from terrarium.worlds.world_model.rollout import State, rollout
 
 YAWS = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)  # of MAX_YAW_DEG, in one step
 SHIFTS = np.arange(-12, 12.25, 0.25)  # pixels of a frame 64 wide

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.world_model.codes import likeliest
-from worlds.world_model.dynamics import Dynamics, Memory
-from worlds.world_model.evaluation.states import Trial, encoded, rounded
-from worlds.world_model.tokenizer import to_pictures
+from terrarium.worlds.world_model.codes import likeliest
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.evaluation.states import Trial, encoded, rounded
+from terrarium.worlds.world_model.tokenizer import to_pictures
 
 SESSIONS = 4
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from worlds.checkpoint import load_checkpoint, save_checkpoint
-from worlds.device import default_device
-from worlds.progress import Progress
+from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
+from terrarium.worlds.device import default_device
+from terrarium.worlds.progress import Progress
 
 Part = tuple[dict[str, torch.Tensor], dict[str, Any]]
 KIND = "training-state"

@@ -15,26 +15,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.device import default_device, fork_random
-from worlds.pictures.metrics import save_strip
-from worlds.precision import precision_now
-from worlds.progress import Progress, Silent
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation import stability
-from worlds.world_model.evaluation.frechet import far_distance
-from worlds.world_model.evaluation.judged import Reading, judged, read
-from worlds.world_model.evaluation.long import BEFORE, Walks, chunks, long_walks, reference_clips
-from worlds.world_model.evaluation.memory import memory
-from worlds.world_model.evaluation.motion import motion
-from worlds.world_model.evaluation.parity import parity
-from worlds.world_model.evaluation.parts import Part, Parts
-from worlds.world_model.evaluation.report import write_report
-from worlds.world_model.evaluation.retrieval import hold_probes, retrieval
-from worlds.world_model.evaluation.rollouts import rollout_quality
-from worlds.world_model.evaluation.states import Phases, Trial, find_trials, pack, simulator, unpack
-from worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
-from worlds.world_model.kinds import EvaluateConfig
-from worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
+from terrarium.worlds.device import default_device, fork_random
+from terrarium.worlds.pictures.metrics import save_strip
+from terrarium.worlds.precision import precision_now
+from terrarium.worlds.progress import Progress, Silent
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation import stability
+from terrarium.worlds.world_model.evaluation.frechet import far_distance
+from terrarium.worlds.world_model.evaluation.judged import Reading, judged, read
+from terrarium.worlds.world_model.evaluation.long import BEFORE, Walks, chunks, long_walks, reference_clips
+from terrarium.worlds.world_model.evaluation.memory import memory
+from terrarium.worlds.world_model.evaluation.motion import motion
+from terrarium.worlds.world_model.evaluation.parity import parity
+from terrarium.worlds.world_model.evaluation.parts import Part, Parts
+from terrarium.worlds.world_model.evaluation.report import write_report
+from terrarium.worlds.world_model.evaluation.retrieval import hold_probes, retrieval
+from terrarium.worlds.world_model.evaluation.rollouts import rollout_quality
+from terrarium.worlds.world_model.evaluation.states import Phases, Trial, find_trials, pack, simulator, unpack
+from terrarium.worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
+from terrarium.worlds.world_model.kinds import EvaluateConfig
+from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
 
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
 

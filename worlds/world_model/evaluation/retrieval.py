@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation.states import HELD, Trial, rounded, through
-from worlds.world_model.rollout import State, rollout
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation.states import HELD, Trial, rounded, through
+from terrarium.worlds.world_model.rollout import State, rollout
 
 RETRIEVAL_AT = (1, HELD)
 

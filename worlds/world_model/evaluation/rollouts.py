@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.device import default_device
-from worlds.pictures.metrics import edge_energy, psnr, ssim
-from worlds.pictures.perceptual import LPIPS
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation.states import Trial, rounded, through
+from terrarium.worlds.device import default_device
+from terrarium.worlds.pictures.metrics import edge_energy, psnr, ssim
+from terrarium.worlds.pictures.perceptual import LPIPS
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation.states import Trial, rounded, through
 
 ROLLOUT_AT = (1, 4, 8, 16)
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]  # uint8 [..., H, W, 3] twice -> [...]

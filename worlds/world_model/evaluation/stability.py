@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.pictures.metrics import edge_energy
-from worlds.world_model.codes import nats
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.evaluation.long import BEFORE, Walks
-from worlds.world_model.evaluation.states import Trial, encoded, rounded
-from worlds.world_model.rollout import Rollout, State, rollout
-from worlds.world_model.tokenizer import to_pictures
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.pictures.metrics import edge_energy
+from terrarium.worlds.world_model.codes import nats
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.evaluation.long import BEFORE, Walks
+from terrarium.worlds.world_model.evaluation.states import Trial, encoded, rounded
+from terrarium.worlds.world_model.rollout import Rollout, State, rollout
+from terrarium.worlds.world_model.tokenizer import to_pictures
 
 SETTLED = 200  # steps
 EVERY = 6  # of the steps are looked at

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from worlds.blocks import actions as act
-from worlds.blocks.walk import Walker
-from worlds.blocks.world import BlockWorld, State, world_of
-from worlds.progress import Progress, go_on
-from worlds.world_model.evaluation.parts import Part
-from worlds.world_model.fits import FIRST_SEED, evaluation_misfits
-from worlds.world_model.rollout import BURN_IN
-from worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.walk import Walker
+from terrarium.worlds.blocks.world import BlockWorld, State, world_of
+from terrarium.worlds.progress import Progress, go_on
+from terrarium.worlds.world_model.evaluation.parts import Part
+from terrarium.worlds.world_model.fits import FIRST_SEED, evaluation_misfits
+from terrarium.worlds.world_model.rollout import BURN_IN
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 HELD = 4  # steps that a probe is held
 WALK = 16  # steps of a short walk

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worlds.blocks import actions as act
-from worlds.checkpoint import load_checkpoint, load_into
-from worlds.device import default_device
-from worlds.precision import in_full
-from worlds.world_model.tokenizer import channels_last
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.checkpoint import load_checkpoint, load_into
+from terrarium.worlds.device import default_device
+from terrarium.worlds.precision import in_full
+from terrarium.worlds.world_model.tokenizer import channels_last
 
 KEYS = act.PROBES[1:]  # all but noop, which is none of them
 FRAMES = 3  # of a reading: the action leads from the second to the third, the first tells a rise from a fall
@@ -91,7 +91,7 @@ def f1(said: np.ndarray, held: np.ndarray) -> np.ndarray:
 
 def shipped_judge() -> Path:
     """The weights that come with the project."""
-    return Path(str(files("worlds.world_model") / "judge" / "weights"))
+    return Path(str(files("terrarium.worlds.world_model") / "judge" / "weights"))
 
 
 def load_judge(folder: Path) -> tuple[Judge, dict[str, Any]]:

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from worlds.blocks import actions as act
-from worlds.checkpoint import save_checkpoint
-from worlds.episodes.format import Dataset, Episode, open_dataset
-from worlds.progress import Progress
-from worlds.training import parallel
-from worlds.training.loop import Loop, train
-from worlds.training.optimisers import adamw
-from worlds.training.task import Stage, Step, Task
-from worlds.world_model.data import data_facts, run_identity, share
-from worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
-from worlds.world_model.kinds import JudgeConfig
-from worlds.world_model.tokenizer import channels_last
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.checkpoint import save_checkpoint
+from terrarium.worlds.episodes.format import Dataset, Episode, open_dataset
+from terrarium.worlds.progress import Progress
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.optimisers import adamw
+from terrarium.worlds.training.task import Stage, Step, Task
+from terrarium.worlds.world_model.data import data_facts, run_identity, share
+from terrarium.worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
+from terrarium.worlds.world_model.kinds import JudgeConfig
+from terrarium.worlds.world_model.tokenizer import channels_last
 
 THRESHOLDS = np.linspace(0.1, 0.9, 17)
 

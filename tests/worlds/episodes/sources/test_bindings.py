@@ -1,6 +1,6 @@
 import pytest
 
-from worlds.episodes.sources.bindings import guess_keys
+from terrarium.worlds.episodes.sources.bindings import guess_keys
 
 
 def test_crafters_names():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import videos
 
-from worlds.blocks.actions import ACTION_NAMES, action
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.gamefactory import iter_episodes, read_steps
+from terrarium.worlds.blocks.actions import ACTION_NAMES, action
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.gamefactory import iter_episodes, read_steps
 
 
 def config(path, **options):

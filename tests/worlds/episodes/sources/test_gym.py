@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from worlds.episodes.sources.gym import Game
+from terrarium.worlds.episodes.sources.gym import Game
 
 
 class Dot(gymnasium.Env):

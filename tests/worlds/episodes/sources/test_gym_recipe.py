@@ -5,11 +5,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-from worlds.episodes.format import open_dataset
-from worlds.episodes.kinds import RecordGymConfig, record_gym_debug
-from worlds.episodes.sources.gym import Game
-from worlds.episodes.sources.gym_recipe import record_gym
-from worlds.progress import Silent, Stopped
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.episodes.kinds import RecordGymConfig, record_gym_debug
+from terrarium.worlds.episodes.sources.gym import Game
+from terrarium.worlds.episodes.sources.gym_recipe import record_gym
+from terrarium.worlds.progress import Silent, Stopped
 
 
 class Clock(gymnasium.Env):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import videos
 
-from worlds.blocks.actions import ACTION_NAMES
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.minerl import iter_episodes, nearest, read_step_s, read_steps
+from terrarium.worlds.blocks.actions import ACTION_NAMES
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.minerl import iter_episodes, nearest, read_step_s, read_steps
 
 W = ACTION_NAMES.index("w")
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import videos
 
-from worlds.episodes.format import open_dataset
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.recipe import _split, import_dataset
-from worlds.progress import Silent, Stopped
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.train import train_world_model
-from worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.episodes.format import open_dataset
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.recipe import _split, import_dataset
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.train import train_world_model
+from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 FRAMES = 60
 

@@ -3,7 +3,7 @@ import psutil
 import pytest
 import videos
 
-from worlds.episodes.sources.video import fps_of, frame_times, read_frames
+from terrarium.worlds.episodes.sources.video import fps_of, frame_times, read_frames
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import videos
 
-from worlds.blocks.actions import ACTION_NAMES
-from worlds.episodes.kinds import ImportConfig
-from worlds.episodes.sources.vpt import iter_episodes, read_steps
+from terrarium.worlds.blocks.actions import ACTION_NAMES
+from terrarium.worlds.episodes.kinds import ImportConfig
+from terrarium.worlds.episodes.sources.vpt import iter_episodes, read_steps
 
 
 def only_clip(path, **options):

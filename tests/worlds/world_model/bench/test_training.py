@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.training.task import Step
-from worlds.world_model.bench.training import PARTS, bench_training, eager_twin
-from worlds.world_model.dynamics import Dynamics
-from worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from worlds.world_model.losses import Losses
-from worlds.world_model.tokenizer import Tokenizer, channels_last
+from terrarium.worlds.training.task import Step
+from terrarium.worlds.world_model.bench.training import PARTS, bench_training, eager_twin
+from terrarium.worlds.world_model.dynamics import Dynamics
+from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
+from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last
 
 
 @pytest.fixture(params=[0.0, 1.0], ids=["teacher_forcing", "rollout"])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from worlds.world_model.evaluation.judged import WINDOWS, Reading, judged
-from worlds.world_model.judge.model import KEYS
+from terrarium.worlds.world_model.evaluation.judged import WINDOWS, Reading, judged
+from terrarium.worlds.world_model.judge.model import KEYS
 
 
 def reading(own, real, held):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import actions as act
-from worlds.blocks.world import BlockWorld
-from worlds.world_model.evaluation.motion import line, shift_px, zoom
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.world_model.evaluation.motion import line, shift_px, zoom
 
 
 @pytest.fixture(scope="module")

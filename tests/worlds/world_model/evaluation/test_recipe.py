@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from worlds.blocks import actions as act
-from worlds.progress import Silent, Stopped
-from worlds.world_model.evaluation import recipe as ev
-from worlds.world_model.evaluation.judged import WINDOWS
-from worlds.world_model.judge.model import KEYS
-from worlds.world_model.judge.recipe import train_judge
-from worlds.world_model.kinds import EvaluateConfig, judge_debug
-from worlds.world_model.rollout import load_world_model, shipped_folder
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.world_model.evaluation import recipe as ev
+from terrarium.worlds.world_model.evaluation.judged import WINDOWS
+from terrarium.worlds.world_model.judge.model import KEYS
+from terrarium.worlds.world_model.judge.recipe import train_judge
+from terrarium.worlds.world_model.kinds import EvaluateConfig, judge_debug
+from terrarium.worlds.world_model.rollout import load_world_model, shipped_folder
 
 
 @pytest.fixture(scope="module")

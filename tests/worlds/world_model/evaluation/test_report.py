@@ -1,6 +1,6 @@
 from html.parser import HTMLParser
 
-from worlds.world_model.evaluation.report import chart, table
+from terrarium.worlds.world_model.evaluation.report import chart, table
 
 
 def test_missing_figures_are_dashes_and_names_are_escaped():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worlds.world_model.evaluation.retrieval import nearest_is_own
+from terrarium.worlds.world_model.evaluation.retrieval import nearest_is_own
 
 
 def test_retrieval_has_a_ceiling_a_floor_and_fair_ties():

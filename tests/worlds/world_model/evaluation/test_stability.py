@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.blocks.walk import Walker
-from worlds.blocks.world import BlockWorld
-from worlds.world_model.evaluation.long import BEFORE, Walks
-from worlds.world_model.evaluation.stability import WINDOW, Features, churn, codes_per_frame, divergence
-from worlds.world_model.evaluation.states import stroll
+from terrarium.worlds.blocks.walk import Walker
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.world_model.evaluation.long import BEFORE, Walks
+from terrarium.worlds.world_model.evaluation.stability import WINDOW, Features, churn, codes_per_frame, divergence
+from terrarium.worlds.world_model.evaluation.states import stroll
 
 
 def test_churn_and_codes_per_frame():

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from worlds.blocks import actions as act
-from worlds.blocks.world import BlockWorld
-from worlds.progress import Silent, Stopped
-from worlds.world_model.evaluation import states
-from worlds.world_model.evaluation.states import Phases, find_trial, find_trials, held_out_seed, simulator
-from worlds.world_model.fits import FIRST_SEED
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.progress import Silent, Stopped
+from terrarium.worlds.world_model.evaluation import states
+from terrarium.worlds.world_model.evaluation.states import Phases, find_trial, find_trials, held_out_seed, simulator
+from terrarium.worlds.world_model.fits import FIRST_SEED
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from worlds.blocks import actions as act
-from worlds.blocks.walk import Walker
-from worlds.blocks.world import BlockWorld
-from worlds.world_model.evaluation.states import stroll
-from worlds.world_model.judge.model import KEYS, Judge, f1, labels, load_judge, mirror, shipped_judge, soften, to_clips
+from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.walk import Walker
+from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.world_model.evaluation.states import stroll
+from terrarium.worlds.world_model.judge.model import (
+    KEYS,
+    Judge,
+    f1,
+    labels,
+    load_judge,
+    mirror,
+    shipped_judge,
+    soften,
+    to_clips,
+)
 
 
 def test_labels_are_the_probes_and_their_sums():

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
-from worlds.episodes.kinds import record_debug
-from worlds.episodes.record import record_dataset
-from worlds.progress import Silent
-from worlds.world_model.judge.model import KEYS, load_judge
-from worlds.world_model.judge.recipe import train_judge
-from worlds.world_model.kinds import judge_debug
+from terrarium.worlds.episodes.kinds import record_debug
+from terrarium.worlds.episodes.record import record_dataset
+from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.judge.model import KEYS, load_judge
+from terrarium.worlds.world_model.judge.recipe import train_judge
+from terrarium.worlds.world_model.kinds import judge_debug
 
 
 class Curve(Silent):

@@ -1,0 +1,1 @@
+"""Terrarium trains, generates and streams small neural worlds."""
