@@ -16,19 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from worlds.blocks import palette
-from worlds.blocks.raycast import Labels
-from worlds.checkpoint import load_checkpoint, load_into
-from worlds.device import default_device
-from worlds.precision import in_full
-from worlds.world_model.tokenizer import channels_last
+from terrarium.worlds.blocks import palette
+from terrarium.worlds.blocks.raycast import Labels
+from terrarium.worlds.checkpoint import load_checkpoint, load_into
+from terrarium.worlds.device import default_device
+from terrarium.worlds.precision import in_full
+from terrarium.worlds.world_model.tokenizer import channels_last
 
 CELL = 2  # pixels along the side of what gets one answer; the label is that of its upper left pixel
 DEPTH_EDGES = np.geomspace(1, 24, 9)  # blocks; between them ten classes of depth
 SKY = {"block": 0, "face": len(palette.NORMALS), "depth": len(DEPTH_EDGES) + 1}  # its class in each answer
 CLASSES = {"block": len(palette.BLOCKS), "face": SKY["face"] + 1, "depth": SKY["depth"] + 1}
 WIDTHS = (24, 48, 80)  # at 1/2, 1/4 and 1/8 of the picture's side
-FEATURES = sum(WIDTHS[1:])
+FEATURES = 2 * sum(WIDTHS)
 
 
 class ResBlock(nn.Module):
@@ -44,10 +44,19 @@ class ResBlock(nn.Module):
 
 @dataclass
 class Answers:
-    """Logits [N, classes, H/2, W/2] of each of `CLASSES`, and the maps they came from: [N, 48, H/4, W/4], [N, 80, H/8, W/8]."""
+    """Logits [N, classes, H/2, W/2] of each of `CLASSES`, and the encoder's maps, WIDTHS channels each."""
 
     logits: dict[str, torch.Tensor]
-    maps: list[torch.Tensor]
+    maps: list[torch.Tensor]  # [N, 24, H/2, W/2], [N, 48, H/4, W/4], [N, 80, H/8, W/8]
+
+
+@dataclass
+class Sight:
+    """What the probe sees in frames [..., H, W, 3]."""
+
+    features: np.ndarray  # float32 [..., FEATURES]: means and deviations over the places of `Answers.maps`
+    confidence: np.ndarray  # float32 [..., H/2, W/2]: joint probability of the likeliest block, face and depth
+    sky: np.ndarray  # bool [..., H/2, W/2]
 
 
 class Probe(nn.Module):
@@ -70,13 +79,41 @@ class Probe(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> Answers:
         x = F.pixel_unshuffle(frames - 0.5, CELL).contiguous(memory_format=torch.channels_last)
-        fine = self.stem(x)
-        middle = self.block1(self.down1(F.silu(fine)))
-        coarse = self.block2(self.down2(F.silu(middle)))
-        y = F.silu(self.merge2(F.silu(middle + F.interpolate(self.up2(coarse), scale_factor=2))))
-        z = F.silu(self.merge1(F.silu(fine + F.interpolate(self.up1(y), scale_factor=2))))
+        stem = self.stem(x)
+        fine = F.silu(stem)
+        raw = self.block1(self.down1(fine))
+        middle = F.silu(raw)
+        coarse = self.block2(self.down2(middle))
+        y = F.silu(self.merge2(F.silu(raw + F.interpolate(self.up2(coarse), scale_factor=2))))
+        z = F.silu(self.merge1(F.silu(stem + F.interpolate(self.up1(y), scale_factor=2))))
         logits = self.out(z).split(list(CLASSES.values()), dim=1)
-        return Answers(dict(zip(CLASSES, logits, strict=True)), [y, coarse])
+        return Answers(dict(zip(CLASSES, logits, strict=True)), [fine, middle, coarse])
+
+    @torch.inference_mode()
+    def read(self, frames: np.ndarray, batch: int = 256) -> Sight:
+        """uint8 [..., H, W, 3]"""
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        device = self.out.weight.device
+        parts = []
+        for first in range(0, len(flat), batch):
+            x = to_inputs(torch.from_numpy(flat[first : first + batch]).to(device))
+            with in_full(x):  # what measures is not rounded with what is measured
+                parts.append(_sight(self(x)))
+        columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        return Sight(*(x.reshape(*frames.shape[:-3], *x.shape[1:]) for x in columns))
+
+
+def _sight(answers: Answers) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    likeliest = [logits.softmax(dim=1).max(dim=1).values for logits in answers.logits.values()]
+    means = [m.mean(dim=(2, 3)) for m in answers.maps]
+    spreads = [m.std(dim=(2, 3)) for m in answers.maps]
+    sky = answers.logits["block"].argmax(dim=1) == SKY["block"]
+    return torch.cat(means + spreads, dim=1), torch.stack(likeliest).prod(dim=0), sky
+
+
+def to_inputs(frames: torch.Tensor) -> torch.Tensor:
+    """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1]."""
+    return frames.movedim(-1, 1).float() / 255
 
 
 def classes(labels: Labels) -> np.ndarray:
@@ -90,7 +127,7 @@ def classes(labels: Labels) -> np.ndarray:
 
 def shipped_probe() -> Path:
     """The weights that come with the project."""
-    return Path(str(files("worlds.world_model") / "probe" / "weights"))
+    return Path(str(files("terrarium.worlds.world_model") / "probe" / "weights"))
 
 
 def load_probe(folder: Path) -> tuple[Probe, dict[str, Any]]:
@@ -102,26 +139,20 @@ def load_probe(folder: Path) -> tuple[Probe, dict[str, Any]]:
 
 
 def degrade(frames: torch.Tensor) -> torch.Tensor:
-    """Frames [N, 3, H, W] in [0, 1] made hard to read in one of several ways, each more or less; about half stay clean.
+    """Frames [N, 3, H, W] in [0, 1], of which three in eight are made hard to read in one of three ways, more or less.
 
-    The labels stay those of the clean picture: where they cannot be told any more, the probe learns to say so. Without
-    this it is sure of its answers on any picture.
+    The labels stay those of the clean picture: where they cannot be told any more, the probe learns to be unsure.
+    Without this it is sure of what it says of any picture. Blur is not among the ways: a blurred block can still be
+    named, and a probe that has seen blur does not mind it.
     """
-    n, _, h, w = frames.shape
-    which = torch.randint(10, (n,), device=frames.device)
-    amount = torch.rand(n, 1, 1, 1, device=frames.device)
+    which = torch.randint(8, (len(frames),), device=frames.device)
+    amount = torch.rand(len(frames), 1, 1, 1, device=frames.device)
     out = frames
-    for kind, change in enumerate((_blurred, _shuffled, _stirred, _flat, _noisy)):
+    for kind, change in enumerate((_shuffled, _stirred, _faded)):
         rows = (which == kind).nonzero().squeeze(1)
         if len(rows):
             out = out.index_copy(0, rows, change(frames[rows], amount[rows]))
     return out
-
-
-def _blurred(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    for _ in range(3):
-        x = torch.lerp(x, F.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False), amount)
-    return x
 
 
 def _shuffled(x: torch.Tensor, amount: torch.Tensor, side: int = 4) -> torch.Tensor:
@@ -144,13 +175,9 @@ def _stirred(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(x, grid + 0.2 * amount * field.movedim(1, -1), padding_mode="border", align_corners=False)
 
 
-def _flat(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Faded into one colour, that of a pixel of it."""
+def _faded(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+    """Into the colour of one of its pixels."""
     n, _, h, w = x.shape
-    i, j = torch.randint(h, (n,)), torch.randint(w, (n,))
-    colour = x[torch.arange(n), :, i, j].view(n, 3, 1, 1)
+    pixel = torch.randint(h * w, (n, 1, 1), device=x.device)
+    colour = x.flatten(2).gather(2, pixel.expand(n, 3, 1)).unsqueeze(3)
     return torch.lerp(x, colour, (2 * amount).clamp(max=1))
-
-
-def _noisy(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    return (x + 0.3 * amount * torch.randn_like(x)).clamp(0, 1)

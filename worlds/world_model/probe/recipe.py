@@ -13,20 +13,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from worlds.blocks.world import BlockWorld, world_of
-from worlds.checkpoint import save_checkpoint
-from worlds.episodes.format import Dataset, Episode, open_dataset
-from worlds.progress import Progress
-from worlds.training import parallel
-from worlds.training.loop import Loop, train
-from worlds.training.optimisers import adamw
-from worlds.training.task import Stage, Step, Task
-from worlds.world_model.data import data_facts, run_identity, share
-from worlds.world_model.kinds import ProbeConfig
-from worlds.world_model.probe.model import CLASSES, Probe, classes, degrade
-from worlds.world_model.tokenizer import channels_last
+from terrarium.worlds.blocks.world import BlockWorld, world_of
+from terrarium.worlds.checkpoint import save_checkpoint
+from terrarium.worlds.episodes.format import Dataset, Episode, open_dataset
+from terrarium.worlds.progress import Progress
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.optimisers import adamw
+from terrarium.worlds.training.task import Stage, Step, Task
+from terrarium.worlds.world_model.data import data_facts, run_identity, share
+from terrarium.worlds.world_model.kinds import ProbeConfig
+from terrarium.worlds.world_model.probe.model import CLASSES, Probe, classes, degrade, to_inputs
+from terrarium.worlds.world_model.tokenizer import channels_last
 
 MOST = 2048  # held-out frames
+SURE = 0.25  # of the cells of real frames are named surely
 
 
 def train_probe(config: ProbeConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -54,28 +55,24 @@ def train_probe(config: ProbeConfig, out_dir: Path, progress: Progress) -> dict[
     )
     best = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
     assert isinstance(best, Probe)
-    accuracy = _accuracy(best, Views(dataset, dataset.split("val")), config.seed)
+    accuracy, sure = _held_out(best, Views(dataset, dataset.split("val")), config.seed)
     manifest = {
         "probe": asdict(config) | {"data": "-"},
         "data": data_facts(dataset),
         "held_out_accuracy": accuracy,
+        "sure": sure,
     }
     parallel.on_first(lambda: save_checkpoint(out_dir / "output", "probe", best.state_dict(), manifest))
-    return {"held_out_accuracy": accuracy}
+    return {"held_out_accuracy": accuracy, "sure": sure}
 
 
 def _check(dataset: Dataset) -> None:
     source = dataset.manifest["source"]
     if source["kind"] != "blocks":
-        raise ValueError(f"dataset {dataset.path} shows {source['kind']}: expected block worlds, whose pixels have labels")
+        raise ValueError(f"dataset {dataset.path} shows {source['kind']}: expected block worlds, which have labels")
     height, width = dataset.frame_size
     if height % 8 or width % 8:
         raise ValueError(f"frames of {height}x{width}: the probe needs multiples of 8")
-
-
-def to_inputs(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [0, 1]."""
-    return frames.movedim(-1, 1).float() / 255
 
 
 class Views:
@@ -106,13 +103,15 @@ def _shown(world: BlockWorld, episode: Episode) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _accuracy(probe: Probe, views: Views, seed: int) -> dict[str, float]:
-    """Share of the cells of at most MOST clean frames whose likeliest class is the true one."""
+def _held_out(probe: Probe, views: Views, seed: int) -> tuple[dict[str, float], float]:
+    """On at most MOST clean frames: the share of the cells whose likeliest class is the true one, and the joint
+    probability that SURE of the cells' answers reach."""
     frames, shown = views.sample(np.random.default_rng(seed), min(MOST, int(views.ends[-1])))
-    device = next(probe.parameters()).device
-    hits = {name: 0.0 for name in CLASSES}
+    device = probe.out.weight.device
+    hits = dict.fromkeys(CLASSES, 0.0)
     for x, y in zip(frames.split(256), shown.split(256), strict=True):
         logits = probe(to_inputs(x.to(device))).logits
         for i, name in enumerate(CLASSES):
             hits[name] += (logits[name].argmax(dim=1).cpu() == y[:, i]).float().mean(dim=(1, 2)).sum().item()
-    return {name: round(hit / len(frames), 4) for name, hit in hits.items()}
+    sure = np.quantile(probe.read(frames.numpy()).confidence, 1 - SURE)
+    return {name: round(hit / len(frames), 4) for name, hit in hits.items()}, round(float(sure), 4)
