@@ -37,7 +37,7 @@ def edge_energy(frames: np.ndarray) -> np.ndarray:
 
 
 def save_sheet(path: Path, own: np.ndarray, real: np.ndarray, across: int = 4) -> None:
-    """Writes a PNG of B walks, uint8 [B, T, H, W, 3], `across` beside each other, each of `own` above that of `real`."""
+    """Writes a PNG of B walks, uint8 [B, T, H, W, 3], `across` beside each other: each of `own` above its `real`."""
     walks = [np.concatenate([np.concatenate(list(x), axis=1) for x in pair]) for pair in zip(own, real, strict=True)]
     gap = 4
     cells = [np.pad(w, ((0, gap), (0, gap), (0, 0)), constant_values=24) for w in walks]

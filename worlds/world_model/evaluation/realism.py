@@ -3,12 +3,12 @@ windows of long walks, beside the simulator's frames of the same kind of walk.
 
 Every figure is relative, so that its value for a perfect model is known: 1, and .5 for the two-sample error.
 
-- `frechet_ratio`, `kid_ratio`: distance (frechet.py) from the model's features to those of many walks of the simulator
-  through other worlds, over the mean distance from a set of the simulator's own walks to the same. Such sets are as
-  large as the model's: the walks under the model's actions, and as many in other worlds again. The ratio depends on
-  that size, for it is against the difference between two small sets of worlds that the model's own is seen. It is also
-  why the kernel distance may be divided by: frames of one walk are alike, so even its unbiased estimate between real
-  walks is above zero.
+- `frechet_ratio`, `kid_ratio`: distance (frechet.py) from the model's features, MIDDLE of the probe's, to those of many
+  walks of the simulator through other worlds, over the mean distance from a set of the simulator's own walks to the
+  same. Such sets are as large as the model's: the walks under the model's actions, and as many in other worlds again.
+  The ratio depends on that size, for it is against the difference between two small sets of worlds that the model's own
+  is seen. It is also why the kernel distance may be divided by: frames of one walk are alike, so even its unbiased
+  estimate between real walks is above zero.
 - `legibility`: share of the cells of 2x2 pixels that the probe names surely, over that share on the simulator's frames.
   Sure is a joint probability of its three answers that is at least the manifest's `sure`: a quarter of real cells are.
 - `two_sample_error`: held-out error of a classifier of the model's frames and the simulator's (two_sample.py).
@@ -31,7 +31,7 @@ from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, ke
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
 from terrarium.worlds.world_model.evaluation.long import LOOKS, OTHERS, RANDOM
 from terrarium.worlds.world_model.evaluation.states import rounded
-from terrarium.worlds.world_model.probe.model import Probe
+from terrarium.worlds.world_model.probe.model import MIDDLE, Probe
 
 FIGURES = ("frechet_ratio", "kid_ratio", "two_sample_error", "legibility")
 STRUCTURE = ("straight_edges", "horizon")
@@ -86,15 +86,16 @@ def realism(sides: dict[str, tuple[Side, Side, Side]], seed: int) -> dict[str, A
 
 
 def figures(own: Side, real: Side, other: Side, *, seed: int) -> dict[str, tuple[float, float]]:
-    """{name: (value, spread)}. `other` holds OTHERS times as many walks, the last of them for the set that stands in the
-    denominator beside `real`."""
+    """{name: (value, spread)}. `other` holds OTHERS times as many walks; the last of them are the set that stands in
+    the denominator beside `real`."""
     b = len(own.features)
     rng = np.random.default_rng(seed)
     reference, apart = other.walks(slice(0, (OTHERS - 1) * b)), other.walks(slice((OTHERS - 1) * b, None))
     halves = []
     for _ in range(HALVES):
         rows, others = rng.permutation(b)[: b // 2], rng.permutation(len(reference.features))[: (OTHERS - 1) * b // 2]
-        halves.append(_ratios(*(s.walks(rows) for s in (own, real, apart)), reference.walks(others)))
+        mine, theirs, again = (s.walks(rows) for s in (own, real, apart))
+        halves.append(_ratios(mine, theirs, again, reference.walks(others)))
     values = _ratios(own, real, apart, reference)
     found = {name: (value, float(np.std([h[name] for h in halves]))) for name, value in values.items()}
     errors = two_sample.errors(own.features, real.features)
@@ -102,7 +103,7 @@ def figures(own: Side, real: Side, other: Side, *, seed: int) -> dict[str, tuple
 
 
 def _ratios(own: Side, real: Side, apart: Side, reference: Side) -> dict[str, float]:
-    rows = [_standard(s.features, reference.features) for s in (own, real, apart, reference)]
+    rows = [_standard(s.features[..., MIDDLE], reference.features[..., MIDDLE]) for s in (own, real, apart, reference)]
     found = {}
     for name, distance in (("frechet_ratio", frechet_distance), ("kid_ratio", kernel_distance)):
         mine, *real_ones = (distance(x, rows[3]) for x in rows[:3])

@@ -3,8 +3,9 @@
     terrarium eval world-model shipped --seed 7 --episodes 20 --json
 
 Each group of figures has a file of its own in worlds/world_model/evaluation, which defines them: retrieval, rollouts,
-motion, memory, judged, frechet, realism, stability, parity. All rollouts draw their codes as live play does, at its temperature,
-from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth in pixels.
+motion, memory, judged, frechet, realism, stability, parity. All rollouts draw their codes as live play does, at its
+temperature, from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth
+in pixels.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
     rollouts.png, long.png and sheet.png. The model computes in fp32, or in what the caller chose
-    (`precision.computing_in`). `states` keeps the finished parts, after which the next run of the same evaluation goes on. ValueError for a
-    checkpoint that no simulator goes with."""
+    (`precision.computing_in`). `states` keeps the finished parts, after which the next run of the same evaluation goes
+    on. ValueError for a checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
@@ -152,7 +153,8 @@ def _real(looks: dict[str, Looks], seed: int, phases: Phases) -> dict[str, Any]:
         return {"probe": {"available": False, "reason": why_not}} | dict.fromkeys(names)
     sides = {}
     for kind, frames in looks.items():
-        sides[kind] = tuple(look(probe, sure, x) for x in (frames.own, frames.real, frames.other))
+        own, real, other = (look(probe, sure, x) for x in (frames.own, frames.real, frames.other))
+        sides[kind] = own, real, other
         phases.go_on()
     return {"probe": {"available": True}} | realism(sides, seed) | stability.divergence(*sides[RANDOM])
 

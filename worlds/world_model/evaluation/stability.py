@@ -106,8 +106,8 @@ def _windows(side: Side) -> np.ndarray:
 
 def _first(low: np.ndarray) -> int:
     """bool [N, 2], what is too low in each window -> steps before the first such window."""
-    outside = low.any(axis=1)
-    return WINDOW * int(outside.argmax() if outside.any() else len(outside))
+    windows = np.flatnonzero(low.any(axis=1))
+    return WINDOW * int(windows[0] if len(windows) else len(low))
 
 
 def curves(model: Dynamics, walks: Walks) -> dict[str, Any]:

@@ -29,6 +29,8 @@ SKY = {"block": 0, "face": len(palette.NORMALS), "depth": len(DEPTH_EDGES) + 1} 
 CLASSES = {"block": len(palette.BLOCKS), "face": SKY["face"] + 1, "depth": SKY["depth"] + 1}
 WIDTHS = (24, 48, 80)  # at 1/2, 1/4 and 1/8 of the picture's side
 FEATURES = 2 * sum(WIDTHS)
+MIDDLE = np.r_[WIDTHS[0] : sum(WIDTHS[:2]), sum(WIDTHS) + WIDTHS[0] : sum(WIDTHS) + sum(WIDTHS[:2])]
+# Of the features, those of the middle map: as many as distances between a few hundred frames can bear.
 
 
 class ResBlock(nn.Module):
