@@ -3,12 +3,12 @@ windows of long walks, beside the simulator's frames of the same kind of walk.
 
 Every figure is relative, so that its value for a perfect model is known: 1, and .5 for the two-sample error.
 
-- `frechet_ratio`, `kid_ratio`: distance (frechet.py) from the model's features, MIDDLE of the probe's, to those of many
-  walks of the simulator through other worlds, over the mean distance from a set of the simulator's own walks to the
-  same. Such sets are as large as the model's: the walks under the model's actions, and as many in other worlds again.
-  The ratio depends on that size, for it is against the difference between two small sets of worlds that the model's own
+- `frechet_ratio`, `kid_ratio`: distance (frechet.py) from the model's features, MIDDLE of the probe's, to those of
+  OTHERS times as many walks of the simulator through other worlds, over the distance of the simulator's walks under the
+  model's actions to the same. Both samples have one size, begin in the same places, and share the luck of that choice.
+  The ratio depends on the size, for it is against the difference between two sets of real walks that the model's own
   is seen. It is also why the kernel distance may be divided by: frames of one walk are alike, so even its unbiased
-  estimate between real walks is above zero.
+  estimate between real walks is well above zero.
 - `legibility`: share of the cells of 2x2 pixels that the probe names surely, over that share on the simulator's frames.
   Sure is a joint probability of its three answers that is at least the manifest's `sure`: a quarter of real cells are.
 - `two_sample_error`: held-out error of a classifier of the model's frames and the simulator's (two_sample.py).
@@ -29,13 +29,14 @@ from terrarium.worlds.pictures.structure import straight_edges
 from terrarium.worlds.world_model.evaluation import two_sample
 from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, kernel_distance
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
-from terrarium.worlds.world_model.evaluation.long import LOOKS, OTHERS, RANDOM
+from terrarium.worlds.world_model.evaluation.long import LOOKS, RANDOM
 from terrarium.worlds.world_model.evaluation.states import rounded
 from terrarium.worlds.world_model.probe.model import MIDDLE, Probe
 
 FIGURES = ("frechet_ratio", "kid_ratio", "two_sample_error", "legibility")
 STRUCTURE = ("straight_edges", "horizon")
 HALVES = 12
+LEAST_DISTANCE, LEAST_SHARE = 1e-3, 1e-3  # below which nothing is divided by, where few walks all face a wall
 EDGES_EVERY = 2  # of the looks are searched for edges
 
 
@@ -86,32 +87,27 @@ def realism(sides: dict[str, tuple[Side, Side, Side]], seed: int) -> dict[str, A
 
 
 def figures(own: Side, real: Side, other: Side, *, seed: int) -> dict[str, tuple[float, float]]:
-    """{name: (value, spread)}. `other` holds OTHERS times as many walks; the last of them are the set that stands in
-    the denominator beside `real`."""
+    """{name: (value, spread)}"""
     b = len(own.features)
     rng = np.random.default_rng(seed)
-    reference, apart = other.walks(slice(0, (OTHERS - 1) * b)), other.walks(slice((OTHERS - 1) * b, None))
     halves = []
     for _ in range(HALVES):
-        rows, others = rng.permutation(b)[: b // 2], rng.permutation(len(reference.features))[: (OTHERS - 1) * b // 2]
-        mine, theirs, again = (s.walks(rows) for s in (own, real, apart))
-        halves.append(_ratios(mine, theirs, again, reference.walks(others)))
-    values = _ratios(own, real, apart, reference)
+        rows, others = (rng.permutation(n)[: n // 2] for n in (b, len(other.features)))
+        halves.append(_ratios(own.walks(rows), real.walks(rows), other.walks(others)))
+    values = _ratios(own, real, other)
     found = {name: (value, float(np.std([h[name] for h in halves]))) for name, value in values.items()}
     errors = two_sample.errors(own.features, real.features)
     return found | {"two_sample_error": (float(errors.mean()), float(errors.std() / np.sqrt(b)))}
 
 
-def _ratios(own: Side, real: Side, apart: Side, reference: Side) -> dict[str, float]:
-    rows = [_standard(s.features[..., MIDDLE], reference.features[..., MIDDLE]) for s in (own, real, apart, reference)]
-    found = {}
-    for name, distance in (("frechet_ratio", frechet_distance), ("kid_ratio", kernel_distance)):
-        mine, *real_ones = (distance(x, rows[3]) for x in rows[:3])
-        found[name] = mine / np.mean(real_ones)
+def _ratios(own: Side, real: Side, other: Side) -> dict[str, float]:
+    mine, theirs, rest = (_standard(s.features[..., MIDDLE], other.features[..., MIDDLE]) for s in (own, real, other))
     up, up_real = (s.sky.sum(axis=(0, 1)) for s in (own, real))
-    return found | {
-        "legibility": own.surely.mean() / real.surely.mean(),
-        "straight_edges": np.nanmean(own.straight) / np.nanmean(real.straight),
+    return {
+        "frechet_ratio": frechet_distance(mine, rest) / max(frechet_distance(theirs, rest), LEAST_DISTANCE),
+        "kid_ratio": kernel_distance(mine, rest) / max(kernel_distance(theirs, rest), LEAST_DISTANCE),
+        "legibility": own.surely.mean() / max(real.surely.mean(), LEAST_SHARE),
+        "straight_edges": np.nanmean(own.straight) / max(np.nanmean(real.straight), LEAST_SHARE),
         "horizon": (up[1] / max(up[0], 1)) / (up_real[1] / max(up_real[0], 1)),
     }
 

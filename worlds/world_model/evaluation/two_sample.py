@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 FOLDS = 4
-DECAY = 0.03  # of the weights, for each row
+DECAY = 0.3  # of the weights, for each row
 ROUNDS = 12  # of Newton's method
 
 

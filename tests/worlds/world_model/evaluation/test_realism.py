@@ -8,7 +8,7 @@ from terrarium.worlds.world_model.evaluation.long import HELD, LOOKS, OTHERS, RA
 from terrarium.worlds.world_model.evaluation.realism import FIGURES, STRUCTURE, Side, figures, look, realism
 from terrarium.worlds.world_model.probe.model import FEATURES, Probe
 
-WALKS = 12
+WALKS = 8
 
 
 def side(rng, walks=WALKS, shift=0.0, wider=1.0, surely=0.3, straight=0.1, upright=0.9):
@@ -29,7 +29,7 @@ def test_what_is_real_comes_out_as_one_and_a_half(rng):
     found = figures(side(rng), side(rng), side(rng, OTHERS * WALKS), seed=0)
     assert set(found) == {*FIGURES, *STRUCTURE}
     value, spread = ({k: f[i] for k, f in found.items()} for i in (0, 1))
-    assert value.pop("two_sample_error") == pytest.approx(0.5, abs=0.07)
+    assert value.pop("two_sample_error") == pytest.approx(0.5, abs=0.15)
     assert value.pop("kid_ratio") == pytest.approx(1, abs=0.5)
     assert all(v == pytest.approx(1, abs=0.15) for v in value.values()), value
     assert all(0 <= s < 0.6 for s in spread.values()), spread
