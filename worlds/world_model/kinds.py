@@ -134,8 +134,24 @@ class WorldModelConfig:
     """Share of the clips that hold a change of a key that is seldom pressed."""
     action_dropout: Annotated[Fraction, More("Clips and rollouts")] = 0.1
     """Share of the actions hidden in training, for guidance."""
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
-    """Optimiser steps."""
+    painter: Annotated[bool, More("Painter")] = True
+    """Train a painter last, which redraws each frame so that long walks stay sharp."""
+    painter_channels: Annotated[int, Ge(3), Le(1024), MultipleOf(3), More("Painter")] = 48
+    """Width of the painter at half the frame's resolution."""
+    painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 150
+    """Optimiser steps of the painter on damaged frames."""
+    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 300
+    """Optimiser steps of the painter and its discriminator on self-rollouts."""
+    painter_lr: Annotated[float, Ge(0), Le(1), More("Painter")] = 3e-4
+    """Learning rate of the painter; its discriminator's is twice that."""
+    painter_walks: Annotated[int, Ge(1), Le(4096), More("Painter")] = 32
+    """Self-rollouts in the pool."""
+    painter_rows: Annotated[int, Ge(2), Le(4096), MultipleOf(2), More("Painter")] = 8
+    """Of these, how many go on by a frame in each step."""
+    painter_longest: Annotated[int, Ge(16), Le(10_000), More("Painter")] = 200
+    """Frames after which a self-rollout ends."""
+    steps: Annotated[int, Ge(0), Le(10_000_000)] = 450
+    """Optimiser steps of the dynamics. 0 trains a painter for `start` alone."""
     batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 8
     """Clips in a step."""
     accumulate: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 1
@@ -156,6 +172,8 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         if self.burn_in >= self.frames:
             raise Conflict("burn_in", f"{self.burn_in} of the {self.frames} frames of a clip: expected fewer")
+        if not self.steps and not (self.start and self.painter):
+            raise Conflict("steps", "0 without a world model to start from and a painter to train: nothing to do")
         _in_equal_parts(self.batch, self.accumulate)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,9 +13,11 @@ import torch
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
-from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.precision import wide
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
 from terrarium.worlds.world_model.manifest import check_world_model
-from terrarium.worlds.world_model.picture import compose
+from terrarium.worlds.world_model.painter import Painter
+from terrarium.worlds.world_model.picture import STILL, compose
 from terrarium.worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
 
 BURN_IN = 8  # real frames before evaluation and play begin
@@ -35,7 +38,10 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
     m = check_world_model(manifest, folder)
 
     def make() -> Dynamics:
-        return channels_last(Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names)))
+        model = Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names))
+        if m.painter:
+            model.painter = Painter(m.dynamics.painter_channels)
+        return channels_last(model)
 
     return build(make, tensors, folder).to(default_device()).eval(), manifest
 
@@ -58,6 +64,18 @@ class State:
         """Each row `times` times in a row."""
         codes, picture = (x.repeat_interleave(times, dim=0) for x in (self.codes, self.picture))
         return State(codes, picture, self.memory.repeat(times))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """By name, as `of` takes them."""
+        m = self.memory
+        named = {"codes": self.codes, "picture": self.picture, "action": m.action, "margins": m.margins}
+        named |= {"recent": m.recent, "fresh": m.fresh}
+        return named | {f"layer.{i}": x for i, x in enumerate(m.layers)}
+
+    @staticmethod
+    def of(t: Mapping[str, torch.Tensor]) -> State:
+        layers = [t[f"layer.{i}"] for i in range(sum(name.startswith("layer.") for name in t))]
+        return State(t["codes"], t["picture"], Memory(layers, t["action"], t["margins"], t["recent"], t["fresh"]))
 
     @staticmethod
     def stack(states: list[State]) -> State:
@@ -104,9 +122,39 @@ def step(
         everyone = torch.ones(action.shape[:1] + (1,), dtype=torch.bool, device=action.device)
         without = model(*given, drop=everyone).logits
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
+    composed = compose_next(model, prediction, temperature)
+    if model.painter is None:
+        return composed.state
+    return show(model, composed, model.painter(composed.state.picture, composed.clues))
+
+
+@dataclass
+class Composed:
+    """The next frame before the painter."""
+
+    state: State
+    clues: torch.Tensor  # [B, 3, H, W] in [0, 1], see `Painter`
+    moves: torch.Tensor  # bool [B], where something moves: other frames stay as they are
+
+
+def compose_next(model: Dynamics, prediction: Prediction, temperature: torch.Tensor | float) -> Composed:
+    """Of a prediction with T = 1."""
     codes = model.choose(prediction, temperature)
     picture = compose(prediction.moved, model.draw(codes.unsqueeze(1)), prediction.mask)[:, 0]
-    return State(codes, picture, prediction.memory)
+    state, mask = State(codes, picture, prediction.memory), wide(prediction.mask[:, 0])
+    state.memory.fresh = prediction.fresh[:, 0] * (mask > 0.5)
+    clues = [mask, prediction.known[:, 0], state.memory.fresh]
+    moves = prediction.flow.abs().amax(dim=(1, 2, 3, 4)) > STILL
+    return Composed(state, torch.cat(clues, dim=1), moves)
+
+
+def show(model: Dynamics, composed: Composed, painted: torch.Tensor) -> State:
+    """The state whose picture is `painted` [B, 3, H, W], where something moves, with codes encoded anew from it."""
+    state, painted = composed.state, painted.clamp(-0.5, 0.5)
+    picture = torch.where(composed.moves.view(-1, 1, 1, 1), painted, state.picture)
+    anew = model.tokenizer.quantiser(model.tokenizer.encoder(picture.contiguous(memory_format=torch.channels_last)))[1]
+    codes = torch.where(composed.moves.view(-1, 1, 1), anew, state.codes)
+    return State(codes, picture, state.memory)
 
 
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:

@@ -28,9 +28,11 @@ from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.painter_losses import Painting
 from terrarium.worlds.world_model.rollout import burn_in, rollout
 from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
+from terrarium.worlds.world_model.train_painter import painter_stages
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
@@ -54,8 +56,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
     def preview(ema: torch.nn.Module, step: int) -> None:
-        assert isinstance(ema, Dynamics)
-        values, rows = _look(ema, *held_out)
+        values, rows = _look(world_model_of(ema), *held_out)
         save_strip(out_dir / "rollout.png", rows)
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
@@ -74,8 +75,10 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         checkpoint_every_s=config.checkpoint_every_s,
         identity=run_identity(config, dataset, **inputs),
     )
-    ema = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
-    assert isinstance(ema, Dynamics)
+    stages = [Stage("train", config.steps, lambda _: task)]
+    if config.painter:
+        stages += painter_stages(config, dataset, preview)
+    ema = world_model_of(train(stages, loop, out_dir, progress))
     values, _ = _look(ema, *held_out)
 
     def save() -> None:
@@ -86,10 +89,17 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     parallel.on_first(save)
     seconds = round(time.monotonic() - started, 1)
     return {
-        "steps": config.steps,
+        "steps": sum(stage.steps for stage in stages),
         "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad),
         "seconds": seconds,
     } | values
+
+
+def world_model_of(model: torch.nn.Module) -> Dynamics:
+    """What a stage has trained, without what was only needed to train it."""
+    dynamics = model.dynamics if isinstance(model, Painting) else model
+    assert isinstance(dynamics, Dynamics)
+    return dynamics
 
 
 def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress) -> tuple[Path, Progress]:
@@ -120,7 +130,7 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
     for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
         if name not in tensors or not torch.equal(tensors[name], mine.cpu()):
             raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
-    load_into(model, tensors, folder)
+    load_into(model, {k: v for k, v in tensors.items() if not k.startswith("painter.")}, folder)
     return manifest["sha256"]
 
 
@@ -132,6 +142,7 @@ def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> Non
         "tokenizer": asdict(model.tokenizer.config),
         "tokenizer_sha256": tensors_sha256(model.tokenizer.state_dict()),
         "grid": list(model.grid),
+        "painter": model.painter is not None,
         "data": data,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "machine": {
