@@ -15,7 +15,7 @@ from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 WIDTHS = (96, 128, 64)  # of the cells, of 2 x 2 cells, of 4 x 4
-WEIGHTS = (1.0, 2.0, 0.5)  # of the three answers
+WEIGHTS = (2 / 7, 4 / 7, 1 / 7)  # of the three answers
 GLOBAL = 4  # cells a side that the answer for the picture is read from
 SLOPE = 0.2  # of LeakyReLU
 

@@ -33,7 +33,7 @@ AGREES = 1e-3  # how far states may be apart from eager ones
 
 
 class LiveStep(nn.Module):
-    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, margins, recent, fresh, layers."""
+    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, the rest of the memory."""
 
     def __init__(self, dynamics: Dynamics) -> None:
         super().__init__()

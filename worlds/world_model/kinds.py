@@ -249,6 +249,11 @@ def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldMod
         frames=6,
         burn_in=3,
         horizon=2,
+        painter_channels=12,
+        painter_warm_up=2,
+        painter_steps=4,
+        painter_walks=4,
+        painter_rows=2,
         log_every=1,
     )
 
@@ -260,11 +265,12 @@ def world_model_cpu(data: str = "-", tokenizer: str | None = None) -> WorldModel
 
 def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     """The prior art's recipe at the size of `cpu`: reset-before, uniform FiLM, attention over recent states, no flow,
-    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states."""
+    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states, no painter."""
     return replace(
         world_model_cpu(data, tokenizer),
         flow=False,
         moving=False,
+        painter=False,
         margin=0,
         reset="before",
         film="uniform",

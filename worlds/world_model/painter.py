@@ -13,6 +13,8 @@ Shapes as in dynamics.py: H x W the frame's pixels.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -34,8 +36,8 @@ class Painter(nn.Module):
         c = [channels, 2 * channels, 8 * channels // 3]
         colours = 3 * SHUFFLE**2
         self.look = nn.Conv2d((3 + CLUES) * SHUFFLE**2, c[0], 3, padding=1)
-        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(c, c[1:], strict=False)])
-        self.up = nn.ModuleList([nn.Conv2d(b, a, 3, padding=1) for a, b in zip(c, c[1:], strict=False)])
+        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(c)])
+        self.up = nn.ModuleList([nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(c)])
         self.blocks = nn.ModuleList([Block(n) for n in c])
         self.out = nn.Conv2d(c[0], colours, 3, padding=1)
         with torch.no_grad():

@@ -23,6 +23,7 @@ from terrarium.worlds.world_model.rollout import TEMPERATURE, compose_next, show
 from terrarium.worlds.world_model.tokenizer import to_pictures
 from terrarium.worlds.world_model.walks import EVERY, YOUNG, Turn, Walks
 
+ADVERSARIAL = 2.0
 PAIRED = 40.0  # weight of the true frame, at the first frame of a walk
 TELLS = 4.0  # frames after which the true frame counts for 1 / e
 IDENTITY = 20.0  # weight of what was moved, where it is fresh
@@ -66,21 +67,22 @@ def warm_up_loss(model: Painting, frames: torch.Tensor) -> tuple[torch.Tensor, M
 class Loop:
     """The losses of the second stage; the painter's turn comes first and makes what the discriminator is shown."""
 
-    def __init__(self, model: Painting, walks: Walks, rows: int, rough: torch.Tensor, steps: int) -> None:
-        """`rows` of the long walks go on in a step; `rough` [3] is the world's mean roughness."""
-        self.model, self.walks, self.rows, self.rough, self.steps = model, walks, rows, rough, steps
+    def __init__(self, model: Painting, pools: list[Walks], rows: int, rough: torch.Tensor, steps: int) -> None:
+        """A pool for each part of a batch that this process computes, `rows` of whose long walks go on in a step;
+        `rough` [3] is the world's mean roughness."""
+        self.model, self.pools, self.rows, self.rough, self.steps = model, pools, rows, rough, steps
         self.shown: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # a part of the batch: real and painted pictures
 
     def painter_loss(
         self, step: Step, frames: torch.Tensor, clip: torch.Tensor, actions: torch.Tensor, where: torch.Tensor
     ) -> tuple[torch.Tensor, Metrics]:
-        """Real frames uint8 [N, H, W, 3], at least 1.5 `rows` + YOUNG of them; a clip to begin a walk with (`where` its
-        last frame is: episode, frame)."""
-        model, walks, index = self.model, self.walks, step.index - step.begins
+        """Real frames uint8 [2 `rows` + YOUNG, H, W, 3]; a clip to begin a walk with, and where its last frame is."""
+        model, index = self.model, step.index - step.begins
+        walks = self.pools[step.part[0] % len(self.pools)]
         dynamics = model.dynamics
         with torch.no_grad():
             if index % EVERY == 0:
-                walks.start(index, index / self.steps, clip, actions, where, step.rng)
+                walks.start(index // EVERY, index / self.steps, clip, actions, where, step.rng)
             turn = walks.turn(self.rows, step.rng)
             state = turn.state
             before = state.codes.unsqueeze(1), state.picture.unsqueeze(1), turn.actions.unsqueeze(1), state.memory
@@ -96,11 +98,11 @@ class Loop:
         mask, _, fresh = composed.clues.split(1, dim=1)
         kept = (mask > 0.5).to(shown.dtype)
         losses = {
-            "adversarial": relative(model.discriminator(shown), answers),
+            "adversarial": ADVERSARIAL * relative(model.discriminator(shown), answers),
             "paired": PAIRED * paired(shown, real, kept, turn),
             "identity": IDENTITY * ((shown - given).abs() * kept * (OLD + (1 - OLD) * fresh)).mean(),
             "overshoot": OVERSHOOT * (beyond(shown) + F.relu(roughness(shown).mean(dim=(0, 2, 3)) - self.rough).sum()),
-            "restored": RESTORED * warm_up_loss(model, frames[: self.rows // 2])[0],
+            "restored": RESTORED * warm_up_loss(model, frames[: (self.rows + 1) // 2])[0],
         }
         with torch.no_grad():
             metrics = {

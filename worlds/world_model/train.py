@@ -32,7 +32,7 @@ from terrarium.worlds.world_model.painter_losses import Painting
 from terrarium.worlds.world_model.rollout import burn_in, rollout
 from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
-from terrarium.worlds.world_model.train_painter import painter_stages
+from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 
 
@@ -106,7 +106,7 @@ def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress)
     """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first part."""
     if given := config.tokenizer or config.start:
         return Path(given), progress
-    folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps
+    folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps + painter_steps(config)
     if not (folder / "output" / "manifest.json").is_file():
         train_tokenizer(first_tokenizer(config), folder, Part(progress, 0, total, "tokenizer"))
     return folder / "output", Part(progress, config.tokenizer_steps, total)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from terrarium.worlds.episodes.format import Dataset, Episode
+from terrarium.worlds.training import parallel
 from terrarium.worlds.training.schedules import cosine
 from terrarium.worlds.training.task import Batch, Learner, LossFn, Stage, Step, Task
 from terrarium.worlds.world_model.data import FrameStore
@@ -20,10 +21,15 @@ from terrarium.worlds.world_model.tokenizer import channels_last, to_pictures
 from terrarium.worlds.world_model.walks import EVERY, YOUNG, Walks
 
 BETAS = (0.0, 0.99)
+WARM_UP_LR = 1e-3
 FASTER = 2.0  # the discriminator's learning rate over the painter's
 LAST = 0.1  # of the learning rate, at the end
 EMA = 0.995
 ROUGH_FRAMES = 512  # that the world's roughness is measured on
+
+
+def painter_steps(config: WorldModelConfig) -> int:
+    return config.painter_warm_up + config.painter_steps if config.painter else 0
 
 
 def painter_stages(
@@ -42,7 +48,7 @@ def painter_stages(
             learners=[
                 Learner(
                     loss=lambda _, pictures: warm_up_loss(model, pictures),
-                    optimizer=torch.optim.Adam(model.painter.parameters(), config.painter_lr, BETAS),
+                    optimizer=torch.optim.Adam(model.painter.parameters(), WARM_UP_LR, BETAS),
                     schedule=cosine(config.painter_warm_up, LAST),
                 )
             ],
@@ -54,20 +60,25 @@ def painter_stages(
 
     def in_the_loop(before: nn.Module | None) -> Task:
         assert isinstance(before, Painting)
-        model, rows = before, config.painter_rows
+        model, parts = before, config.accumulate * parallel.world_size()
+        rows, walks = (-(-n // parts) for n in (config.painter_rows, config.painter_walks))
         names = dataset.manifest["action_names"]
-        walks = Walks(model.dynamics, episodes, names, config.painter_walks, config.painter_longest)
+        pools = [
+            Walks(model.dynamics, episodes, names, walks, config.painter_longest) for _ in range(config.accumulate)
+        ]
         some = to_pictures(frames.sample(np.random.default_rng(config.seed), ROUGH_FRAMES))
         rough = roughness(some).mean(dim=(0, 2, 3)).to(model.dynamics.device)
-        losses = Loop(model, walks, rows, rough, config.painter_steps)
+        losses = Loop(model, pools, rows, rough, config.painter_steps)
 
         def learner(name: str, module: nn.Module, loss: LossFn, lr: float) -> Learner:
             optimizer = torch.optim.Adam(module.parameters(), lr, BETAS)
             return Learner(name=name, loss=loss, optimizer=optimizer, schedule=cosine(config.painter_steps, LAST))
 
         def sample(step: Step) -> Batch:
-            pictures = frames.sample(step.rng, 2 * rows + YOUNG)
-            return (torch.from_numpy(pictures), *sample_start(episodes, config.burn_in, step.rng))
+            part, parts = step.part
+            pictures = frames.sample(step.rng, parts * (2 * rows + YOUNG), step.part)
+            starts = [sample_start(episodes, config.burn_in, step.rng) for _ in range(parts)]
+            return torch.from_numpy(pictures), *starts[part]
 
         return Task(
             model=model,
@@ -78,11 +89,25 @@ def painter_stages(
             sample=sample,
             ema=EMA,
             frozen=[model.dynamics],
-            extra=walks,
+            extra=Pools(pools),
             preview=preview,
         )
 
     return [Stage("painter", config.painter_warm_up, warm_up), Stage("walks", config.painter_steps, in_the_loop)]
+
+
+class Pools:
+    """Of the parts that one process computes. Under torchrun a resume gives all processes those of the first."""
+
+    def __init__(self, pools: list[Walks]) -> None:
+        self.pools = pools
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {f"{i}.{k}": x for i, pool in enumerate(self.pools) for k, x in pool.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor], /) -> None:
+        for i, pool in enumerate(self.pools):
+            pool.load_state_dict({k.removeprefix(f"{i}."): x for k, x in state.items() if k.startswith(f"{i}.")})
 
 
 def sample_start(episodes: list[Episode], length: int, rng: np.random.Generator) -> Batch:

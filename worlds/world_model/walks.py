@@ -24,7 +24,7 @@ EVERY = 3  # steps between two starts
 HELD = 0.25  # of the long walks hold a key
 ODDS = {"w": 8.0, "s": 4.0}  # which one; 1 for others: W and S stretch and shrink all that is seen
 SHORTEST = 16  # long walk, in frames
-GROWS = 0.6  # of the stage, until walks are as long as they get
+GROWS = 0.3  # of the stage, until walks are as long as they get
 
 
 @dataclass
@@ -66,10 +66,6 @@ class Walks:
         for name, x in self.state.tensors().items():
             x.copy_(saved[name])
 
-    def starts(self, index: int) -> bool:
-        """Whether a young row begins at this step of the stage."""
-        return index % EVERY == 0
-
     @torch.no_grad()
     def start(
         self,
@@ -82,7 +78,7 @@ class Walks:
     ) -> None:
         """A young row begins after the real frames `clip` uint8 [T, H, W, 3] and `actions` [T-1, A] between them, of
         which the last is frame `where[1]` of episode `where[0]`; the row's walk before goes on among the long ones."""
-        row = index // EVERY % YOUNG
+        row = index % YOUNG
         self._grow_up(row, done, rng)
         self._put(torch.tensor([row]), burn_in(self.model, clip[None].cpu().numpy(), actions[None]))
         self.facts["episode"][row], self.facts["at"][row] = where[0], where[1]
