@@ -174,6 +174,8 @@ class WorldModelConfig:
             raise Conflict("burn_in", f"{self.burn_in} of the {self.frames} frames of a clip: expected fewer")
         if not self.steps and not (self.start and self.painter):
             raise Conflict("steps", "0 without a world model to start from and a painter to train: nothing to do")
+        if self.painter and not self.flow:
+            raise Conflict("painter", "true without a flow: frames in which nothing moves are not painted")
         _in_equal_parts(self.batch, self.accumulate)
 
 
@@ -347,7 +349,10 @@ def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """States, those of a tokenizer trained first, and the codes of all frames: two bytes for 4x4 pixels of three."""
     given = config["tokenizer"] or config["start"]
     first = 0 if given else tokenizer_parameters(asdict(first_tokenizer(WorldModelConfig(**config))))
-    return STATE_BYTES * (world_model_parameters(config) + first) + frame_bytes // 24
+    states = STATE_BYTES * (world_model_parameters(config) + first)
+    if config["painter"]:  # beside the world model and its average, which stay
+        states = max(states, states // 2 + STATE_BYTES * painter_parameters(config) + 3 * walk_bytes(config))
+    return states + frame_bytes // 24
 
 
 def tokenizer_parameters(config: Mapping[str, Any]) -> int:
@@ -359,6 +364,18 @@ def world_model_parameters(config: Mapping[str, Any]) -> int:
     """About as many as dynamics.py makes."""
     c = config["channels"]
     return config["layers"] * (72 * c * c + 1800 * c) + 2500 * c + 60_000
+
+
+def painter_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as painter.py and discriminator.py make."""
+    c = config["painter_channels"]
+    return 350 * c * c + 350 * c + 870_000
+
+
+def walk_bytes(config: Mapping[str, Any]) -> int:
+    """The pool that the painter is trained on, of frames of 128x72: states in fp32, pictures with margins."""
+    row = config["layers"] * config["channels"] * 18 * 32 * 4 + 5 * 72 * (128 + 2 * config["margin"]) * 4
+    return (config["painter_walks"] + 3) * row
 
 
 KINDS = {

@@ -10,7 +10,8 @@ from torch import nn
 
 from terrarium.worlds.episodes.format import Dataset, Episode
 from terrarium.worlds.training import parallel
-from terrarium.worlds.training.schedules import cosine
+from terrarium.worlds.training.schedules import cosine, product
+from terrarium.worlds.training.schedules import warm_up as warm_up_rate
 from terrarium.worlds.training.task import Batch, Learner, LossFn, Stage, Step, Task
 from terrarium.worlds.world_model.data import FrameStore
 from terrarium.worlds.world_model.discriminator import roughness
@@ -21,7 +22,7 @@ from terrarium.worlds.world_model.tokenizer import channels_last, to_pictures
 from terrarium.worlds.world_model.walks import EVERY, YOUNG, Walks
 
 BETAS = (0.0, 0.99)
-WARM_UP_LR = 1e-3
+CALM = (0.9, 0.99)  # without an adversary
 FASTER = 2.0  # the discriminator's learning rate over the painter's
 LAST = 0.1  # of the learning rate, at the end
 EMA = 0.995
@@ -48,8 +49,9 @@ def painter_stages(
             learners=[
                 Learner(
                     loss=lambda _, pictures: warm_up_loss(model, pictures),
-                    optimizer=torch.optim.Adam(model.painter.parameters(), WARM_UP_LR, BETAS),
-                    schedule=cosine(config.painter_warm_up, LAST),
+                    optimizer=torch.optim.Adam(model.painter.parameters(), config.painter_lr, CALM),
+                    schedule=product(warm_up_rate(50), cosine(config.painter_warm_up, LAST)),
+                    clip=1.0,
                 )
             ],
             sample=lambda step: (torch.from_numpy(frames.sample(step.rng, config.batch, step.part)),),
