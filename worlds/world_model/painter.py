@@ -29,8 +29,6 @@ NEAR_ZERO = 0.1  # of their usual size, where weights should do little at first
 class Painter(nn.Module):
     """`channels` at half the frame's resolution, twice as many at a quarter, 8/3 at an eighth."""
 
-    binomial: torch.Tensor
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         c = [channels, 2 * channels, 8 * channels // 3]
@@ -43,8 +41,6 @@ class Painter(nn.Module):
         with torch.no_grad():
             for p in self.out.parameters():  # at the start it leaves everything as it is
                 p.zero_()
-        row = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("binomial", torch.outer(row, row).expand(3, 1, 3, 3).contiguous(), persistent=False)
 
     def forward(self, picture: torch.Tensor, clues: torch.Tensor) -> torch.Tensor:
         """picture [N, 3, H, W] in [-.5, .5], clues [N, 3, H, W] in [0, 1] -> picture [N, 3, H, W], not clamped.
@@ -63,11 +59,18 @@ class Painter(nn.Module):
         for up, block, skip in zip(reversed(self.up), list(self.blocks)[-2::-1], reversed(skips), strict=True):
             wider = F.interpolate(x, scale_factor=2)[:, :, : skip.shape[2], : skip.shape[3]]
             x = block(skip + up(wider))
-        return wide(picture) + self.filtered(F.pixel_shuffle(wide(self.out(F.silu(x))), SHUFFLE))
+        return wide(picture) + binomial(F.pixel_shuffle(wide(self.out(F.silu(x))), SHUFFLE))
 
-    def filtered(self, residual: torch.Tensor) -> torch.Tensor:
-        """By [1 2 1] / 4 each way: what alternates from pixel to pixel, as pixel shuffles draw it, is gone."""
-        return F.conv2d(F.pad(residual, (1, 1, 1, 1), mode="replicate"), self.binomial, groups=3)
+
+def binomial(x: torch.Tensor) -> torch.Tensor:
+    """[N, 3, H, W] filtered by [1 2 1] / 4 each way: what alternates from pixel to pixel, as pixel shuffles draw it, is
+    gone. Not by a padded convolution: Inductor (torch 2.13) cannot fuse a replicating pad with the pixel shuffle."""
+    for d in (2, 3):
+        n = x.shape[d]
+        before = torch.cat([x.narrow(d, 0, 1), x.narrow(d, 0, n - 1)], dim=d)
+        after = torch.cat([x.narrow(d, 1, n - 1), x.narrow(d, n - 1, 1)], dim=d)
+        x = (before + 2 * x + after) / 4
+    return x
 
 
 class Block(nn.Module):

@@ -11,7 +11,7 @@ from terrarium.worlds.world_model.degrade import degrade
 from terrarium.worlds.world_model.discriminator import Discriminator, roughness
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
-from terrarium.worlds.world_model.painter import Painter
+from terrarium.worlds.world_model.painter import Painter, binomial
 from terrarium.worlds.world_model.picture import FADE, fading, move_pictures
 from terrarium.worlds.world_model.rollout import State, burn_in, compose_next, rollout, show, step
 from terrarium.worlds.world_model.tokenizer import Tokenizer
@@ -58,10 +58,12 @@ def test_every_clue_counts(clue):
 def test_what_alternates_from_pixel_to_pixel_is_filtered_out():
     board = (torch.arange(32).view(-1, 1) + torch.arange(32)).remainder(2) * 2.0 - 1
     smooth = torch.full((1, 3, 32, 32), 0.25)
-    painter = Painter(12)
-    filtered = painter.filtered(board.expand(1, 3, -1, -1))
-    assert filtered[..., 1:-1, 1:-1].abs().max() < 1e-6
-    torch.testing.assert_close(painter.filtered(smooth), smooth)
+    assert binomial(board.expand(1, 3, -1, -1))[..., 1:-1, 1:-1].abs().max() < 1e-6
+    torch.testing.assert_close(binomial(smooth), smooth)
+    dot = torch.zeros(1, 3, 32, 32)
+    dot[..., 8, 8] = 16.0
+    around = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
+    torch.testing.assert_close(binomial(dot)[0, 0, 7:10, 7:10], around)
 
 
 def test_players_are_painted_alone_and_together_alike():
