@@ -34,6 +34,7 @@ from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
 from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.world_model.views import camera_of
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -117,7 +118,8 @@ def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) 
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
-    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    camera = camera_of(dataset.manifest)
+    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"]), camera))
     model.to(default_device())
     if config.compile:
         model.compile_parts()
