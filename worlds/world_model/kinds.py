@@ -140,9 +140,9 @@ class WorldModelConfig:
     """Train a painter last, which redraws each frame so that long walks stay sharp."""
     painter_channels: Annotated[int, Ge(3), Le(1024), MultipleOf(3), More("Painter")] = 48
     """Width of the painter at half the frame's resolution."""
-    painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 150
+    painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 400
     """Optimiser steps of the painter on damaged frames."""
-    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 300
+    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 2400
     """Optimiser steps of the painter and its discriminator on self-rollouts."""
     painter_lr: Annotated[float, Ge(0), Le(1), More("Painter")] = 3e-4
     """Learning rate of the painter; its discriminator's is twice that."""
@@ -297,7 +297,18 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> World
 def world_model_small(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     """Three times as wide and trained far longer, on a GPU."""
     return replace(
-        world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
+        world_model_cpu(data, tokenizer),
+        channels=192,
+        layers=3,
+        steps=30_000,
+        batch=64,
+        horizon=8,
+        frames=16,
+        painter_channels=96,
+        painter_warm_up=2_000,
+        painter_steps=20_000,
+        painter_walks=128,
+        painter_rows=32,
     )
 
 
@@ -311,6 +322,8 @@ def world_model_ochre(data: str = "-", tokenizer: str | None = None) -> WorldMod
         layers=6,
         steps=200_000,
         batch=16,
+        painter_steps=50_000,
+        painter_rows=16,
     )
 
 

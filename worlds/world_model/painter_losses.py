@@ -23,7 +23,7 @@ from terrarium.worlds.world_model.rollout import TEMPERATURE, compose_next, show
 from terrarium.worlds.world_model.tokenizer import to_pictures
 from terrarium.worlds.world_model.walks import EVERY, YOUNG, Turn, Walks
 
-ADVERSARIAL = 2.0
+ADVERSARIAL = 3.5
 PAIRED = 40.0  # weight of the true frame, at the first frame of a walk
 TELLS = 4.0  # frames after which the true frame counts for 1 / e
 IDENTITY = 20.0  # weight of what was moved, where it is fresh
@@ -32,7 +32,7 @@ RESTORED = 10.0  # weight of warm-up pairs in the loop
 OVERSHOOT = 5.0  # weight of colours out of range and of more roughness than the world's
 LAZY = 2  # steps between penalties on the discriminator, of the cells' answers and of the whole picture's in turn
 NOISE = (0.015, 0.05)  # of the two, in units of the range of colours
-PENALTY = 200.0
+PENALTY = (200.0, 40.0)  # likewise
 DRIFT = 1e-3
 
 Metrics = dict[str, torch.Tensor]
@@ -121,7 +121,7 @@ class Loop:
         loss = relative(of_real, of_painted)
         loss = loss + DRIFT * torch.stack([x.square().mean() for x in answers]).sum()
         if index % LAZY == 0:
-            loss = loss + PENALTY * slope(model, pictures, answers, whole=index // LAZY % 2 == 1)
+            loss = loss + penalty(model, pictures, answers, whole=index // LAZY % 2 == 1)
         gaps = {
             f"gap_{name}": (a - b).mean().detach()
             for name, a, b in zip(("4", "8", "all"), of_real, of_painted, strict=True)
@@ -136,13 +136,13 @@ def relative(better: Answers, worse: Answers) -> torch.Tensor:
     return torch.stack(losses).sum()
 
 
-def slope(model: Discriminator, pictures: torch.Tensor, answers: Answers, *, whole: bool) -> torch.Tensor:
+def penalty(model: Discriminator, pictures: torch.Tensor, answers: Answers, *, whole: bool) -> torch.Tensor:
     """Mean square of how far noise changes the answers, a gradient penalty without second derivatives (Lin et al. 2025,
     arXiv:2501.08316)."""
     noisy = model(pictures + NOISE[whole] * torch.randn_like(pictures))
     parts = slice(2, 3) if whole else slice(0, 2)
     changes = [(a - b).square().mean() for a, b in zip(noisy[parts], answers[parts], strict=True)]
-    return torch.stack(changes).sum()
+    return PENALTY[whole] * torch.stack(changes).sum()
 
 
 def paired(shown: torch.Tensor, real: torch.Tensor, kept: torch.Tensor, turn: Turn) -> torch.Tensor:

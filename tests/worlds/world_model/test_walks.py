@@ -17,8 +17,8 @@ from terrarium.worlds.world_model.painter_losses import (
     Loop,
     Painting,
     paired,
+    penalty,
     relative,
-    slope,
     unlikeness,
     warm_up_loss,
 )
@@ -218,11 +218,11 @@ def test_the_penalty_is_of_cells_or_of_the_whole_picture(model):
     d = model.discriminator
     answers = d(pictures)
     for whole, reached, not_reached in ((False, d.answers[0], d.whole), (True, d.whole, d.answers[0])):
-        penalty = slope(d, pictures, answers, whole=whole)
+        found = penalty(d, pictures, answers, whole=whole)
         gradient = torch.autograd.grad(
-            penalty, [reached.weight, not_reached.weight], retain_graph=True, allow_unused=True
+            found, [reached.weight, not_reached.weight], retain_graph=True, allow_unused=True
         )
-        assert penalty > 0 and gradient[0].any() and (gradient[1] is None or not gradient[1].any())
+        assert found > 0 and gradient[0].any() and (gradient[1] is None or not gradient[1].any())
 
 
 def test_the_warm_up_learns_from_damage(model):
