@@ -17,7 +17,7 @@ from terrarium.worlds.device import default_device
 from terrarium.worlds.episodes.format import Dataset, open_dataset
 from terrarium.worlds.pictures.metrics import psnr, save_strip
 from terrarium.worlds.precision import training_precision
-from terrarium.worlds.progress import Part, Progress
+from terrarium.worlds.progress import Part, Progress, go_on
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
@@ -45,7 +45,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     tokenizer, tokenizer_manifest = load_tokenizer(folder)
 
     def at_work() -> None:
-        progress.step(0, config.steps, "tokenise")
+        go_on(progress, 0, config.steps, "tokenise")
 
     train_clips, val_clips = (
         load_clips(dataset, split, tokenizer, config, out_dir, at_work) for split in ("train", "val")

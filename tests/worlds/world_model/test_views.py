@@ -40,7 +40,9 @@ def test_a_view_shows_what_the_simulator_shows_after_a_turn(yaw, pitch):
     turned = world.render()
     world.set_state(start)
     now = looks((0, 0, 0), (0, 0, EMPTY), (0, 0, EMPTY))
-    views, seen = keep(torch.zeros(1, 2, 3, *SIZE, dtype=torch.uint8), now, to_pictures(first[None]), torch.zeros(1, 0, *SIZE))
+    views, seen = keep(
+        torch.zeros(1, 2, 3, *SIZE, dtype=torch.uint8), now, to_pictures(first[None]), torch.zeros(1, 0, *SIZE)
+    )
     after = seen
     for _ in range(4):
         after = turn(BLOCKS, after, torch.tensor([[yaw / 32, pitch / 24]]))
