@@ -152,8 +152,8 @@ def colour_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Sliced Wasserstein distance (Heitz et al. 2021, arXiv:2006.07229) between the colours of two batches of pictures
     [N, 3, H, W]: of CELL x CELL pixels, in BANDS from top to bottom, along random directions.
 
-    Repainted every frame, dark walls go black and others brick: too slow for the discriminator's slope to show, and seen
-    at once in how often a colour occurs.
+    Repainted every frame, dark walls go black and others brick: too slowly for the discriminator's slope, but it shows
+    in how often a colour occurs.
     """
     directions = F.normalize(torch.randn(DIRECTIONS, 3, device=a.device), dim=1)
 
