@@ -185,8 +185,8 @@ class Client:
         headers = {"Content-Type": "application/zip"}
         options: dict[str, Any] = {"params": params, "timeout": httpx.Timeout(10.0, read=None, write=60.0)}
         if path.is_file():
-            with path.open("rb") as file:
-                return self.call("POST", "/uploads", content=file, headers=headers, **options)
+            with path.open("rb") as stream:
+                return self.call("POST", "/uploads", content=stream, headers=headers, **options)
         archive = ZipStream(sized=True)
         for file in sorted(path.rglob("*")):
             if file.is_file():
@@ -248,7 +248,7 @@ class Client:
                 raise Unavailable(f"{draft} is longer than {path}")
             _raise_problem(answer)
             with draft.open("ab" if answer.status_code == 206 else "wb") as file:
-                for chunk in answer.iter_bytes(CHUNK):
+                for chunk in answer.iter_bytes():
                     file.write(chunk)
             return answer.headers.get("etag", "").strip('"')
 

@@ -63,7 +63,7 @@ class Player(Filmed):
         """Go to the start of a seed, or of each of several; returns the frame there. Walks begin after a glance to the
         right and back, of which the last frame is shown."""
         self.single = np.ndim(seed) == 0
-        self.seeds = tuple(map(_seed, np.atleast_1d(seed)))
+        self.seeds = tuple(map(_seed, np.atleast_1d(seed).tolist()))
         if not self.seeds:
             raise ValueError("no seed: expected a number or a list of at least one")
         self._began(self._begin(self.seeds))
@@ -221,12 +221,17 @@ class ModelPlayer(Player):
     def _context(self, frames: np.ndarray | None, actions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         from terrarium.worlds.world_model.rollout import BURN_IN
 
-        frames = np.asarray(frames)
-        if frames.ndim == 3 and actions is None:
+        frames, shape = np.asarray(frames), (*self.frame_size, 3)
+        if (
+            frames.dtype != np.uint8
+            or frames.shape[-3:] != shape
+            or frames.ndim > 4
+            or frames.shape[:-3] in ((0,), (1,))
+        ):
+            found = f"frames {frames.dtype} {frames.shape}"
+            raise ValueError(f"{found}: expected uint8 {shape}, or (T, H, W, 3) with T > 1")
+        if frames.ndim == 3:
             frames = np.repeat(frames[None], BURN_IN, axis=0)
-        shape = (*self.frame_size, 3)
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != shape or len(frames) < 2:
-            raise ValueError(f"frames {frames.dtype} {frames.shape}: expected uint8 {shape}, or (T, *{shape}), T > 1")
         still = np.zeros((len(frames) - 1, len(self.layout.names)), np.float32)
         actions = still if actions is None else self._checked(np.asarray(actions))
         if actions.shape != still.shape:

@@ -62,7 +62,5 @@ def actions_of(layout: Layout, script: str) -> np.ndarray:
             raise ValueError(f"{word!r} in the script: expected keys joined by +, then perhaps *N, such as w+jump*3")
         actions += [action_of(layout, match[1])] * int(match[2] or 1)
     if not actions:
-        raise ValueError(
-            f"script {script!r} presses nothing: expected words such as w*8, of {', '.join(words(layout))}"
-        )
+        raise ValueError(f"script {script!r} has no word: expected w*8 or the like, of {', '.join(words(layout))}")
     return np.stack(actions)
