@@ -249,7 +249,7 @@ class Report(Silent):
 
 
 class Lines:
-    """Prints a line where a phase begins, every few seconds, and at the end."""
+    """Prints a line, with the newest loss, where a phase begins, every few seconds, and at the end."""
 
     def __init__(self, title: str) -> None:
         self.title, self.phase, self.at = title, "", 0.0
@@ -258,5 +258,5 @@ class Lines:
         now = time.monotonic()
         if phase != self.phase or step == total or now - self.at > PRINT_EVERY_S:
             self.phase, self.at = phase, now
-            values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            print(f"{self.title} {phase} {step}/{total}  {values}".rstrip(), flush=True)
+            losses = [f"  loss {value:.4g}" for name, value in metrics.items() if name.rpartition("/")[2] == "loss"]
+            print(f"{self.title}: {phase} {step}/{total}{''.join(losses)}", flush=True)

@@ -69,7 +69,7 @@ def test_an_interrupt_stops_and_the_same_call_goes_on(tmp_path: Path) -> None:
 def test_lines_are_printed_where_a_phase_begins_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
     lines = recipes.Lines("train")
     for step in range(4):
-        lines(step, 3, "tokenizer", {"loss": 0.51234})
+        lines(step, 3, "tokenizer", {"tokenizer/loss": 0.51234, "tokenizer/psnr": 12.0})
     lines(0, 1, "write", {})
     printed = capsys.readouterr().out.splitlines()
-    assert printed == ["train tokenizer 0/3  loss 0.5123", "train tokenizer 3/3  loss 0.5123", "train write 0/1"]
+    assert printed == ["train: tokenizer 0/3  loss 0.5123", "train: tokenizer 3/3  loss 0.5123", "train: write 0/1"]
