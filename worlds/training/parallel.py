@@ -28,6 +28,9 @@ def join() -> None:
     """
     if not dist.is_torchelastic_launched() or dist.is_initialized():
         return
+    # Imported later, its functions' default arguments hold the group for ever, and with it gloo's threads.
+    import torch.distributed.nn
+
     if (device := default_device()).type == "cuda":
         torch.cuda.set_device(device)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)

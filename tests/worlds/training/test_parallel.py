@@ -32,7 +32,7 @@ def two_processes(config, out, stop_at=0):
     torchrun("training_process.py", str(file), str(out), str(stop_at))
     ended = "stopped" if stop_at else "done"
     told = [json.loads(Path(f"{out}-{ended}-{rank}.json").read_text()) for rank in (0, 1)]
-    assert not any(t["in_a_group"] for t in told)  # gloo's threads abort a process that ends while in one, now and then
+    assert not any(t["gloo"] for t in told)  # such a thread aborts the process at its end, one run in hundreds
     return told
 
 
