@@ -1,7 +1,7 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
 kernels -> torch    worlds -> kernels    store -> nothing of ours
-api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.json_file
+api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.headers, worlds.json_file
 workers -> store, worlds    migrations -> store.tables
 the door (terrarium/*.py: what Python users import) -> store.errors, store.places, worlds
 cli -> the door, api, workers, worlds, store
@@ -53,7 +53,15 @@ MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.kinds", "worlds.intake", "worlds.json_file", *map(without_prefix, ROOMS)),
+    "api": (
+        "api",
+        "store",
+        "worlds.kinds",
+        "worlds.intake",
+        "worlds.headers",
+        "worlds.json_file",
+        *map(without_prefix, ROOMS),
+    ),
     "workers": ("workers", "store", "worlds"),
     "cli": ("cli", *DOOR, "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
