@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from terrarium.cli.jobs import SHORT, Json, Url, console, when
-from terrarium.client import HERE, Client
+from terrarium.client import Client
 from terrarium.store.disk import human
 
 app = typer.Typer(no_args_is_help=True, help="List, show, rename and delete what a running Terrarium has.")
@@ -31,7 +31,7 @@ def list_(
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     q: Annotated[str | None, typer.Option("--search", help="In name, notes or id.")] = None,
     as_json: Json = False,
-    url: Url = HERE,
+    url: Url = None,
 ) -> None:
     """All assets, newest first."""
     assets = Client(url).assets(type, tag=tag, q=q)
@@ -46,7 +46,7 @@ def list_(
 
 
 @app.command()
-def show(id: Id, url: Url = HERE) -> None:
+def show(id: Id, url: Url = None) -> None:
     """An asset as JSON, with what it was made from (made_from) and what was made of it (made_of_it)."""
     client = Client(url)
     asset = client.asset(id)
@@ -54,13 +54,13 @@ def show(id: Id, url: Url = HERE) -> None:
 
 
 @app.command()
-def rename(id: Id, name: Annotated[str, typer.Argument(help="The new name.")], url: Url = HERE) -> None:
+def rename(id: Id, name: Annotated[str, typer.Argument(help="The new name.")], url: Url = None) -> None:
     """Give an asset another name."""
     print(Client(url).change(id, name=name)["name"])
 
 
 @app.command()
-def rm(id: Id, url: Url = HERE) -> None:
+def rm(id: Id, url: Url = None) -> None:
     """Delete an asset and its files. Refused while something that runs needs it."""
     client = Client(url)
     asset = client.asset(id)

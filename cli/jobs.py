@@ -25,7 +25,7 @@ from terrarium.client import AT_REST, HERE, Client
 from terrarium.store.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Submit, list, watch and cancel jobs of a running Terrarium.")
-Url = Annotated[str, typer.Option(envvar="TERRARIUM_URL", help="Address of the gateway.")]
+Url = Annotated[str | None, typer.Option(help=f"Address of the gateway (TERRARIUM_URL, or {HERE}).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SHORT = 8  # characters of an id that lists show
 COLOURS = {"succeeded": "green", "failed": "red", "quarantined": "red", "running": "cyan", "cancelled": "yellow"}
@@ -39,7 +39,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="Its name. If omitted, it says what the job does.")] = None,
     set: Annotated[list[str], typer.Option(help="A field: --set data=ID --set steps=500")] = [],  # noqa: B006
     watch: Annotated[bool, typer.Option(help="Show its progress until it ends.")] = False,
-    url: Url = HERE,
+    url: Url = None,
 ) -> None:
     """Queue a job and print its id."""
     client = Client(url)
@@ -55,7 +55,7 @@ def list_(
     kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.")] = 20,
     as_json: Json = False,
-    url: Url = HERE,
+    url: Url = None,
 ) -> None:
     """The newest jobs."""
     jobs = Client(url).jobs(state, kind, limit)
@@ -71,20 +71,20 @@ def list_(
 
 
 @app.command()
-def watch(id: str, url: Url = HERE) -> None:
+def watch(id: str, url: Url = None) -> None:
     """Show a job's progress until it ends. Ctrl-C stops watching, not the job."""
     client = Client(url)
     follow(client, client.job(id))
 
 
 @app.command()
-def cancel(id: str, url: Url = HERE) -> None:
+def cancel(id: str, url: Url = None) -> None:
     """Ask a job to stop."""
     print(Client(url).cancel(id)["state"])
 
 
 @app.command()
-def logs(id: str, url: Url = HERE) -> None:
+def logs(id: str, url: Url = None) -> None:
     """The end of a job's log."""
     print(Client(url).logs(id), end="")
 

@@ -200,6 +200,9 @@ class Client:
         """An artifact's bytes as the file `to`. Goes on where it was after a break, that of an earlier call too, and
         the sha256 is checked."""
         id, target = str(uuid.UUID(_id(artifact))), Path(to)
+        if target.is_dir():
+            raise InvalidInput(f"{target} is a folder: expected the name of a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
         draft, broken = target.with_name(f".{target.name}.{id}.partial"), 0
         while True:
             try:

@@ -205,7 +205,7 @@ def reporting(title: str, progress: bool | Told | Progress) -> Iterator[Progress
         try:
             yield Report(tell, interrupt)
         except Stopped:
-            raise KeyboardInterrupt("stopped and saved: the same call goes on") from None
+            raise KeyboardInterrupt("stopped; the same call goes on from what is saved") from None
 
 
 class Interrupt:
