@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from brought import change_manifest, make_world_model
 from PIL import Image
 
 from terrarium.film import Film
 from terrarium.player import ModelPlayer, SimulatorPlayer, load, simulator
 from terrarium.worlds.blocks.map_json import BlockMap, write_map
 from terrarium.worlds.blocks.terrain import generate
+from terrarium.worlds.blocks.walk import glance
 from terrarium.worlds.blocks.world import BlockWorld
 
 SCRIPT = "w*2 left w+jump"
@@ -85,6 +88,20 @@ def test_play_goes_on_from_a_picture_or_a_clip(model: ModelPlayer) -> None:
     ):
         with pytest.raises(ValueError, match=says):
             model.reset(frames=frames, actions=actions)
+
+
+def test_a_model_without_a_simulator_begins_at_its_own_starts(tmp_path: Path) -> None:
+    folder = make_world_model(tmp_path / "game")
+    data = json.loads((folder / "manifest.json").read_text())["data"]
+    change_manifest(folder, data=data | {"source": {"kind": "gym", "env": "crafter:Env"}})
+    world = BlockWorld(64, 64)
+    clips = [glance(world, seed) for seed in (1, 2)]
+    np.savez(folder / "starts.npz", frames=np.stack([c[0] for c in clips]), actions=np.stack([c[1] for c in clips]))
+    game = load(folder, seed=[4, 5])
+    assert (game.frame == np.stack([frames[-1] for frames, _ in clips])).all(), "by the seed, modulo their number"
+    assert game.play("w*2").shape == (2, 2, 64, 64, 3)
+    with pytest.raises(ValueError, match="was trained on 'gym': it has no simulator"):
+        game.simulator()
 
 
 @pytest.mark.parametrize(
