@@ -62,12 +62,10 @@ class Player(Filmed):
     def reset(self, seed: Seeds = 0) -> np.ndarray:
         """Go to the start of a seed, or of each of several; returns the frame there. Walks begin after a glance to the
         right and back, of which the last frame is shown."""
-        self.single = np.ndim(seed) == 0
-        self.seeds = tuple(map(_seed, np.atleast_1d(seed).tolist()))
-        if not self.seeds:
+        seeds = tuple(map(_seed, np.atleast_1d(seed).tolist()))
+        if not seeds:
             raise ValueError("no seed: expected a number or a list of at least one")
-        self._began(self._begin(self.seeds))
-        return self.frame
+        return self._began(self._begin(seeds), seeds, single=np.ndim(seed) == 0)
 
     def step(self, keys: str | Sequence[str] = "", turn: Sequence[Any] = (0.0, 0.0)) -> np.ndarray:
         """One frame on. `keys` are held ("w+jump"), `turn` is degrees of yaw (right) and pitch (up).
@@ -80,9 +78,10 @@ class Player(Filmed):
 
     def play(self, script: str | Sequence[str] | np.ndarray) -> np.ndarray:
         """Several steps: a script such as "w*8 d*4" (terrarium/script.py), one for each world of a batch, or actions
-        float32 [N, A], as datasets hold them. Returns the new frames, [N, H, W, 3] or [B, N, H, W, 3]."""
+        float32 [N, A] or [B, N, A], such as `actions` of another. Returns the new frames, [N, H, W, 3] or
+        [B, N, H, W, 3]."""
         if isinstance(script, np.ndarray):
-            scripts = [self._checked(script)] * len(self.seeds)
+            scripts = [self._checked(one) for one in self._each(script, script.ndim < 3, "scripts")]
         else:
             scripts = [actions_of(self.layout, s) for s in self._each(script, isinstance(script, str), "scripts")]
         lengths = [len(s) for s in scripts]
@@ -94,7 +93,8 @@ class Player(Filmed):
     @property
     def frame(self) -> np.ndarray:
         """The newest, uint8 [H, W, 3] or [B, H, W, 3]."""
-        return self._frames[-1][0] if self.single else self._frames[-1]
+        newest = self._frames[-1].copy()
+        return newest[0] if self.single else newest
 
     @property
     def frames(self) -> np.ndarray:
@@ -114,8 +114,10 @@ class Player(Filmed):
         """The words of a script."""
         return words(self.layout)
 
-    def _began(self, frames: np.ndarray) -> None:
+    def _began(self, frames: np.ndarray, seeds: tuple[int, ...], single: bool) -> np.ndarray:
+        self.seeds, self.single = seeds, single
         self._frames, self._actions = [frames], list[np.ndarray]()
+        return self.frame
 
     def _act(self, actions: np.ndarray) -> np.ndarray:
         self._frames.append(self._advance(actions))
@@ -126,7 +128,8 @@ class Player(Filmed):
         if shared:
             return [values] * len(self.seeds)
         if self.single or len(values) != len(self.seeds):
-            raise ValueError(f"{what} {values!r}: expected one for {len(self.seeds)} world(s), or a list of as many")
+            found = f"{what} of shape {values.shape}" if isinstance(values, np.ndarray) else f"{what} {values!r}"
+            raise ValueError(f"{found}: expected one for {len(self.seeds)} world(s), or a list of as many")
         return values
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
@@ -183,19 +186,23 @@ class ModelPlayer(Player):
         """Go to the start of a seed, or go on from `frames`: a picture uint8 [H, W, 3], or a clip [T, H, W, 3] with the
         actions float32 [T-1, A] between its frames (if omitted, nothing was pressed)."""
         if frames is None and actions is None:
-            return super().reset(seed)
+            first = super().reset(seed)
+            self.at_seed = True
+            return first
         frames, actions = self._context(frames, actions)
-        self.single, self.seeds = True, (_seed(seed),)
-        self._states = [self.model.start(frames, actions)]
-        self._began(frames[None, -1])
-        return self.frame
+        seeds = (_seed(seed),)
+        self._states, self.at_seed = [self.model.start(frames, actions)], False
+        return self._began(frames[None, -1], seeds, single=True)
 
     def simulator(self) -> SimulatorPlayer:
         """The world that the model was trained on, at the start of the same seeds.
 
-        `simulator().play(model.actions)` follows. ValueError where the model learned from another source.
+        `simulator().play(model.actions)` follows. ValueError where the model learned from another source, or began at
+        given frames.
         """
         source = self.model.manifest["data"]["source"]
+        if not self.at_seed:
+            raise ValueError("the walk began at given frames, where no simulator stands: reset to a seed first")
         if self.model.starts is not None:
             raise ValueError(f"{self.name} was trained on {source['kind']!r}: it has no simulator")
         height, width = self.frame_size

@@ -66,6 +66,13 @@ def test_several_worlds_advance_in_one_batch(model: ModelPlayer) -> None:
     assert model.frames.shape == (2, 6, 64, 64, 3) and model.actions.shape == (2, 5, 9)
     twin = model.simulator()
     assert (twin.frames[:, 0] == model.frames[:, 0]).all() and twin.pose.shape == (2, 5)
+    twin.play(model.actions)
+    assert (twin.actions == model.actions).all() and twin.frames.shape == model.frames.shape
+    with pytest.raises(ValueError, match=r"scripts of shape \(3, 1, 9\): expected one for 2 world"):
+        model.play(np.zeros((3, 1, 9), np.float32))
+    with pytest.raises(ValueError, match="seed -1"):
+        model.reset([3, -1])
+    assert model.seeds == (7, 8) and model.frames.shape == (2, 6, 64, 64, 3), "what cannot be changes nothing"
     for wrong in (["w"], ["w", "s", "a"]):
         with pytest.raises(ValueError, match="expected one for 2 world"):
             model.step(wrong)
@@ -77,7 +84,10 @@ def test_play_goes_on_from_a_picture_or_a_clip(model: ModelPlayer) -> None:
     world = simulator(11)
     world.play("w*4")
     assert (model.reset(frames=world.frame) == world.frame).all()
-    assert model.step("w").shape == (64, 64, 3)
+    model.step("w")[:] = 0
+    assert model.frame.any(), "a frame is the caller's own"
+    with pytest.raises(ValueError, match="began at given frames"):
+        model.simulator()
     model.reset(seed=5, frames=world.frames, actions=world.actions)
     assert (model.frame == world.frame).all() and model.seeds == (5,)
     for frames, actions, says in (
