@@ -28,6 +28,8 @@ PAIRED = 40.0  # weight of the true frame, at the first frame of a walk
 TELLS = 4.0  # frames after which the true frame counts for 1 / e
 IDENTITY = 20.0  # weight of what was moved, where it is fresh
 OLD = 0.06  # of that weight is left where it is not
+COLOURS = 10.0  # weight of how far the colours of a batch lie from those of real frames
+CELL, BANDS, DIRECTIONS = 8, 4, 16  # pixels a side, from top to bottom, of colours
 RESTORED = 10.0  # weight of warm-up pairs in the loop
 OVERSHOOT = 5.0  # weight of colours out of range and of more roughness than the world's
 LAZY = 2  # steps between penalties on the discriminator, of the cells' answers and of the whole picture's in turn
@@ -102,6 +104,7 @@ class Loop:
             "paired": PAIRED * paired(shown, real, kept, turn),
             "identity": IDENTITY * ((shown - given).abs() * kept * (OLD + (1 - OLD) * fresh)).mean(),
             "overshoot": OVERSHOOT * (beyond(shown) + F.relu(roughness(shown).mean(dim=(0, 2, 3)) - self.rough).sum()),
+            "colours": COLOURS * colour_distance(shown, real),
             "restored": RESTORED * warm_up_loss(model, frames[: (self.rows + 1) // 2])[0],
         }
         with torch.no_grad():
@@ -143,6 +146,23 @@ def penalty(model: Discriminator, pictures: torch.Tensor, answers: Answers, *, w
     parts = slice(2, 3) if whole else slice(0, 2)
     changes = [(a - b).square().mean() for a, b in zip(noisy[parts], answers[parts], strict=True)]
     return PENALTY[whole] * torch.stack(changes).sum()
+
+
+def colour_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Sliced Wasserstein distance (Heitz et al. 2021, arXiv:2006.07229) between the colours of two batches of pictures
+    [N, 3, H, W]: of CELL x CELL pixels, in BANDS from top to bottom, along random directions.
+
+    Repainted every frame, dark walls go black and others brick: too slowly for the discriminator's slope, but it shows
+    in how often a colour occurs.
+    """
+    directions = F.normalize(torch.randn(DIRECTIONS, 3, device=a.device), dim=1)
+
+    def ordered(pictures: torch.Tensor) -> list[torch.Tensor]:
+        """Each band's colours along each direction, smallest first."""
+        along = (directions[:, None, :, None, None] * F.avg_pool2d(pictures, CELL)).sum(dim=2)
+        return [band.flatten(1).sort(dim=1).values for band in along.chunk(BANDS, dim=2)]
+
+    return torch.stack([(x - y).abs().mean() for x, y in zip(ordered(a), ordered(b), strict=True)]).mean()
 
 
 def paired(shown: torch.Tensor, real: torch.Tensor, kept: torch.Tensor, turn: Turn) -> torch.Tensor:

@@ -138,9 +138,9 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
 
 def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
     """A playable checkpoint: dynamics with its tokenizer, and what they were trained on."""
+    unnamed = {"data": "-", "tokenizer": "-", "start": model.config.start and "-"}  # no paths: a checkpoint travels
     manifest = {
-        # No paths: a checkpoint travels.
-        "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-", "start": None},
+        "dynamics": asdict(model.config) | unnamed,
         "tokenizer": asdict(model.tokenizer.config),
         "tokenizer_sha256": tensors_sha256(model.tokenizer.state_dict()),
         "grid": list(model.grid),

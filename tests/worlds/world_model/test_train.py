@@ -196,6 +196,8 @@ def test_a_painter_is_trained_for_a_model_that_stays(debug_data, debug_model, tm
     assert list(log.curve) == [1, 2, 3, 4, 5, 6]
     assert {k for k in before if not before[k].equal(after[k])} <= {k for k in before if k.startswith("painter.")}
     assert after["painter.out.weight"].any()
+    model, manifest = load_world_model(tmp_path / "output")
+    assert model.painter is not None and manifest["painter"] is True and manifest["dynamics"]["start"] == "-"
     with pytest.raises(ValueError, match="nothing to do"):
         replace(config, start=None)
 

@@ -16,6 +16,7 @@ from terrarium.worlds.world_model.painter_losses import (
     TELLS,
     Loop,
     Painting,
+    colour_distance,
     paired,
     penalty,
     relative,
@@ -237,3 +238,14 @@ def test_the_warm_up_learns_from_damage(model):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.97 * losses[0]
+
+
+def test_colours_are_compared_by_how_often_they_occur_from_top_to_bottom():
+    pictures = torch.rand(4, 3, 2, 4).repeat_interleave(16, 2).repeat_interleave(8, 3) - 0.5
+    assert colour_distance(pictures, pictures.flip(0, 3)) < 1e-6, "elsewhere in the band, or in another picture"
+    assert colour_distance(pictures, pictures.flip(2)) > 0.02
+    dark = (pictures - 0.1).requires_grad_()
+    distance = colour_distance(dark, pictures)
+    (slope,) = torch.autograd.grad(distance, dark)
+    assert distance.item() == pytest.approx(0.1 * 3**0.5 / 2, rel=0.5), "a shift along random directions"
+    assert (slope.sum(dim=1) < 0).all()
