@@ -12,7 +12,7 @@ import torch
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.blocks.walk import Walker
 from terrarium.worlds.blocks.world import BlockWorld
-from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.parts import Part, Parts
 from terrarium.worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
 from terrarium.worlds.world_model.rollout import State, burn_in, rollout
@@ -118,7 +118,7 @@ def _rollouts(model: Dynamics, along: dict[str, list[Course]], phases: Phases, p
         tensors, _ = parts(partial(_chunk, model, state, steps, len(along[RANDOM]), at))
         walked.append(tensors["walked"].numpy())
         looked.append(tensors["looked"].numpy())
-        state = _state(tensors)
+        state = State.of(tensors)
         phases.step("long rollouts")
     held = np.split(np.concatenate(looked, axis=1), len(HELD))
     return {RANDOM: np.concatenate(walked, axis=1)} | dict(zip(HELD, held, strict=True))
@@ -126,18 +126,8 @@ def _rollouts(model: Dynamics, along: dict[str, list[Course]], phases: Phases, p
 
 def _chunk(model: Dynamics, state: State, actions: torch.Tensor, random: int, at: np.ndarray) -> Part:
     made = rollout(model, state, actions)
-    m = made.state.memory
     frames = torch.from_numpy(made.frames)
-    tensors = {"walked": frames[:random], "looked": frames[random:, at]}
-    tensors |= {"codes": made.state.codes, "picture": made.state.picture}
-    tensors |= {"action": m.action, "margins": m.margins, "recent": m.recent}
-    return tensors | {f"layer.{i}": x for i, x in enumerate(m.layers)}, {}
-
-
-def _state(t: dict[str, torch.Tensor]) -> State:
-    """After a chunk."""
-    layers = [t[f"layer.{i}"] for i in range(len([name for name in t if name.startswith("layer.")]))]
-    return State(t["codes"], t["picture"], Memory(layers, t["action"], t["margins"], t["recent"]))
+    return {"walked": frames[:random], "looked": frames[random:, at]} | made.state.tensors(), {}
 
 
 def reference_clips(world: BlockWorld, seed: int, walks: int, phases: Phases) -> np.ndarray:
