@@ -51,12 +51,20 @@ def names(session: Session, ids: Sequence[str]) -> list[str]:
     return [found[id] for id in ids if id in found]
 
 
-def add(session: Session, job: Job, type: str, manifest: dict[str, Any], made_from: Iterable[str], size: int) -> Asset:
-    """What `job` has made. Named after its type and job until somebody gives it a name."""
+def add(
+    session: Session,
+    job: Job,
+    type: str,
+    manifest: dict[str, Any],
+    made_from: Iterable[str],
+    size: int,
+    name: str = "",
+) -> Asset:
+    """What `job` has made. If `name` is omitted, it is that of its type and job."""
     asset = Asset(
         id=str(job.id),
         type=type,
-        name=f"{type}-{str(job.id)[:8]}",
+        name=name or f"{type}-{str(job.id)[:8]}",
         manifest=manifest,
         made_by=job.id,
         made_from=sorted(set(made_from)),

@@ -70,12 +70,19 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
         else:
             folder = _move(output, place(kind.makes, str(job.id)))
             manifest = _manifest(folder, job)
-            assets.add(session, job, kind.makes, manifest, _ids(job.config), size_of(folder))
+            assets.add(session, job, kind.makes, manifest, _ids(job.config), size_of(folder), _given_name(session, job))
         following = kind.then(str(job.id), manifest) if kind.then else None
         if following is not None:
             after = kinds()[following.kind]
             name = after.job_name(following, assets.names(session, _ids(asdict(following))))
             jobs.submit(session, asdict(following), after.queue, parent_id=job.id, name=name)
+
+
+def _given_name(session: Session, job: Job) -> str:
+    """The job's name if a person chose it, so that what it makes is found by it; else none."""
+    kind = kinds()[job.kind]
+    made_up = kind.job_name(kind.read(job.config), assets.names(session, _ids(job.config)))
+    return "" if job.name in (job.kind, made_up) else job.name
 
 
 def _store_evaluation(session: Session, checkpoint: str, result: dict[str, Any]) -> None:

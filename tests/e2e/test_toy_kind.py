@@ -61,16 +61,18 @@ def test_a_new_kind_needs_its_row_and_its_recipe(db: Session, redis_url: str, da
             assert refused.status_code == 422 and refused.json()["code"] == code, refused.text
         assert "at most 64 fit the canvas; these fit: width 64" in refused.json()["detail"]
 
-        id = http.post("/v1/jobs", json=config).json()["id"]
+        id = http.post("/v1/jobs?name=Autumn", json=config).json()["id"]
         job = finished(id)
         assert job["result"] == {"sizes": [[32, 32], [32, 64]], "strokes": 2} and job["progress"]["step"] == 2
         (painting,) = http.get("/v1/checkpoints?kind=painting").json()["items"]
         assert painting["id"] == id and painting["manifest"]["inputs"] == {"data": [narrow, square]}
+        assert painting["name"] == "Autumn"
         assert painting["uses"] == {"toy.frame": "painting"}
         assert (place("painting", id) / "manifest.json").is_file()
         (framing,) = http.get(f"/v1/jobs?parent={id}").json()["items"]
         assert framing["kind"] == "toy.frame" and framing["parent_id"] == id
         assert finished(framing["id"])["result"] == {"strokes": 2}
+        assert http.get(f"/v1/assets/{framing['id']}").json()["name"] == f"framed-{framing['id'][:8]}"
 
 
 def test_a_new_kind_runs_from_the_command_line(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def join() -> None:
         return
     # Imported later, its functions' default arguments hold the group for ever, and with it gloo's threads.
     import torch.distributed.nn
+
     if (device := default_device()).type == "cuda":
         torch.cuda.set_device(device)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
