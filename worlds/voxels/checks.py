@@ -17,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from terrarium.kernels.op import INTERPRET
 from terrarium.worlds.blocks import raycast
 from terrarium.worlds.blocks.palette import SKY
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.voxels.camera import Camera, look_at, orbit
 from terrarium.worlds.voxels.render import BACKENDS, Picture, of_blocks, render
 
-FAST = tuple(name for name in BACKENDS if name != "reference")
+# Those that run here: Triton's programs on a GPU, or in its interpreter.
+HERE = tuple(name for name in BACKENDS if name != "triton" or INTERPRET or torch.cuda.is_available())
+FAST = HERE[1:]  # but for the reference
 SHAPE = (5, 4, 6)
 INSIDE = ((2.2, 1.3, 2.9), (5.0, 2.5, 0.4))  # an eye among the voxels of SHAPE, and where it looks
 
@@ -60,10 +63,17 @@ def cameras(shape: tuple[int, int, int], side: int) -> dict[str, Camera]:
     }
 
 
+def draw(alpha: Tensor, colour: Tensor, camera: Camera, *, backend: str) -> Picture:
+    """`render` where the backend runs; the picture is on the CPU again."""
+    device = "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+    picture = render(alpha.to(device), colour.to(device), camera, backend=backend)
+    return Picture(*(part.cpu() for part in picture))
+
+
 def gradients(alpha: Tensor, colour: Tensor, camera: Camera, backend: str) -> tuple[Picture, Tensor, Tensor]:
     """A picture, and the gradients of a fixed random mixture of all that it holds."""
     alpha, colour = alpha.clone().requires_grad_(), colour.clone().requires_grad_()
-    picture = render(alpha, colour, camera, backend=backend)
+    picture = draw(alpha, colour, camera, backend=backend)
     generator = torch.Generator().manual_seed(1)
     mixed = sum((part * torch.randn(part.shape, generator=generator).to(part)).sum() for part in picture)
     assert isinstance(mixed, Tensor)
@@ -73,11 +83,11 @@ def gradients(alpha: Tensor, colour: Tensor, camera: Camera, backend: str) -> tu
 
 def gradcheck() -> Iterator[Check]:
     """Gradients against finite differences in float64, from outside and inside."""
-    for backend in BACKENDS:
+    for backend in HERE:
         alpha, colour = (t.requires_grad_() for t in soft((2, 2, 2), torch.float64))
         for camera in (orbit((2, 2, 2), 30, 20, 2, 3), look_at((0.9, 0.7, 1.1), (2, 2, 0), 2, 2)):
             good = torch.autograd.gradcheck(
-                lambda a, c, camera=camera, backend=backend: tuple(render(a, c, camera, backend=backend)),
+                lambda a, c, camera=camera, backend=backend: tuple(draw(a, c, camera, backend=backend)),
                 (alpha, colour),
                 raise_exception=False,
             )
@@ -88,13 +98,13 @@ def enumeration() -> Iterator[Check]:
     """The picture against the mean over all 2^8 worlds of a tiny grid, each as likely as its voxels say."""
     alpha, colour = soft((2, 2, 2), torch.float64)
     camera = orbit((2, 2, 2), 40, 30, 7, 6)
-    for backend in BACKENDS:
+    for backend in HERE:
         mean = torch.zeros(6, 7, 3, dtype=torch.float64)
         for world in product((0.0, 1.0), repeat=8):
             there = torch.tensor(world, dtype=torch.float64).view(2, 2, 2)
             likely = torch.where(there == 1, alpha, 1 - alpha).prod()
-            mean += likely * render(there, colour, camera, backend=backend).rgb
-        error = (render(alpha, colour, camera, backend=backend).rgb - mean).abs().max()
+            mean += likely * draw(there, colour, camera, backend=backend).rgb
+        error = (draw(alpha, colour, camera, backend=backend).rgb - mean).abs().max()
         yield Check("rgb against all 256 worlds, max", backend, float(error), 1e-12)
 
 
@@ -114,7 +124,7 @@ def across() -> Iterator[Check]:
 
 def hard() -> Iterator[Check]:
     """Opaque worlds against the simulator's ray-caster: the share of pixels off by more than one level of 255."""
-    for backend in BACKENDS:
+    for backend in HERE:
         wrong, pixels = 0, 0
         for seed in range(4):
             blocks = structure(seed).blocks
@@ -122,7 +132,7 @@ def hard() -> Iterator[Check]:
             volume = raycast.Volume(blocks)
             views = [orbit((16, 16, 16), 60 * seed + turn, 10 + 20 * seed, 96, 64) for turn in (0, 137)]
             for camera in (*views, look_at((1.3, 9.6, 2.1), (9.0, 3.0, 9.0), 96, 64)):
-                got = render(alpha, colour, camera, backend=backend).rgb.numpy()
+                got = draw(alpha, colour, camera, backend=backend).rgb.numpy()
                 flat = raycast.render_flat(volume, camera.eye, camera.axes, 96, 64, camera.fovy_deg)
                 off = np.abs(np.round(got * 255) - np.round(flat * 255)).max(-1) > 1
                 wrong, pixels = wrong + int(off.sum()), pixels + off.size
@@ -132,7 +142,7 @@ def hard() -> Iterator[Check]:
 def along_axes() -> Iterator[Check]:
     """A ray along each axis, both ways, against the sum over its row of voxels written out."""
     alpha, colour = soft((5, 5, 5), torch.float64)
-    for backend in BACKENDS:
+    for backend in HERE:
         worst = 0.0
         for axis, sign in product(range(3), (-1.0, 1.0)):
             eye, target = np.full(3, 2.5), np.full(3, 2.5)
@@ -146,7 +156,7 @@ def along_axes() -> Iterator[Check]:
             expected = torch.as_tensor(SKY)
             for i in range(4, -1, -1):
                 expected = a[i] * c[i] + (1 - a[i]) * expected
-            got = render(alpha, colour, camera, backend=backend).rgb[0, 0]
+            got = draw(alpha, colour, camera, backend=backend).rgb[0, 0]
             worst = max(worst, float((got - expected).abs().max()))
         yield Check("rays along the axes, max", backend, worst, 1e-6)
 
@@ -154,12 +164,12 @@ def along_axes() -> Iterator[Check]:
 def empty_and_full() -> Iterator[Check]:
     """Nothing is the sky, and everything is opaque, from outside and inside."""
     _, colour = soft(SHAPE, torch.float32)
-    for backend in BACKENDS:
+    for backend in HERE:
         worst = 0.0
         for camera in (orbit(SHAPE, 10, 5, 9, 9), look_at(*INSIDE, 9, 9)):
-            nothing = render(torch.zeros(SHAPE), colour, camera, backend=backend)
+            nothing = draw(torch.zeros(SHAPE), colour, camera, backend=backend)
             worst = max(worst, float((nothing.rgb - torch.as_tensor(SKY)).abs().max()), float(nothing.opacity.max()))
-            everything = render(torch.ones(SHAPE), colour, camera, backend=backend).opacity
+            everything = draw(torch.ones(SHAPE), colour, camera, backend=backend).opacity
             worst = max(worst, float((everything[4, 4] - 1).abs()), float((everything * (1 - everything)).abs().max()))
         yield Check("empty and full worlds, max", backend, worst, 1e-6)
 

@@ -5,8 +5,9 @@ b_i = a_i s_i + (1 - a_i) b_{i+1}, what the ray adds from voxel i on:
 
     dL/da_i = T_i (s_i - b_{i+1})        dL/dc_i = T_i a_i dL/drgb
 
-Voxels and faces are those of reference.py, by 3-D DDA (Amanatides & Woo 1987); planes are computed, not summed up, so
-that both find the same crossings. Rays are shared out to threads by rows; each has its own gradients, added at the end.
+Voxels and faces are those of kernels/march/naive.py, by 3-D DDA (Amanatides & Woo 1987); planes are computed, not
+summed up, so that both find the same crossings. Rays are shared out to threads by rows; each has its own gradients,
+added at the end.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from terrarium.kernels.march.naive import PARALLEL, SHORTEST
 from terrarium.worlds.blocks.jit import forget_stale, jit
-from terrarium.worlds.voxels.reference import PARALLEL, SHORTEST
 
 OPAQUE = 1e-7  # light below it is not followed any farther: at most as much of a colour is lost
 parallel: Any = njit(cache=True, nogil=True, parallel=True)

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from terrarium.kernels.op import runs_triton
 from terrarium.worlds.blocks.palette import AIR, SKY, sun_lut
-from terrarium.worlds.voxels import cpu, reference
+from terrarium.worlds.voxels import cpu, gpu, reference
 from terrarium.worlds.voxels.camera import Camera
 
 
@@ -37,6 +38,7 @@ class Picture(NamedTuple):
 BACKENDS: dict[str, Callable[[Tensor, Tensor, Camera], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
     "reference": reference.march,
     "cpu": cpu.march,
+    "triton": gpu.march,
 }
 
 
@@ -51,14 +53,16 @@ def render(
     """alpha [X, Y, Z] in [0, 1], face_colour [X, Y, Z, 6, 3] of the same dtype; faces as in worlds/blocks/palette.py.
 
     `background`, [3] or [H, W, 3], is the clear sky if omitted. `backend` is one of BACKENDS; if omitted, `cpu` for
-    tensors on the CPU, `reference` for others. Raises ValueError for shapes, dtypes or devices that do not fit.
+    tensors on the CPU, `triton` for those on a GPU. Raises ValueError for shapes, dtypes or devices that do not fit.
     """
     _check(alpha, face_colour)
-    name = backend or ("cpu" if alpha.device.type == "cpu" else "reference")
+    name = backend or {"cpu": "cpu", "cuda": "triton"}.get(alpha.device.type, "reference")
     if name not in BACKENDS:
         raise ValueError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
     if name == "cpu" and alpha.device.type != "cpu":
         raise ValueError(f"alpha is on {alpha.device}: the backend cpu expects it on the CPU")
+    if name == "triton" and not runs_triton(alpha):
+        raise ValueError(f"alpha is on {alpha.device}: the backend triton expects it on a GPU")
     rgb, opacity, depth, normal = BACKENDS[name](alpha, face_colour, camera)
     if background is None:
         background = torch.as_tensor(SKY)
