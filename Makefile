@@ -4,6 +4,7 @@
 # make test-compose   a real deployment, walked through: needs docker compose and some minutes
 # make train     a world model from nothing
 # make lint      ruff and mypy            make dev    the same as hooks before each commit
+# make notebook  run docs/notebook.ipynb and store what it shows
 # make web       build the browser client anew (its built form is in the repository)
 # make clean     forget everything that was installed or built; .terrarium/, your data, stays
 #
@@ -17,7 +18,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HAVE = command -v $(1) >/dev/null 2>&1
 
-.PHONY: help install play up test test-python test-precision test-web test-compose browser train lint dev web clean
+.PHONY: help install play up test test-python test-precision test-web test-compose browser train lint dev notebook web clean
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
@@ -86,6 +87,9 @@ lint: .venv/installed-dev
 
 dev: .venv/installed-dev
 	$(BIN)/pre-commit install
+
+notebook: .venv/installed-test
+	@$(BIN)/python tests/door/test_notebook.py
 
 web:
 	cd web && npm ci --no-audit --no-fund && npm run build

@@ -11,13 +11,14 @@ An id may be cut short as far as it means one asset; lists show 8 characters. `t
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from terrarium.cli.jobs import HERE, SHORT, Gateway, Json, Url, console, when
+from terrarium.cli.jobs import SHORT, Json, Url, console, when
+from terrarium.client import Client
 from terrarium.store.disk import human
 
 app = typer.Typer(no_args_is_help=True, help="List, show, rename and delete what a running Terrarium has.")
@@ -30,11 +31,10 @@ def list_(
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     q: Annotated[str | None, typer.Option("--search", help="In name, notes or id.")] = None,
     as_json: Json = False,
-    url: Url = HERE,
+    url: Url = None,
 ) -> None:
     """All assets, newest first."""
-    query = {name: value for name, value in {"type": type, "tag": tag, "q": q}.items() if value is not None}
-    assets = list(Gateway(url).items("/assets", **query))
+    assets = Client(url).assets(type, tag=tag, q=q)
     if as_json:
         print(json.dumps(assets))
         return
@@ -46,25 +46,23 @@ def list_(
 
 
 @app.command()
-def show(id: Id, url: Url = HERE) -> None:
+def show(id: Id, url: Url = None) -> None:
     """An asset as JSON, with what it was made from (made_from) and what was made of it (made_of_it)."""
-    gateway = Gateway(url)
-    asset = gateway.find_asset(id)
-    lineage: dict[str, Any] = gateway.call("GET", f"/assets/{asset['id']}/lineage")
-    print(json.dumps(asset | lineage, indent=1))
+    client = Client(url)
+    asset = client.asset(id)
+    print(json.dumps(asset | client.lineage(asset), indent=1))
 
 
 @app.command()
-def rename(id: Id, name: Annotated[str, typer.Argument(help="The new name.")], url: Url = HERE) -> None:
+def rename(id: Id, name: Annotated[str, typer.Argument(help="The new name.")], url: Url = None) -> None:
     """Give an asset another name."""
-    gateway = Gateway(url)
-    print(gateway.call("PATCH", f"/assets/{gateway.find_asset(id)['id']}", json={"name": name})["name"])
+    print(Client(url).change(id, name=name)["name"])
 
 
 @app.command()
-def rm(id: Id, url: Url = HERE) -> None:
+def rm(id: Id, url: Url = None) -> None:
     """Delete an asset and its files. Refused while something that runs needs it."""
-    gateway = Gateway(url)
-    asset = gateway.find_asset(id)
-    gateway.call("DELETE", f"/assets/{asset['id']}")
+    client = Client(url)
+    asset = client.asset(id)
+    client.delete(asset)
     print(f"deleted {asset['type']} {asset['id']}")

@@ -6,14 +6,15 @@ terrarium bench step --players 1,4 --threads 1 --json
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from terrarium.cli.console import checkpoint_folder
 from terrarium.cli.machine import machine
+from terrarium.recipes import folders
 
 
 def step(
@@ -31,7 +32,7 @@ def step(
     if threads is not None:
         torch.set_num_threads(threads)
     numbers = [int(n) for n in players.split(",")]
-    rows = bench_step(checkpoint_folder(checkpoint), players=numbers, steps=steps)
+    rows = bench_step(Path(folders(checkpoint)), players=numbers, steps=steps)
     if as_json:
         for row in rows:
             print(json.dumps(row | {"threads": torch.get_num_threads()} | machine()))

@@ -8,16 +8,14 @@ terrarium data info data/plains --verify"""
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from terrarium.cli.console import configure, option, run_recipe, say_what_next
-from terrarium.worlds.durable import sync
+from terrarium.cli.console import configure, option, parse_fields, run_recipe, say_what_next
+from terrarium.recipes import make_dataset, record_config
 
 app = typer.Typer(no_args_is_help=True, help="Record datasets in a world or a game, import others, look into them.")
 
@@ -37,11 +35,9 @@ def record(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
 ) -> None:
     """Walk the block world and record episodes; an interrupted recording goes on where it was."""
-    map_json = world if world is not None and world.endswith(".json") else None
-    terrain = None if map_json else world
-    flags = {"world": terrain, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
-    config = configure("dataset.record", preset, flags, set_ or [])
-    print(json.dumps(_make(replace(config, world=map_json) if map_json else config, out)))
+    flags = {"world": world, "episodes": episodes, "steps": steps, "width": width, "height": height, "seed": seed}
+    config = record_config(preset, parse_fields("dataset.record", flags, set_ or []))
+    print(json.dumps(_make(config, out)))
 
 
 @app.command("record-gym")
@@ -89,18 +85,7 @@ def import_(
 
 
 def _make(config: Any, out: Path) -> dict[str, Any]:
-    """Runs a recipe that makes a dataset, in a folder beside `out`, which becomes `out` when all is there."""
-    if (out / "manifest.json").exists():
-        raise ValueError(f"{out} already holds a dataset: choose another folder")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} already holds something else: expected a new folder, or an empty one")
-    scratch = out.with_name(out.name + ".partial")
-    result = run_recipe(config, scratch)
-    if out.exists():
-        out.rmdir()
-    (scratch / "output").rename(out)
-    sync(out.parent)
-    shutil.rmtree(scratch)
+    result = make_dataset(out, lambda scratch: run_recipe(config, scratch))
     say_what_next(config.kind, out)
     return result
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from terrarium.cli.console import ConsoleProgress, checkpoint_folder
+from terrarium.cli.console import ConsoleProgress
+from terrarium.recipes import evaluate
+from terrarium.worlds.progress import Stopped
 
 SINGLE = (
     *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
@@ -34,19 +36,9 @@ def world_model(
     ] = None,
 ) -> None:
     """Control, pictures, motion, memory and stability on seeds that training never saw."""
-    from terrarium.worlds.device import default_device
-    from terrarium.worlds.precision import computing_in
-    from terrarium.worlds.progress import Stopped
-    from terrarium.worlds.world_model.evaluation.recipe import evaluate
-
-    if episodes < 1:
-        raise ValueError(f"--episodes {episodes}: expected at least 1")
-    if seed < 0:
-        raise ValueError(f"--seed {seed}: expected 0 or more")
-    folder = checkpoint_folder(checkpoint)
-    with computing_in(precision, default_device()), ConsoleProgress("evaluate") as progress:
+    with ConsoleProgress("evaluate") as progress:
         try:
-            result = evaluate(folder, seed=seed, episodes=episodes, progress=progress, out=out)
+            result = evaluate(checkpoint, seed=seed, episodes=episodes, precision=precision, out=out, progress=progress)
         except Stopped:
             raise typer.Exit(130) from None
     print(json.dumps(result, allow_nan=False)) if as_json else _tables(result)

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from terrarium.cli.console import configure, known_kind, run_recipe, say_what_next
+from terrarium.cli.console import configure, run_recipe, say_what_next
+from terrarium.recipes import known_kind
 from terrarium.worlds.kinds import JobKind, kinds
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,6 +99,26 @@ def services(logs: Path, **env: Any) -> Iterator[Services]:
         yield started
     finally:
         started.close()
+
+
+@contextmanager
+def gateway_thread() -> Iterator[str]:
+    """The address of a gateway in this process, on the database and the data directory of the settings."""
+    import uvicorn
+
+    from terrarium.api.app import app
+    from terrarium.api.server import OPTIONS
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", **OPTIONS))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 def free_port() -> int:

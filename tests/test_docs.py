@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from terrarium.api.app import app
+from terrarium.player import Player
 from terrarium.store.settings import Settings
 from terrarium.worlds.kinds import kinds
 
@@ -22,7 +23,8 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 def source() -> dict[Path, str]:
-    return {path: path.read_text() for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return {path: path.read_text() for path in (*files, *sorted((ROOT / "terrarium").glob("*.py")))}
 
 
 def rows(page: str) -> dict[str, list[str]]:
@@ -129,3 +131,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             lines = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
             assert heading in anchors, f"{link}: none of {sorted(anchors)}"
+
+
+def test_every_function_of_the_door_is_described() -> None:
+    import terrarium
+
+    page = (DOCS / "python.md").read_text()
+    methods = (
+        name for of in (terrarium.Client, Player, terrarium.Film) for name in vars(of) if not name.startswith("_")
+    )
+    for name in (*terrarium.__all__, *methods):
+        assert re.search(rf"`{name}\b", page), name
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        compile(block, "python.md", "exec")

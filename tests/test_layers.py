@@ -1,8 +1,10 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
 kernels -> torch    worlds -> kernels    store -> nothing of ours
-api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.json_file
-workers -> store, worlds    cli -> api, workers, worlds, store    migrations -> store.tables
+api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.headers, worlds.json_file
+workers -> store, worlds    migrations -> store.tables
+the door (terrarium/*.py: what Python users import) -> store.errors, store.places, worlds
+cli -> the door, api, workers, worlds, store
 
 Within worlds, rooms (the folders in worlds.kinds.ROOMS) share what lies below them and never import each other's
 recipes; a room that needs another's loads it by its kind.
@@ -24,12 +26,13 @@ from terrarium.worlds.kinds import ROOMS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("api", "cli", "kernels", "migrations", "store", "workers", "worlds")
+DOOR = sorted(path.stem for path in (ROOT / "terrarium").glob("*.py"))  # beside them are links to OURS
 
 
 def without_prefix(name: str) -> str:
     """terrarium.worlds.kinds -> worlds.kinds"""
     assert name.split(".")[0] not in OURS, f"import {name}: expected terrarium.{name}"
-    return name.removeprefix("terrarium.")
+    return "__init__" if name == "terrarium" else name.removeprefix("terrarium.")
 
 
 BELOW = (
@@ -50,10 +53,19 @@ MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
     "store": ("store",),
-    "api": ("api", "store", "worlds.kinds", "worlds.intake", "worlds.json_file", *map(without_prefix, ROOMS)),
+    "api": (
+        "api",
+        "store",
+        "worlds.kinds",
+        "worlds.intake",
+        "worlds.headers",
+        "worlds.json_file",
+        *map(without_prefix, ROOMS),
+    ),
     "workers": ("workers", "store", "worlds"),
-    "cli": ("cli", "api", "workers", "worlds", "store"),
+    "cli": ("cli", *DOOR, "api", "workers", "worlds", "store"),
     "migrations": ("migrations", "store.tables"),
+    "terrarium": (*DOOR, "store.errors", "store.places", "worlds"),
 }
 WITHIN_WORLDS = {
     "worlds.kinds": ("worlds.json_file", "worlds.progress"),
@@ -106,17 +118,22 @@ def is_module(name: str) -> bool:
     return path.is_dir() or path.with_suffix(".py").exists()
 
 
+def files_of(package: str) -> list[Path]:
+    folder = ROOT / package
+    return sorted(folder.glob("*.py") if package == "terrarium" else folder.rglob("*.py"))
+
+
 def within(name: str, allowed: tuple[str, ...]) -> bool:
     return any(name == one or name.startswith(one + ".") for one in allowed)
 
 
-@pytest.mark.parametrize("package", OURS)
+@pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
     wrong = []
-    for path in sorted((ROOT / package).rglob("*.py")):
+    for path in files_of(package):
         for line, name in imports(path):
             top = name.split(".")[0]
-            if top in OURS:
+            if top in (*OURS, *DOOR):
                 fine = within(name, MAY_IMPORT[package])
             elif package in MAY_USE and top not in sys.stdlib_module_names:
                 fine = top in MAY_USE[package]
@@ -144,8 +161,9 @@ def test_every_part_of_worlds_has_its_place() -> None:
 def test_imports_have_no_circle() -> None:
     """Those inside functions and those for type checkers count too."""
     graph: dict[str, set[str]] = {}
-    for path in (path for package in OURS for path in (ROOT / package).rglob("*.py")):
+    for path in (path for package in MAY_IMPORT for path in files_of(package)):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        name = name.removeprefix("terrarium.")
         graph[name] = {imported for _, imported in imports(path)}
     try:
         tuple(TopologicalSorter(graph).static_order())
@@ -155,9 +173,21 @@ def test_imports_have_no_circle() -> None:
 
 def test_what_runs_without_torch_leaves_it_unloaded() -> None:
     code = (
-        "import sys, terrarium.api.app, terrarium.workers.dispatcher, terrarium.store.db;"
+        "import sys, terrarium; assert sorted(m for m in sys.modules if m.startswith('terrarium')) == ['terrarium'];"
+        "import terrarium.api.app, terrarium.workers.dispatcher, terrarium.store.db;"
         "from terrarium.worlds.kinds import kinds; kinds();"
         "print(sorted({'torch', 'numba', 'triton'} & set(sys.modules)))"
     )
     env = os.environ | {"DATABASE_URL": "postgresql://nowhere/none", "REDIS_URL": "redis://nowhere"}
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=env, text=True) == "[]\n"
+
+
+def test_names_of_the_door_lead_somewhere() -> None:
+    import terrarium
+
+    tree = ast.parse((ROOT / "terrarium" / "__init__.py").read_text())
+    for_type_checkers = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert for_type_checkers - {"annotations", "import_module", "TYPE_CHECKING", "Any"} == set(terrarium.__all__)
+    assert all(getattr(terrarium, name) for name in terrarium.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'play': expected one of Client"):
+        terrarium.play  # noqa: B018

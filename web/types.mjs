@@ -1,6 +1,6 @@
 // node types.mjs    openapi.json, the gateway's own description of its API, as TypeScript: src/openapi.ts
 //
-// Named schemas become interfaces, and no more: paths are spelled in src/api.ts. `python -m api.app > web/openapi.json`
+// Named schemas become interfaces, and no more: paths are spelled in src/api.ts. `python -m terrarium.api.app > web/openapi.json`
 // writes the description anew; a test compares the two. (openapi-typescript needs the compiler API of TypeScript 5.)
 
 import { readFileSync, writeFileSync } from "node:fs";

@@ -15,8 +15,9 @@ MAX_NPY_HEADER = 1000  # bytes; an array of plain numbers needs about 100
 MAX_TENSORS_HEADER = 2**24
 
 
-def check_npy(stream: IO[bytes], shape: tuple[int, ...], dtype: str, size: int, where: str) -> None:
-    """ValueError unless the `size` bytes of `stream` are an array of this shape and dtype (`|u1`, `<f4`)."""
+def check_npy(stream: IO[bytes], shape: tuple[int, ...], dtype: str, size: int, where: str) -> int:
+    """The offset of the data. ValueError unless the `size` bytes of `stream` are an array of this shape and dtype
+    (`|u1`, `<f4`)."""
     try:
         found_shape, found_dtype, start = _npy_header(stream)
     except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError):
@@ -26,6 +27,7 @@ def check_npy(stream: IO[bytes], shape: tuple[int, ...], dtype: str, size: int, 
     expected = start + prod(shape) * int(dtype[-1])
     if size != expected:
         raise ValueError(f"{where} has {size} bytes, expected {expected}: it was cut short or added to")
+    return start
 
 
 def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], str, int]:

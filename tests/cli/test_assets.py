@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from processes import free_port, until
+from processes import gateway_thread
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from terrarium.api.app import app as gateway
-from terrarium.api.server import OPTIONS
 from terrarium.cli.main import app
 from terrarium.store.places import place
 from terrarium.store.tables import Asset
@@ -33,16 +29,10 @@ def terrarium(db: Session, redis_url: str, data_dir: Path, monkeypatch: pytest.M
         place("dataset", id).mkdir(parents=True)
     db.add(Asset(id=EYE, type="tokenizer", name="eye", manifest={}, made_from=[IDS[0]], tags=["keep"]))
     db.commit()
-    port = free_port()
-    monkeypatch.setenv("TERRARIUM_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("COLUMNS", "200")
-    server = uvicorn.Server(uvicorn.Config(gateway, port=port, log_level="error", **OPTIONS))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until(lambda: server.started)
-    yield lambda *argv: CliRunner().invoke(app, list(argv))
-    server.should_exit = True
-    thread.join(20)
+    with gateway_thread() as url:
+        monkeypatch.setenv("TERRARIUM_URL", url)
+        yield lambda *argv: CliRunner().invoke(app, list(argv))
 
 
 def test_assets_are_listed_shown_renamed_and_deleted(terrarium: Any, db: Session) -> None:

@@ -10,8 +10,8 @@ from terrarium.cli.main import app
     ("option", "said"),
     [
         (("--precision", "half"), "precision 'half': expected fp32 or bf16"),
-        (("--episodes", "0"), "--episodes 0: expected at least 1"),
-        (("--seed", "-1"), "--seed -1: expected 0 or more"),
+        (("--episodes", "0"), "episodes 0: expected at least 1"),
+        (("--seed", "-1"), "seed -1: expected 0 or more"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(option, said):

@@ -294,6 +294,48 @@ def test_the_library_finds_names_and_deletes(new_page: NewPage, url: str) -> Non
     expect(page.get_by_role("alert")).to_contain_text("belongs to the package")
 
 
+def test_a_dataset_is_uploaded_and_its_episodes_are_played(new_page: NewPage, tmp_path: Path) -> None:
+    import terrarium
+
+    name = f"walks-{os.getpid()}"
+    made = terrarium.record(tmp_path / name, "debug", world="desert", seed=os.getpid(), steps=48, progress=False)
+    shutil.make_archive(str(tmp_path / name), "zip", made.folder)
+    (tmp_path / "wrong.zip").write_bytes(b"no zip")
+    page = new_page("/library")
+    page.get_by_label("Zip to upload").set_input_files(tmp_path / "wrong.zip")
+    expect(page.get_by_role("alert")).to_contain_text("the archive is damaged, or no zip")
+    shoot(page, "upload-refused")
+    page.get_by_label("Zip to upload").set_input_files(tmp_path / f"{name}.zip")
+    added = page.get_by_role("status").filter(has_text="In the library")
+    expect(added).to_be_visible()
+    expect(page.locator(".asset").filter(has_text=name)).to_have_count(1)
+    shoot(page, "uploaded")
+    added.get_by_role("link", name=name).click()
+
+    episode = terrarium.open_dataset(made).episodes[1]
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text(f"seed {episode.seed}")).to_be_visible()
+
+    def shows(frame: int) -> bool:
+        shown = pixels(page, "episode", 32)
+        return [v for i, v in enumerate(shown) if i % 4 < 3] == episode.frames[frame].ravel().tolist()
+
+    until(lambda: shows(0))
+    page.get_by_label("Frame", exact=True).fill("30")
+    until(lambda: shows(30))
+    expect(page.get_by_text("31 of 49, 1.5 s")).to_be_visible()
+    shoot(page, "episode")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_text("49 of 49, 2.4 s")).to_be_visible()
+    until(lambda: shows(48))
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.get_by_role("button", name="Pause").click()
+    page.add_script_tag(path=AXE)
+    result = page.evaluate("axe.run()")
+    assert not [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")]
+
+
 def test_pages_say_that_the_server_is_away_and_go_on_when_it_is_back(new_page: NewPage) -> None:
     page = new_page("/library")
     expect(page.locator(".asset")).not_to_have_count(0)

@@ -79,25 +79,41 @@ export function fieldErrors(errors: FieldError[] | undefined): Record<string, st
 /** False from a request that found no gateway until one that did. */
 export const reachable = signal(true);
 
-async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
+const unreachable = (): Problem =>
+  new Problem(0, "unreachable", "The gateway does not answer. Is `terrarium up` still running?");
+
+/** Of an answer that is no success; `text` should be problem+json. */
+export function problemOf(status: number, statusText: string, text: string): Problem {
+  let body: { detail?: unknown; title?: unknown; code?: string; errors?: FieldError[] } = {};
+  try {
+    body = JSON.parse(text) ?? {};
+  } catch {
+    // a proxy's page
+  }
+  const message = body.detail ?? body.title ?? `${status} ${statusText}`;
+  return new Problem(
+    status,
+    body.code ?? `http_${status}`,
+    typeof message === "string" ? message : JSON.stringify(message),
+    fieldErrors(body.errors),
+  );
+}
+
+async function answer(url: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`/v1${path}`, { ...init, headers: { Accept: "application/json", ...init.headers } });
+    response = await fetch(url, init);
     reachable.value = true;
   } catch {
     reachable.value = false;
-    throw new Problem(0, "unreachable", "The gateway does not answer. Is `terrarium up` still running?");
+    throw unreachable();
   }
-  if (!response.ok) {
-    const body = await response.json().catch(() => ({}));
-    const message = body.detail ?? body.title ?? `${response.status} ${response.statusText}`;
-    throw new Problem(
-      response.status,
-      body.code ?? `http_${response.status}`,
-      typeof message === "string" ? message : JSON.stringify(message),
-      fieldErrors(body.errors),
-    );
-  }
+  if (!response.ok) throw problemOf(response.status, response.statusText, await response.text().catch(() => ""));
+  return response;
+}
+
+async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const response = await answer(`/v1${path}`, { ...init, headers: { Accept: "application/json", ...init.headers } });
   if (response.status === 204) return undefined as T;
   const json = response.headers.get("content-type")?.includes("json");
   return (json ? response.json() : response.text()) as Promise<T>;
@@ -128,6 +144,25 @@ export const changeAsset = (id: string, change: Partial<Pick<Asset, "name" | "no
   send("PATCH", `/assets/${id}`, change);
 export const deleteAsset = (id: string): Promise<void> => request(`/assets/${id}`, { method: "DELETE" });
 export const assetDownload = (id: string): string => `/v1/assets/${id}/download`;
+/** A zip of a dataset, tokenizer or world model becomes an asset. `progress` is told the share that is sent. (fetch
+ *  does not say how much of a body is sent.) */
+export const uploadAsset = (file: File, progress: (share: number) => void): Promise<Asset> =>
+  new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", `/v1/uploads?${new URLSearchParams({ file: file.name })}`);
+    xhr.setRequestHeader("Content-Type", "application/zip");
+    xhr.upload.onprogress = (e) => progress(e.lengthComputable ? e.loaded / e.total : 0);
+    xhr.onload = () =>
+      xhr.status < 300
+        ? resolve(JSON.parse(xhr.responseText) as Asset)
+        : reject(problemOf(xhr.status, xhr.statusText, xhr.responseText));
+    xhr.onerror = () => reject(unreachable());
+    xhr.send(file);
+  });
+export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;
+/** The bytes [start, end) at a URL. */
+export const getBytes = async (url: string, start: number, end: number): Promise<Uint8Array> =>
+  new Uint8Array(await (await answer(url, { headers: { Range: `bytes=${start}-${end - 1}` } })).arrayBuffer());
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;

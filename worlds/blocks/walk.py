@@ -1,4 +1,4 @@
-"""A random walk in the block world, which recording and evaluation share.
+"""Walks in the block world: a random one, which recording and evaluation share, and the glance that begins play.
 
 The walker holds each choice for a few frames, often presses a single key, and changes between choices at once, so
 that every action is seen alone, in combination and at its onset.
@@ -54,3 +54,10 @@ def walk(world: BlockWorld, seed: int, steps: int) -> tuple[np.ndarray, np.ndarr
         frames.append(world.step(actions[-1]))
         poses.append(world.pose)
     return np.stack(frames), np.stack(actions), np.stack(poses)
+
+
+def glance(world: BlockWorld, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resets `world` to `seed` and looks right and back, which shows a world model the place before it goes on alone:
+    frames uint8 [8, H, W, 3], actions [7, A]."""
+    actions = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
+    return np.stack([world.reset(seed)] + [world.step(action) for action in actions]), np.stack(actions)

@@ -52,12 +52,20 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
 
 
 def _source(config: RecordConfig) -> dict[str, Any]:
-    """Where the walks take place, so that it can be had again: a terrain by name, or a map as it is, not its path."""
-    if config.world in KINDS:
-        return {"kind": "blocks", "terrain": config.world, "config": asdict(config)}
-    map_json = Path(config.world)
-    name, packed = map_json.name, pack(read_map(map_json).blocks)
-    return {"kind": "blocks", "terrain": name, "map": packed, "config": asdict(config) | {"world": name}}
+    source = block_source(config.world)
+    return source | {"config": asdict(config) | {"world": source["terrain"]}}
+
+
+def block_source(world: str) -> dict[str, Any]:
+    """Where walks take place, so that it can be had again: a terrain by name, or a map.json as it is, not its path.
+
+    ValueError where it is neither.
+    """
+    if world in KINDS:
+        return {"kind": "blocks", "terrain": world}
+    if not world.endswith(".json"):
+        raise ValueError(f"world {world!r}: expected one of {', '.join(KINDS)}, or the path of a map.json")
+    return {"kind": "blocks", "terrain": Path(world).name, "map": pack(read_map(Path(world)).blocks)}
 
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:

@@ -36,10 +36,15 @@ def edge_energy(frames: np.ndarray) -> np.ndarray:
     return across + down
 
 
-def save_strip(path: Path, rows: Sequence[np.ndarray], scale: int = 2) -> None:
-    """Writes a PNG with one row a sequence: each uint8 [T, H, W, 3], enlarged by whole pixels, 2 px apart."""
+def strip(rows: Sequence[np.ndarray], scale: int = 2) -> Image.Image:
+    """One row a sequence: each uint8 [T, H, W, 3], enlarged by whole pixels, 2 px apart."""
     gap = 2
     cells = [np.pad(r, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=24) for r in map(np.asarray, rows)]
     sheet = np.concatenate([np.concatenate(list(r), axis=1) for r in cells], axis=0)
     image = Image.fromarray(sheet)
-    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path)
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def save_strip(path: Path, rows: Sequence[np.ndarray], scale: int = 2) -> None:
+    """Writes a `strip` as a PNG."""
+    strip(rows, scale).save(path)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from terrarium.worlds.blocks import actions as act
+from terrarium.worlds.blocks.walk import glance
 from terrarium.worlds.blocks.world import BlockWorld, world_of
 from terrarium.worlds.world_model.frozen import MOST, FrozenStep
 from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
@@ -82,9 +83,7 @@ class LiveModel:
             assert self.starts is not None
             frames, actions = self.starts
             return frames[seed % len(frames)], actions[seed % len(frames)]
-        glance = [act.action(yaw=0.5)] * 2 + [act.action(yaw=-0.5)] * 2 + [act.action()] * 3
-        seen = [world.reset(seed)] + [world.step(a) for a in glance]
-        return np.stack(seen), np.stack(glance)
+        return glance(world, seed)
 
 
 def check_playable(folder: Path) -> None:

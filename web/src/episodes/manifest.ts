@@ -3,17 +3,36 @@
 import { count } from "../format";
 import { frameSize, known, object, origin, type Manifest } from "../manifest";
 
-const episodesOf = (manifest: Manifest): Manifest[] =>
-  Array.isArray(manifest["episodes"]) ? manifest["episodes"].map(object) : [];
+export interface Episode {
+  id: string;
+  length: number; // frames
+  seed: number;
+  split: string;
+}
 
-const framesOf = (manifest: Manifest): number =>
-  episodesOf(manifest).reduce((sum, e) => sum + Number(e["length"] ?? 0), 0);
+export const episodesOf = (manifest: Manifest): Episode[] => {
+  const entries = Array.isArray(manifest["episodes"]) ? manifest["episodes"].map(object) : [];
+  return entries.map((e) => ({
+    id: String(e["id"]),
+    length: Number(e["length"] ?? 0),
+    seed: Number(e["seed"]),
+    split: String(e["split"]),
+  }));
+};
+
+/** [height, width] of a frame. */
+export const frameShape = (manifest: Manifest): [number, number] | null => {
+  const size = manifest["frame_size"];
+  return Array.isArray(size) && size.length === 2 ? [Number(size[0]), Number(size[1])] : null;
+};
+
+const framesOf = (manifest: Manifest): number => episodesOf(manifest).reduce((sum, e) => sum + e.length, 0);
 
 const namesOf = (x: unknown): string | null => (Array.isArray(x) && x.length ? x.join(", ") : null);
 
 export function datasetFacts(manifest: Manifest): [name: string, value: string][] {
   const episodes = episodesOf(manifest);
-  const held = episodes.filter((e) => e["split"] === "val").length;
+  const held = episodes.filter((e) => e.split === "val").length;
   const frames = framesOf(manifest);
   return known([
     origin(manifest) ?? ["Source", null],

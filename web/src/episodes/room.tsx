@@ -1,4 +1,5 @@
 import type { Room } from "../domains";
+import { Episodes } from "./Episodes";
 import { datasetFacts, datasetSummary } from "./manifest";
 import { Plays } from "./Plays";
 
@@ -9,6 +10,7 @@ export const episodes: Room = {
       plural: "Datasets",
       summary: (asset) => datasetSummary(asset.manifest),
       facts: (asset) => datasetFacts(asset.manifest),
+      page: Episodes,
     },
   },
   results: {},

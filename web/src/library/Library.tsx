@@ -7,6 +7,7 @@ import { ago, bytes } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
 import { libraryPath, tagsOf, typesOf } from "./filters";
+import { Upload } from "./Upload";
 import "./library.css";
 
 const PAGE = 50;
@@ -16,7 +17,7 @@ export function Library() {
   const text = query.value.get("q") ?? "";
   const tag = query.value.get("tag") ?? "";
   const [most, setMost] = useState(PAGE);
-  const { value, error } = usePoll(() => listAssets({ type, q: text, tag }, most), 4000, `${type} ${text} ${tag} ${most}`);
+  const { value, error, refresh } = usePoll(() => listAssets({ type, q: text, tag }, most), 4000, `${type} ${text} ${tag} ${most}`);
   useEffect(() => {
     document.title = "Library · Terrarium";
   }, []);
@@ -25,7 +26,10 @@ export function Library() {
   const filtered = Boolean(type || text || tag);
   return (
     <main class="page">
-      <h1>Library</h1>
+      <div class="title">
+        <h1>Library</h1>
+        <Upload done={refresh} />
+      </div>
       <div class="filters">
         <div class="types" role="group" aria-label="Type">
           {["", ...typesOf(knownTypes(), assets, type)].map((t) => (
