@@ -14,9 +14,11 @@ from terrarium.worlds.progress import Silent
 from terrarium.worlds.world_model.kinds import (
     TokenizerConfig,
     WorldModelConfig,
+    painter_parameters,
     tokenizer_cpu,
     tokenizer_debug,
     tokenizer_parameters,
+    walk_bytes,
     world_model_bytes,
     world_model_cpu,
     world_model_parameters,
@@ -58,8 +60,40 @@ def test_a_world_models_parameters(config: WorldModelConfig) -> None:
     assert found <= world_model_parameters(asdict(config)) <= 1.35 * found
 
 
+@pytest.mark.parametrize("channels", [12, 48, 96])
+def test_a_painters_parameters(channels: int) -> None:
+    from terrarium.worlds.world_model.discriminator import Discriminator
+    from terrarium.worlds.world_model.painter import Painter
+    from terrarium.worlds.world_model.tokenizer import Tokenizer
+
+    parts = [Painter(channels), Discriminator(Tokenizer(tokenizer_cpu()))]
+    found = sum(p.numel() for part in parts for p in part.parameters())
+    config = asdict(replace(world_model_cpu(), painter_channels=channels))
+    assert found <= painter_parameters(config) <= 1.1 * found
+
+
+def test_a_painters_peak_has_its_states_and_the_pool() -> None:
+    from terrarium.worlds.world_model.dynamics import Dynamics
+    from terrarium.worlds.world_model.painter import Painter
+    from terrarium.worlds.world_model.tokenizer import Tokenizer
+    from terrarium.worlds.world_model.walks import Walks
+
+    config = replace(world_model_cpu(), tokenizer="given")
+    model = Dynamics(config, Tokenizer(tokenizer_cpu()), (18, 32), 9)
+    model.painter = Painter(config.painter_channels)
+    pool = Walks(model, [], ["key"] * 9, config.painter_walks, config.painter_longest)
+    held = sum(x.nbytes for x in pool.state_dict().values())
+    assert held <= walk_bytes(asdict(config)) <= 1.2 * held
+    more = (
+        world_model_bytes(asdict(config), 0) - 48 * painter_parameters(asdict(config)) - 3 * walk_bytes(asdict(config))
+    )
+    assert more == 24 * world_model_parameters(asdict(config))
+    small = replace(config, painter_walks=1, painter_channels=3, channels=1024)
+    assert world_model_bytes(asdict(small), 0) == 48 * world_model_parameters(asdict(small)), "the dynamics' own"
+
+
 def test_a_trainings_peak_is_three_states_and_the_codes() -> None:
-    config = asdict(replace(world_model_cpu(), tokenizer="given"))
+    config = asdict(replace(world_model_cpu(), tokenizer="given", painter=False))
     states = world_model_bytes(config, 0)
     assert world_model_bytes(config | {"tokenizer": None}, 0) > states, "a tokenizer first"
     assert states == 3 * 16 * world_model_parameters(config)

@@ -20,7 +20,7 @@ from terrarium.worlds.world_model.tokenizer import Tokenizer
 # In a config, between the runs of one training. Inputs count by their contents.
 MAY_CHANGE = (
     *("data", "tokenizer", "tokenizer_channels", "tokenizer_steps", "start"),
-    *("checkpoint_every_s", "log_every", "steps", "compile", "accumulate"),
+    *("checkpoint_every_s", "log_every", "steps", "painter_steps", "compile", "accumulate"),
 )
 
 

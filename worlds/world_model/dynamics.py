@@ -5,14 +5,16 @@ flow: pixels, so nothing is lost to the tokenizer. The rest, what comes into vie
 from codes: the head gives their logits, and a mask that says where to show which. The moved picture, encoded by the
 frozen tokenizer, is also the head's first guess of the codes, trusted as far as a learned map says.
 
-What the flow carries out of the picture is kept in margins beside it and comes back when the player turns back.
+What the flow carries out of the picture is kept in margins beside it and comes back when the player turns back. Where
+the camera is known, a player who turns on the spot sees what he saw before (views.py), all around.
 
 Shape suffixes: B batch, T time, A action columns, F factors of a code, K = sum of the factors' levels, h x w the grid
-of codes, H x W the frame's pixels, M the margin.
+of codes, H x W the frame's pixels, M the margin, V the views, P 1 with a painter, else 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,9 +27,11 @@ from terrarium.worlds.world_model.codes import TOKEN, Refine, choose, doubted, l
 from terrarium.worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import move_pictures, picture_flow
 from terrarium.worlds.world_model.quantise import split_factors
 from terrarium.worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.world_model.views import EMPTY, Camera, forget, look_back, turn
 
 EMBED = 64  # of an action and the one before it
 EYE = 32  # of a cell's pixels
@@ -39,16 +43,22 @@ class Memory:
 
     layers: list[torch.Tensor]  # [B, C, h, w] each
     action: torch.Tensor  # [B, A], the newest
-    margins: torch.Tensor  # [B, 4, H, 2M]: left, right; colours in [-.5, .5], 1 where they were seen, 0 where made up
+    margins: torch.Tensor  # [B, 4 + P, H, 2M]: left, right; colours in [-.5, .5], `known` (1: was in view), `fresh`
     recent: torch.Tensor  # [B, N, C, h, w], the last layer's states of the last N frames
+    fresh: torch.Tensor  # [B, P, H, W] in [0, 1], of the frame to come (see picture.py); 1 where that is a real one
+    views: torch.Tensor  # uint8 [B, V, 3 + P, H, W], and where they look [B, 1 + V, 3] (see views.py)
+    looks: torch.Tensor
 
     def select(self, index: slice | torch.Tensor | list[int]) -> Memory:
-        return Memory([x[index] for x in self.layers], self.action[index], self.margins[index], self.recent[index])
+        return self._each(lambda x: x[index])
 
     def repeat(self, times: int) -> Memory:
         """Each row `times` times in a row."""
-        first, *rest = (x.repeat_interleave(times, 0) for x in (self.action, self.margins, self.recent))
-        return Memory([x.repeat_interleave(times, 0) for x in self.layers], first, *rest)
+        return self._each(lambda x: x.repeat_interleave(times, 0))
+
+    def _each(self, f: Callable[[torch.Tensor], torch.Tensor]) -> Memory:
+        rest = (f(x) for x in (self.action, self.margins, self.recent, self.fresh, self.views, self.looks))
+        return Memory([f(x) for x in self.layers], *rest)
 
     @staticmethod
     def stack(memories: list[Memory]) -> Memory:
@@ -58,6 +68,9 @@ class Memory:
             torch.cat([m.action for m in memories]),
             torch.cat([m.margins for m in memories]),
             torch.cat([m.recent for m in memories]),
+            torch.cat([m.fresh for m in memories]),
+            torch.cat([m.views for m in memories]),
+            torch.cat([m.looks for m in memories]),
         )
 
 
@@ -69,19 +82,29 @@ class Prediction:
     moved: torch.Tensor  # [B, T, 3, H, W] in [-.5, .5], each frame moved by its flow
     mask: torch.Tensor  # [B, T, 1, H, W] in [0, 1], how far to show `moved`; 0 where it was never seen
     known: torch.Tensor  # [B, T, 1, H, W] in [0, 1], where `moved` was seen
+    fresh: torch.Tensor  # [B, T, P, H, W] in [0, 1], how fresh `moved` is (see picture.py)
     flow: torch.Tensor  # [B, T, 2, H, W] in pixels, from each pixel back into the frame before
     guess: torch.Tensor  # int64 [B, T, h, w], the codes of `moved`
     memory: Memory  # after frame T
 
 
 class Dynamics(FullWeights):
-    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A."""
+    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A; without a `camera` there are no
+    views. A painter is trained last."""
 
     basis: torch.Tensor
 
-    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int], actions: int) -> None:
+    def __init__(
+        self,
+        config: WorldModelConfig,
+        tokenizer: Tokenizer,
+        grid: tuple[int, int],
+        actions: int,
+        camera: Camera | None = None,
+    ) -> None:
         super().__init__()
         c, factors = config.channels, tokenizer.factors
+        self.camera = camera if config.views else None
         self.config, self.factors, self.grid, self.actions = config, factors, grid, actions
         self.tokenizer = tokenizer.requires_grad_(False)
         self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
@@ -111,6 +134,7 @@ class Dynamics(FullWeights):
         self.echo = nn.Linear(c, actions) if config.echo else None
         self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors, places)
         self.refine = Refine(c, factors)
+        self.painter: Painter | None = None
 
     @property
     def device(self) -> torch.device:
@@ -124,8 +148,19 @@ class Dynamics(FullWeights):
         (h, w), new = self.grid, self.no_action.new_zeros
         c, recent, margin = self.config.channels, self.config.recent, self.config.margin
         layers = [new(batch, h, w, c).permute(0, 3, 1, 2) for _ in self.layers]
-        margins = new(batch, 4, h * DOWN, 2 * margin)
-        return Memory(layers, new(batch, self.actions), margins, new(batch, recent, c, h, w))
+        painted = self.painter is not None
+        margins = new(batch, 4 + painted, h * DOWN, 2 * margin)
+        fresh = new(batch, int(painted), h * DOWN, w * DOWN) + 1
+        count = self.config.views if self.camera else 0
+        views = new(batch, count, 3 + painted, h * DOWN, w * DOWN, dtype=torch.uint8)
+        looks = new(batch, 1 + count, 3)
+        looks[:, 1:, 2] = EMPTY
+        return Memory(layers, new(batch, self.actions), margins, new(batch, recent, c, h, w), fresh, views, looks)
+
+    def stand(self, looks: torch.Tensor, action: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """After an action [B, A] that moved the picture by `flow` [B, 2, H, W]; a known camera is needed."""
+        assert self.camera is not None
+        return forget(self.camera, looks, turn(self.camera, looks, action), flow, action)
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
         """action and the one before it [..., 2A] -> [..., EMBED]; `drop` [...] bool: the learned no-action instead."""
@@ -170,18 +205,26 @@ class Dynamics(FullWeights):
             moved_states[-1] = self.recent(newest, recent).flatten(0, 1)
             recent = torch.cat([recent, newest], dim=1)[:, t:]
         flow = picture_flow(field).unflatten(0, (b, t))
-        moved, margins = move_pictures(pictures, flow, memory.margins)
-        moved, known = moved.split([3, 1], dim=1)
+        moved, margins = move_pictures(pictures, flow, memory.margins, memory.fresh)
+        moved, known, fresh = moved.tensor_split((3, 4), dim=1)
+        looks = memory.looks
+        if self.camera and t == 1 and not flow.requires_grad:
+            looks = self.stand(looks, action[:, 0], flow[:, 0])
+            view, there = look_back(self.camera, memory.views, memory.looks, looks)
+            moved, fresh = torch.where(there, view[:, :3], moved), torch.where(there, view[:, 3:], fresh)
+            known = torch.where(there, torch.ones_like(known), known)
         guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
         x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         logits, mask = self.head(x, flat_act, odds, self.basis)
-        logits, moved, mask, known = (x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known))
+        logits, moved, mask, known, fresh = (
+            x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known, fresh)
+        )
         codes = likeliest(odds, self.factors).unflatten(0, (b, t))
-        kept = Memory(states, action[:, -1], margins, recent)
-        return Prediction(logits, moved, mask, known, flow, codes, kept)
+        kept = Memory(states, action[:, -1], margins, recent, torch.ones_like(memory.fresh), memory.views, looks)
+        return Prediction(logits, moved, mask, known, fresh, flow, codes, kept)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""

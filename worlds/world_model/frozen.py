@@ -33,7 +33,7 @@ AGREES = 1e-3  # how far states may be apart from eager ones
 
 
 class LiveStep(nn.Module):
-    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, margins, recent, layers."""
+    """`rollout.step` on plain tensors: codes, picture, action, temperature, last action, the rest of the memory."""
 
     def __init__(self, dynamics: Dynamics) -> None:
         super().__init__()
@@ -48,18 +48,22 @@ class LiveStep(nn.Module):
         last: torch.Tensor,
         margins: torch.Tensor,
         recent: torch.Tensor,
+        fresh: torch.Tensor,
+        views: torch.Tensor,
+        looks: torch.Tensor,
         *layers: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """-> codes, picture, margins, recent, layers of the next frame."""
-        memory = Memory(list(layers), last, margins, recent)
+        """-> codes, picture, margins, recent, fresh, views, looks, layers of the next frame."""
+        memory = Memory(list(layers), last, margins, recent, fresh, views, looks)
         after = step(self.dynamics, State(codes, picture, memory), action, temperature)
-        return (after.codes, after.picture, after.memory.margins, after.memory.recent, *after.memory.layers)
+        m = after.memory
+        return (after.codes, after.picture, m.margins, m.recent, m.fresh, m.views, m.looks, *m.layers)
 
 
 def as_inputs(state: State, action: torch.Tensor, temperature: torch.Tensor) -> list[torch.Tensor]:
     """What `LiveStep` takes, in the memory formats that it was compiled for: nothing checks them afterwards."""
     m = state.memory
-    plain = [state.codes, state.picture, action, temperature, m.action, m.margins, m.recent]
+    plain = [state.codes, state.picture, action, temperature, m.action, m.margins, m.recent, m.fresh, m.views, m.looks]
     layers = [x.contiguous(memory_format=torch.channels_last) for x in m.layers]
     return [x.contiguous() for x in plain] + layers
 
@@ -73,8 +77,8 @@ class FrozenStep:
 
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
         """At most MOST rows."""
-        codes, picture, margins, recent, *layers = self.run(as_inputs(state, action, temperature))
-        return State(codes, picture, Memory(layers, action, margins, recent))
+        codes, picture, margins, recent, fresh, views, looks, *layers = self.run(as_inputs(state, action, temperature))
+        return State(codes, picture, Memory(layers, action, margins, recent, fresh, views, looks))
 
 
 def package_name(manifest: dict[str, Any]) -> str:

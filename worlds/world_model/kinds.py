@@ -100,6 +100,8 @@ class WorldModelConfig:
     """Last states that each cell attends over."""
     margin: Annotated[int, Ge(0), Le(256), More("Network")] = 32
     """Pixels remembered to the left and to the right of the picture."""
+    views: Annotated[int, Ge(0), Le(256), More("Network")] = 32
+    """Views remembered all around while the player stays in place. Sources that do not tell their camera have none."""
     burn_in: Annotated[int, Ge(2), Le(64), More("Clips and rollouts")] = 4
     """Real frames before a self-rollout, fewer than `frames`."""
     horizon: Annotated[int, Ge(1), Le(64), More("Clips and rollouts")] = 8
@@ -134,8 +136,24 @@ class WorldModelConfig:
     """Share of the clips that hold a change of a key that is seldom pressed."""
     action_dropout: Annotated[Fraction, More("Clips and rollouts")] = 0.1
     """Share of the actions hidden in training, for guidance."""
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 450
-    """Optimiser steps."""
+    painter: Annotated[bool, More("Painter")] = True
+    """Train a painter last, which redraws each frame so that long walks stay sharp."""
+    painter_channels: Annotated[int, Ge(3), Le(1024), MultipleOf(3), More("Painter")] = 48
+    """Width of the painter at half the frame's resolution."""
+    painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 400
+    """Optimiser steps of the painter on damaged frames."""
+    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 2400
+    """Optimiser steps of the painter and its discriminator on self-rollouts."""
+    painter_lr: Annotated[float, Ge(0), Le(1), More("Painter")] = 3e-4
+    """Learning rate of the painter; its discriminator's is twice that."""
+    painter_walks: Annotated[int, Ge(1), Le(4096), More("Painter")] = 32
+    """Self-rollouts in the pool."""
+    painter_rows: Annotated[int, Ge(2), Le(4096), MultipleOf(2), More("Painter")] = 8
+    """Of these, how many go on by a frame in each step."""
+    painter_longest: Annotated[int, Ge(16), Le(10_000), More("Painter")] = 200
+    """Frames after which a self-rollout ends."""
+    steps: Annotated[int, Ge(0), Le(10_000_000)] = 450
+    """Optimiser steps of the dynamics. 0 trains a painter for `start` alone."""
     batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 8
     """Clips in a step."""
     accumulate: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 1
@@ -156,6 +174,10 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         if self.burn_in >= self.frames:
             raise Conflict("burn_in", f"{self.burn_in} of the {self.frames} frames of a clip: expected fewer")
+        if not self.steps and not (self.start and self.painter):
+            raise Conflict("steps", "0 without a world model to start from and a painter to train: nothing to do")
+        if self.painter and not self.flow:
+            raise Conflict("painter", "true without a flow: frames in which nothing moves are not painted")
         _in_equal_parts(self.batch, self.accumulate)
 
 
@@ -231,6 +253,11 @@ def world_model_debug(data: str = "-", tokenizer: str | None = None) -> WorldMod
         frames=6,
         burn_in=3,
         horizon=2,
+        painter_channels=12,
+        painter_warm_up=2,
+        painter_steps=4,
+        painter_walks=4,
+        painter_rows=2,
         log_every=1,
     )
 
@@ -242,12 +269,14 @@ def world_model_cpu(data: str = "-", tokenizer: str | None = None) -> WorldModel
 
 def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     """The prior art's recipe at the size of `cpu`: reset-before, uniform FiLM, attention over recent states, no flow,
-    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states."""
+    no cross-entropy, soft-decoded losses and an inverse-dynamics head on the states, no painter."""
     return replace(
         world_model_cpu(data, tokenizer),
         flow=False,
         moving=False,
+        painter=False,
         margin=0,
+        views=0,
         reset="before",
         film="uniform",
         recent=4,
@@ -268,7 +297,18 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> World
 def world_model_small(data: str = "-", tokenizer: str | None = None) -> WorldModelConfig:
     """Three times as wide and trained far longer, on a GPU."""
     return replace(
-        world_model_cpu(data, tokenizer), channels=192, layers=3, steps=30_000, batch=64, horizon=8, frames=16
+        world_model_cpu(data, tokenizer),
+        channels=192,
+        layers=3,
+        steps=30_000,
+        batch=64,
+        horizon=8,
+        frames=16,
+        painter_channels=96,
+        painter_warm_up=2_000,
+        painter_steps=20_000,
+        painter_walks=128,
+        painter_rows=32,
     )
 
 
@@ -282,6 +322,8 @@ def world_model_ochre(data: str = "-", tokenizer: str | None = None) -> WorldMod
         layers=6,
         steps=200_000,
         batch=16,
+        painter_steps=50_000,
+        painter_rows=16,
     )
 
 
@@ -323,7 +365,10 @@ def world_model_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """States, those of a tokenizer trained first, and the codes of all frames: two bytes for 4x4 pixels of three."""
     given = config["tokenizer"] or config["start"]
     first = 0 if given else tokenizer_parameters(asdict(first_tokenizer(WorldModelConfig(**config))))
-    return STATE_BYTES * (world_model_parameters(config) + first) + frame_bytes // 24
+    states = STATE_BYTES * (world_model_parameters(config) + first)
+    if config["painter"]:  # beside the world model and its average, which stay
+        states = max(states, states // 2 + STATE_BYTES * painter_parameters(config) + 3 * walk_bytes(config))
+    return states + frame_bytes // 24
 
 
 def tokenizer_parameters(config: Mapping[str, Any]) -> int:
@@ -335,6 +380,18 @@ def world_model_parameters(config: Mapping[str, Any]) -> int:
     """About as many as dynamics.py makes."""
     c = config["channels"]
     return config["layers"] * (72 * c * c + 1800 * c) + 2500 * c + 60_000
+
+
+def painter_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as painter.py and discriminator.py make."""
+    c = config["painter_channels"]
+    return 350 * c * c + 350 * c + 870_000
+
+
+def walk_bytes(config: Mapping[str, Any]) -> int:
+    """The pool that the painter is trained on, of frames of 128x72: states in fp32, pictures with margins."""
+    row = config["layers"] * config["channels"] * 18 * 32 * 4 + 5 * 72 * (128 + 2 * config["margin"]) * 4
+    return (config["painter_walks"] + 3) * row
 
 
 KINDS = {

@@ -70,7 +70,8 @@ class Losses:
 
     def _horizon(self, step: Step) -> int:
         """A model that is trained on has been through the shorter ones."""
-        return self.config.horizon if self.config.start else horizon(step.done, self.config.horizon)
+        config = self.config
+        return config.horizon if config.start else horizon(step.index / config.steps, config.horizon)
 
     def _soft(self, logits: torch.Tensor, codes: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """Softly drawn codes against the true ones, as latents and as pictures."""

@@ -43,6 +43,7 @@ class TokenizerManifest(BaseModel):
 class WorldModelManifest(TokenizerManifest):
     dynamics: WorldModelConfig
     grid: tuple[int, int]
+    painter: bool = False  # whether there is one: checkpoints from before it have none
 
 
 TOKENIZER, WORLD_MODEL = TypeAdapter(TokenizerManifest), TypeAdapter(WorldModelManifest)

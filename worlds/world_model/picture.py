@@ -1,9 +1,14 @@
 """Moving pictures: the flow's pixels, sampling along it, the margins beside the picture, and what is shown in the end.
 
-Shapes as in dynamics.py: B batch, T time, H x W the frame's pixels, M the margin.
+Shapes as in dynamics.py: B batch, T time, H x W the frame's pixels, M the margin, P 1 with a painter, else 0.
+
+For the painter each pixel carries how fresh it is: 1 where it was seen in a real frame, 0 where it was made up, and
+less with every time that it is sampled anew, as exp(-age / FADE), where a pixel that is stretched ages faster.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +18,7 @@ from terrarium.worlds.world_model.conv_gru import Flow
 from terrarium.worlds.world_model.fits import DOWN
 
 STILL = 0.25  # pixels: a frame in which nothing moves by more is kept as it is, or the filter would sharpen it for ever
+FADE = 8.0  # samplings after which a seen pixel counts for 1 / e
 
 
 def picture_flow(field: torch.Tensor) -> torch.Tensor:
@@ -24,9 +30,10 @@ def picture_flow(field: torch.Tensor) -> torch.Tensor:
 
 
 def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> torch.Tensor:
-    """canvas [N, 4, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on.
+    """canvas [N, 4+, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on.
 
-    Bicubic, since it is done again in every frame and bilinear weights would blur. Channel 3, `known`, is 0 outside.
+    Bicubic, since it is done again in every frame and bilinear weights would blur. Channels from 3 on, `known` and
+    what else a canvas holds in [0, 1], are 0 outside.
     """
     canvas, flow = wide(canvas), wide(flow)
     height, width = canvas.shape[2:]
@@ -39,25 +46,30 @@ def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> tor
 
 
 def move_pictures(
-    pictures: torch.Tensor, flow: torch.Tensor, margins: torch.Tensor
+    pictures: torch.Tensor, flow: torch.Tensor, margins: torch.Tensor, fresh: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """pictures [B, T, 3, H, W], flow [B, T, 2, H, W] in pixels, margins [B, 4, H, 2M] before the first frame ->
-    pictures and `known` moved by the flow [BT, 4, H, W], margins after the last frame.
+    """pictures [B, T, 3, H, W], flow [B, T, 2, H, W] in pixels, margins [B, 4 + P, H, 2M] and `fresh` [B, P, H, W] of
+    the first frame -> pictures, `known` and `fresh` moved by the flow [BT, 4 + P, H, W], margins after the last frame.
 
-    The margins move by the flow at the picture's edge; only the picture itself passes a gradient to the flow.
+    The frames after the first are real ones. The margins move by the flow at the picture's edge; only the picture
+    itself passes a gradient to the flow.
     """
     m, width = margins.shape[-1] // 2, pictures.shape[-1]
     seen, moved = [], []
     with torch.no_grad():
         for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
-            canvas = between_margins(picture, margins)
+            canvas = between_margins(picture, fresh, margins)
+            fresh = torch.ones_like(fresh)
             seen.append(canvas)
             if flow.requires_grad:  # the picture itself is moved below, all T at once
                 left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, m))
                 right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, m), m + width)
             else:
                 flow_t = flow_t * (flow_t.abs().amax(dim=(1, 2, 3), keepdim=True) > STILL)
-                whole = move_picture(canvas, F.pad(flow_t, (m, m, 0, 0), mode="replicate"))
+                flow_t = F.pad(flow_t, (m, m, 0, 0), mode="replicate")
+                whole = move_picture(canvas, flow_t)
+                if fresh.shape[1]:
+                    whole = torch.cat([whole[:, :4], whole[:, 4:] * fading(flow_t)], dim=1)
                 left, middle, right = whole.split([m, width, m], dim=-1)
                 moved.append(middle)
             margins = torch.cat([left, right], dim=-1)
@@ -66,10 +78,25 @@ def move_pictures(
     return torch.stack(moved, dim=1).flatten(0, 1), margins
 
 
-def between_margins(picture: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
-    """[B, 3, H, W] between its margins [B, 4, H, 2M] -> [B, 4, H, W + 2M]."""
+def fading(flow: torch.Tensor) -> torch.Tensor:
+    """flow [N, 2, H, W] in pixels -> what is left of a pixel's freshness [N, 1, H, W]: 1 in a row that stands still,
+    exp(-1 / FADE) in one that moves, and less where one pixel is stretched over several."""
+    (dx_x, dx_y), (dy_x, dy_y) = (_slopes(part) for part in flow.unbind(1))
+    area = (1 + dx_x) * (1 + dy_y) - dx_y * dy_x  # of the canvas, that one pixel is sampled from
+    faded = math.exp(-1 / FADE) * area.clamp(0.1, 1).sqrt()
+    still = (flow == 0).flatten(1).all(dim=1).view(-1, 1, 1)
+    return torch.where(still, torch.ones_like(faded), faded).unsqueeze(1)
+
+
+def _slopes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[N, H, W] -> its differences to the next column and to the next row, 0 in the last, both [N, H, W]."""
+    return F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 1)), F.pad(x[:, 1:] - x[:, :-1], (0, 0, 0, 1))
+
+
+def between_margins(picture: torch.Tensor, fresh: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] and [B, P, H, W] between their margins [B, 4 + P, H, 2M] -> [B, 4 + P, H, W + 2M]."""
     left, right = margins.chunk(2, dim=-1)
-    return torch.cat([left, torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1), right], dim=-1)
+    return torch.cat([left, torch.cat([picture, torch.ones_like(picture[:, :1]), fresh], dim=1), right], dim=-1)
 
 
 def compose(moved: torch.Tensor, drawn: torch.Tensor, mask: torch.Tensor, *, soft: bool = False) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +13,13 @@ import torch
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
-from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.precision import wide
+from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
 from terrarium.worlds.world_model.manifest import check_world_model
-from terrarium.worlds.world_model.picture import compose
+from terrarium.worlds.world_model.painter import Painter
+from terrarium.worlds.world_model.picture import STILL, compose
 from terrarium.worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
+from terrarium.worlds.world_model.views import camera_of, keep
 
 BURN_IN = 8  # real frames before evaluation and play begin
 TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for another: less, and what is new is flat
@@ -35,7 +39,11 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
     m = check_world_model(manifest, folder)
 
     def make() -> Dynamics:
-        return channels_last(Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names)))
+        camera = camera_of(manifest["data"])
+        model = Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names), camera)
+        if m.painter:
+            model.painter = Painter(m.dynamics.painter_channels)
+        return channels_last(model)
 
     return build(make, tensors, folder).to(default_device()).eval(), manifest
 
@@ -59,6 +67,19 @@ class State:
         codes, picture = (x.repeat_interleave(times, dim=0) for x in (self.codes, self.picture))
         return State(codes, picture, self.memory.repeat(times))
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """By name, as `of` takes them."""
+        m = self.memory
+        named = {"codes": self.codes, "picture": self.picture, "action": m.action, "margins": m.margins}
+        named |= {"recent": m.recent, "fresh": m.fresh, "views": m.views, "looks": m.looks}
+        return named | {f"layer.{i}": x for i, x in enumerate(m.layers)}
+
+    @staticmethod
+    def of(t: Mapping[str, torch.Tensor]) -> State:
+        layers = [t[f"layer.{i}"] for i in range(sum(name.startswith("layer.") for name in t))]
+        rest = (t[name] for name in ("action", "margins", "recent", "fresh", "views", "looks"))
+        return State(t["codes"], t["picture"], Memory(layers, *rest))
+
     @staticmethod
     def stack(states: list[State]) -> State:
         memory = Memory.stack([s.memory for s in states])
@@ -81,7 +102,15 @@ def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Ten
     codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
     pictures = to_pictures(frames).to(model.device)
     action = torch.as_tensor(actions, dtype=torch.float32, device=model.device)
-    memory = model(codes[:, :-1], pictures[:, :-1], action, model.initial(b)).memory
+    before = model.initial(b)
+    prediction = model(codes[:, :-1], pictures[:, :-1], action, before)
+    memory, flow = prediction.memory, prediction.flow
+    if model.camera:
+        memory.looks = before.looks
+        for i in range(t):
+            if i:
+                memory.looks = model.stand(memory.looks, action[:, i - 1], flow[:, i - 1])
+            memory.views, memory.looks = keep(memory.views, memory.looks, pictures[:, i], memory.fresh)
     return State(codes[:, -1], pictures[:, -1], memory)
 
 
@@ -104,9 +133,47 @@ def step(
         everyone = torch.ones(action.shape[:1] + (1,), dtype=torch.bool, device=action.device)
         without = model(*given, drop=everyone).logits
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
+    composed = compose_next(model, prediction, temperature)
+    if model.painter is None:
+        return seen(model, composed.state)
+    return show(model, composed, model.painter(composed.state.picture, composed.clues))
+
+
+@dataclass
+class Composed:
+    """The next frame before the painter."""
+
+    state: State
+    clues: torch.Tensor  # [B, 3, H, W] in [0, 1], see `Painter`
+    moves: torch.Tensor  # bool [B], where something moves: other frames stay as they are
+
+
+def compose_next(model: Dynamics, prediction: Prediction, temperature: torch.Tensor | float) -> Composed:
+    """Of a prediction with T = 1."""
     codes = model.choose(prediction, temperature)
     picture = compose(prediction.moved, model.draw(codes.unsqueeze(1)), prediction.mask)[:, 0]
-    return State(codes, picture, prediction.memory)
+    state, mask = State(codes, picture, prediction.memory), wide(prediction.mask[:, 0])
+    state.memory.fresh = prediction.fresh[:, 0] * (mask > 0.5)
+    clues = [mask, prediction.known[:, 0], state.memory.fresh]
+    moves = prediction.flow.abs().amax(dim=(1, 2, 3, 4)) > STILL
+    return Composed(state, torch.cat(clues, dim=1), moves)
+
+
+def show(model: Dynamics, composed: Composed, painted: torch.Tensor) -> State:
+    """The state whose picture is `painted` [B, 3, H, W], where something moves, with codes encoded anew from it."""
+    state, painted = composed.state, painted.clamp(-0.5, 0.5)
+    picture = torch.where(composed.moves.view(-1, 1, 1, 1), painted, state.picture)
+    anew = model.tokenizer.quantiser(model.tokenizer.encoder(picture.contiguous(memory_format=torch.channels_last)))[1]
+    codes = torch.where(composed.moves.view(-1, 1, 1), anew, state.codes)
+    return seen(model, State(codes, picture, state.memory))
+
+
+def seen(model: Dynamics, state: State) -> State:
+    """With the picture among its views, where there are any."""
+    memory = state.memory
+    if model.camera:
+        memory.views, memory.looks = keep(memory.views, memory.looks, state.picture, memory.fresh)
+    return state
 
 
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:

@@ -17,7 +17,7 @@ from terrarium.worlds.device import default_device
 from terrarium.worlds.episodes.format import Dataset, open_dataset
 from terrarium.worlds.pictures.metrics import psnr, save_strip
 from terrarium.worlds.precision import training_precision
-from terrarium.worlds.progress import Part, Progress
+from terrarium.worlds.progress import Part, Progress, go_on
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
@@ -28,10 +28,13 @@ from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from terrarium.worlds.world_model.losses import Losses
+from terrarium.worlds.world_model.painter_losses import Painting
 from terrarium.worlds.world_model.rollout import burn_in, rollout
 from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
+from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.world_model.views import camera_of
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     tokenizer, tokenizer_manifest = load_tokenizer(folder)
 
     def at_work() -> None:
-        progress.step(0, config.steps, "tokenise")
+        go_on(progress, 0, config.steps, "tokenise")
 
     train_clips, val_clips = (
         load_clips(dataset, split, tokenizer, config, out_dir, at_work) for split in ("train", "val")
@@ -54,8 +57,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     held_out = val_clips.sample(np.random.default_rng(config.seed), 16)
 
     def preview(ema: torch.nn.Module, step: int) -> None:
-        assert isinstance(ema, Dynamics)
-        values, rows = _look(ema, *held_out)
+        values, rows = _look(world_model_of(ema), *held_out)
         save_strip(out_dir / "rollout.png", rows)
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
@@ -74,8 +76,10 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         checkpoint_every_s=config.checkpoint_every_s,
         identity=run_identity(config, dataset, **inputs),
     )
-    ema = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
-    assert isinstance(ema, Dynamics)
+    stages = [Stage("train", config.steps, lambda _: task)]
+    if config.painter:
+        stages += painter_stages(config, dataset, preview)
+    ema = world_model_of(train(stages, loop, out_dir, progress))
     values, _ = _look(ema, *held_out)
 
     def save() -> None:
@@ -86,17 +90,24 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     parallel.on_first(save)
     seconds = round(time.monotonic() - started, 1)
     return {
-        "steps": config.steps,
+        "steps": sum(stage.steps for stage in stages),
         "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad),
         "seconds": seconds,
     } | values
+
+
+def world_model_of(model: torch.nn.Module) -> Dynamics:
+    """What a stage has trained, without what was only needed to train it."""
+    dynamics = model.dynamics if isinstance(model, Painting) else model
+    assert isinstance(dynamics, Dynamics)
+    return dynamics
 
 
 def tokenizer_first(config: WorldModelConfig, out_dir: Path, progress: Progress) -> tuple[Path, Progress]:
     """The tokenizer's folder, and the progress of what follows. If none is given, one is trained as a first part."""
     if given := config.tokenizer or config.start:
         return Path(given), progress
-    folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps
+    folder, total = out_dir / "tokenizer", config.tokenizer_steps + config.steps + painter_steps(config)
     if not (folder / "output" / "manifest.json").is_file():
         train_tokenizer(first_tokenizer(config), folder, Part(progress, 0, total, "tokenizer"))
     return folder / "output", Part(progress, config.tokenizer_steps, total)
@@ -107,7 +118,8 @@ def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) 
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
-    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    camera = camera_of(dataset.manifest)
+    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"]), camera))
     model.to(default_device())
     if config.compile:
         model.compile_parts()
@@ -120,18 +132,19 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
     for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
         if name not in tensors or not torch.equal(tensors[name], mine.cpu()):
             raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
-    load_into(model, tensors, folder)
+    load_into(model, {k: v for k, v in tensors.items() if not k.startswith("painter.")}, folder)
     return manifest["sha256"]
 
 
 def save_world_model(folder: Path, model: Dynamics, data: dict[str, Any]) -> None:
     """A playable checkpoint: dynamics with its tokenizer, and what they were trained on."""
+    unnamed = {"data": "-", "tokenizer": "-", "start": model.config.start and "-"}  # no paths: a checkpoint travels
     manifest = {
-        # No paths: a checkpoint travels.
-        "dynamics": asdict(model.config) | {"data": "-", "tokenizer": "-", "start": None},
+        "dynamics": asdict(model.config) | unnamed,
         "tokenizer": asdict(model.tokenizer.config),
         "tokenizer_sha256": tensors_sha256(model.tokenizer.state_dict()),
         "grid": list(model.grid),
+        "painter": model.painter is not None,
         "data": data,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "machine": {

@@ -79,7 +79,7 @@ def test_flow_is_bounded_and_starts_at_zero():
 
 VARIANTS = [
     *({}, {"reset": "before"}, {"film": "uniform"}, {"film": "paths"}),
-    *({"recent": 2}, {"flow": False}, {"flow_context": False}, {"moving": False}),
+    *({"recent": 2}, {"flow": False, "painter": False}, {"flow_context": False}, {"moving": False}),
 ]
 
 
@@ -139,9 +139,10 @@ def test_what_left_the_picture_comes_back(model):
     picture = torch.rand(1, 3, 24, 32) - 0.5
     right = torch.zeros(1, 2, 24, 32)
     right[:, 0] = 4.0
-    moved, margins = move_pictures(picture.unsqueeze(1), right.unsqueeze(1), model.initial(1).margins)
+    start = model.initial(1)
+    moved, margins = move_pictures(picture.unsqueeze(1), right.unsqueeze(1), start.margins, start.fresh)
     assert (moved[:, 3, :, 28:] == 0).all(), "the new columns were never seen"
-    back, _ = move_pictures(moved[:, None, :3], -right.unsqueeze(1), margins)
+    back, _ = move_pictures(moved[:, None, :3], -right.unsqueeze(1), margins, start.fresh)
     torch.testing.assert_close(back[:, :3, :, :28], picture[..., :28])
     assert (back[:, 3] > 0.999).all()
 
@@ -151,7 +152,7 @@ def test_a_picture_in_which_nothing_moves_is_kept(model):
     pictures, flow = torch.rand(2, 1, 3, 24, 32) - 0.5, torch.full((2, 1, 2, 24, 32), 0.1)
     flow[1, 0, 0, 3, 4] = 0.5
     with torch.no_grad():
-        moved, _ = move_pictures(pictures, flow, model.initial(2).margins)
+        moved, _ = move_pictures(pictures, flow, model.initial(2).margins, model.initial(2).fresh)
     torch.testing.assert_close(moved[0, :3], pictures[0, 0])
     assert (moved[1, :3] - pictures[1, 0]).abs().mean() > 0.01
 

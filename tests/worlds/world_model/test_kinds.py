@@ -14,6 +14,7 @@ from terrarium.worlds.progress import Silent
 
 TOKENIZER, WORLD_MODEL = kinds()["tokenizer.train"], kinds()["world-model.train"]
 SIZES = {"steps": 1, "channels": 8, "batch": 2, "log_every": 1}
+PAINTER = {"painter_channels": 12, "painter_warm_up": 1, "painter_steps": 2, "painter_walks": 2, "painter_rows": 2}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,10 @@ SIZES = {"steps": 1, "channels": 8, "batch": 2, "log_every": 1}
         ("world-model.train", {"burn_in": 50}, "burn_in: 50 of the 12 frames"),
         ("world-model.train", {"burn_in": 1}, "greater than or equal to 2"),
         ("world-model.train", {"channels": 9}, "multiple of 2"),
+        ("world-model.train", {"steps": 0}, "steps: 0 without a world model to start from and a painter"),
+        ("world-model.train", {"steps": 0, "start": "x", "painter": False}, "steps: 0 without a world model"),
+        ("world-model.train", {"flow": False}, "painter: true without a flow"),
+        ("world-model.train", {"painter_longest": 15}, "greater than or equal to 16"),
         ("world-model.train", {"tokenizer_channels": 12}, "multiple of 8"),
         ("world-model.train", {"accumulate": 3}, "accumulate: 3 parts of a batch of 8: expected a divisor"),
         ("world-model.train", {"lr": float("nan")}, "finite"),
@@ -89,6 +94,8 @@ def test_an_accepted_tokenizer_can_be_trained(debug_data, tmp_path_factory, valu
         film=("place", "uniform", "paths"),
         recent=(0, 1, 16),
         margin=(0, 1, 256),
+        painter=(True, False),
+        painter_longest=(16, 200),
         frames=(4, 5, 8),
         burn_in=(2, 3, 7),
         horizon=(1, 64),
@@ -106,7 +113,7 @@ def test_an_accepted_tokenizer_can_be_trained(debug_data, tmp_path_factory, valu
 def test_an_accepted_world_model_can_be_trained(debug_data, debug_tokenizer, tmp_path_factory, values) -> None:
     named = {"data": str(debug_data), "tokenizer": str(debug_tokenizer)}
     try:
-        config = WORLD_MODEL.read(SIZES | values | named)
+        config = WORLD_MODEL.read(SIZES | PAINTER | values | named)
     except ValidationError:
         assume(False)
     WORLD_MODEL.run(config, tmp_path_factory.mktemp("w"), Silent())
@@ -117,5 +124,5 @@ def test_soft_codes_of_a_codebook_under_autocast(debug_data, tmp_path) -> None:
     tokenizer = TOKENIZER.read(SIZES | {"data": str(debug_data), "quantiser": "ema_vq", "codes": 64})
     TOKENIZER.run(tokenizer, tmp_path / "t", Silent())
     named = {"data": str(debug_data), "tokenizer": str(tmp_path / "t" / "output")}
-    config = WORLD_MODEL.read(SIZES | named | {"soft": 1.0, "frames": 5, "burn_in": 2})
+    config = WORLD_MODEL.read(SIZES | PAINTER | named | {"soft": 1.0, "frames": 5, "burn_in": 2})
     WORLD_MODEL.run(config, tmp_path / "w", Silent())

@@ -20,6 +20,7 @@ from terrarium.worlds.kinds import kinds
 from terrarium.worlds.progress import Silent, Stopped
 from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from terrarium.worlds.world_model.losses import Losses, horizon
+from terrarium.worlds.world_model.rollout import load_world_model
 from terrarium.worlds.world_model.tokenizer import load_tokenizer
 from terrarium.worlds.world_model.train import new_model, train_world_model
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
@@ -38,8 +39,8 @@ class Log(Silent):
         self.at = step
 
     def metrics(self, step, values):
-        if "loss" in values:
-            self.curve[step] = values["loss"]
+        if loss := values.get("loss", values.get("painter_loss")):
+            self.curve[step] = loss
         if "tokenizer/loss" in values:
             self.first_curve[step] = values["tokenizer/loss"]
 
@@ -53,27 +54,29 @@ class Log(Silent):
         return self.at == self.stop_at
 
 
-def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path):
+@pytest.mark.parametrize("stop_at", [4, 10, 11, 12, 14], ids=lambda n: f"after {n} of 10, 2 and 4")
+def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path, stop_at):
+    """The dynamics' steps, the painter's warm-up, the painter's walks."""
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
-    whole, first, second = Log(), Log(stop_at=4), Log()
+    whole, first, second = Log(), Log(stop_at), Log()
     train_world_model(config, tmp_path / "whole", whole)
     with pytest.raises(Stopped):
         train_world_model(config, tmp_path / "parts", first)
     train_world_model(config, tmp_path / "parts", second)
-    assert second.resumed_at == 4
-    assert first.curve | second.curve == whole.curve and len(whole.curve) == config.steps
+    assert second.resumed_at == stop_at
+    assert first.curve | second.curve == whole.curve and len(whole.curve) == 16
     a, b = (load_file(tmp_path / d / "output" / "model.safetensors") for d in ("whole", "parts"))
     assert all(a[k].equal(b[k]) for k in a)
 
 
 @pytest.mark.parametrize("stop_at", [7, 24], ids=["in the tokenizer", "after it"])
 def test_without_a_tokenizer_one_is_trained_first_and_resumed(debug_data, tmp_path, stop_at):
-    """Its 20 steps come first; the model's 10 are counted on from there, so no two states share a step."""
+    """Its 20 steps come first; the model's 16 are counted on from there, so no two states share a step."""
     config = world_model_debug(str(debug_data))
     whole, first, second = Log(), Log(stop_at), Log()
     train_world_model(config, tmp_path / "whole", whole)
-    assert list(whole.first_curve) == list(range(1, 21)) and list(whole.curve) == list(range(21, 31))
-    assert whole.states == [20, 30] and whole.at == 30
+    assert list(whole.first_curve) == list(range(1, 21)) and list(whole.curve) == list(range(21, 37))
+    assert whole.states == [20, 30, 32, 36] and whole.at == 36
     with pytest.raises(Stopped):
         train_world_model(config, tmp_path / "parts", first)
     train_world_model(config, tmp_path / "parts", second)
@@ -84,8 +87,14 @@ def test_without_a_tokenizer_one_is_trained_first_and_resumed(debug_data, tmp_pa
     assert all(a[k].equal(b[k]) for k in a)
 
 
+def test_a_stop_is_obeyed_while_frames_are_tokenised(debug_data, debug_tokenizer, tmp_path):
+    with pytest.raises(Stopped):
+        train_world_model(world_model_debug(str(debug_data), str(debug_tokenizer)), tmp_path, Log(stop_at=0))
+    assert not list(tmp_path.glob("codes_*"))
+
+
 def test_run_killed_within_the_horizon_curriculum_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path):
-    """SIGKILL after step 4 of 10, where rollouts have become longer once and will again."""
+    """SIGKILL after step 4 of the dynamics' 10, where rollouts have become longer once and will again."""
     config = replace(
         world_model_debug(str(debug_data), str(debug_tokenizer)), frames=8, horizon=4, rollout_fraction=1.0
     )
@@ -115,7 +124,7 @@ def test_a_batch_in_parts_is_the_batch(debug_data, debug_tokenizer, tmp_path, in
     tokenizer = tokenizer_debug(str(debug_data))
     dynamics = replace(
         world_model_debug(str(debug_data), str(debug_tokenizer)),
-        corruption=0.0, rollout_fraction=0.0, action_dropout=0.0, changed_weight=1.0, composed=0.0,
+        painter=False, corruption=0.0, rollout_fraction=0.0, action_dropout=0.0, changed_weight=1.0, composed=0.0,
         contrast=0.0, blur=0.0, refine=0.0,
     )  # fmt: skip
     for recipe, config in ((train_tokenizer, tokenizer), (train_world_model, dynamics)):
@@ -162,19 +171,43 @@ def test_wrong_dataset_for_a_tokenizer_shows_both_sizes(debug_tokenizer, tmp_pat
 
 
 def test_a_trained_model_is_gone_on_from(debug_data, debug_tokenizer, tmp_path):
-    """Without learning its weights stay; its own tokenizer is read from its folder, and any other is refused."""
+    """Without learning its weights stay and its painter begins anew; its own tokenizer is read from its folder, and any
+    other is refused."""
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     train_world_model(config, tmp_path / "first", Silent())
     first = tmp_path / "first" / "output"
-    still = replace(config, start=str(first), tokenizer=str(first), lr=0.0)
+    still = replace(config, start=str(first), tokenizer=str(first), lr=0.0, painter_lr=0.0)
     train_world_model(still, tmp_path / "second", Silent())
     a, b = (load_file(folder / "model.safetensors") for folder in (first, tmp_path / "second" / "output"))
-    assert all(a[k].equal(b[k]) for k in a)
+    assert {k for k in a if not a[k].equal(b[k])} <= {k for k in a if k.startswith("painter.")}
+    assert a["painter.out.weight"].any() and not b["painter.out.weight"].any(), "the painter starts anew"
     train_tokenizer(replace(tokenizer_debug(str(debug_data)), seed=1), tmp_path / "other", Silent())
     with pytest.raises(ValueError, match="was trained with another tokenizer"):
         train_world_model(replace(still, tokenizer=str(tmp_path / "other" / "output")), tmp_path / "third", Silent())
     with pytest.raises(ValueError, match="this model wants"):
         train_world_model(replace(still, channels=8), tmp_path / "fourth", Silent())
+
+
+def test_a_painter_is_trained_for_a_model_that_stays(debug_data, debug_model, tmp_path):
+    config = replace(world_model_debug(str(debug_data)), start=str(debug_model), steps=0)
+    log = Log()
+    train_world_model(config, tmp_path, log)
+    before, after = (load_file(folder / "model.safetensors") for folder in (debug_model, tmp_path / "output"))
+    assert list(log.curve) == [1, 2, 3, 4, 5, 6]
+    assert {k for k in before if not before[k].equal(after[k])} <= {k for k in before if k.startswith("painter.")}
+    assert after["painter.out.weight"].any()
+    model, manifest = load_world_model(tmp_path / "output")
+    assert model.painter is not None and manifest["painter"] is True and manifest["dynamics"]["start"] == "-"
+    with pytest.raises(ValueError, match="nothing to do"):
+        replace(config, start=None)
+
+
+def test_without_a_painter_there_is_none(debug_data, debug_tokenizer, tmp_path):
+    config = replace(world_model_debug(str(debug_data), str(debug_tokenizer)), painter=False)
+    log = Log()
+    train_world_model(config, tmp_path, log)
+    model, manifest = load_world_model(tmp_path / "output")
+    assert len(log.curve) == config.steps and manifest["painter"] is False and model.painter is None
 
 
 def test_action_contrast_is_a_guess_until_actions_differ(debug_data, debug_tokenizer):

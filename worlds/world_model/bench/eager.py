@@ -43,7 +43,7 @@ class EagerDynamics(Dynamics):
             left_out = None if drop is None else drop[:, t]
             steps.append(self._step(codes[:, t], pictures[:, t], action[:, t], memory, noise, left_out))
             memory = steps[-1].memory
-        names = ("logits", "moved", "mask", "known", "flow", "guess")
+        names = ("logits", "moved", "mask", "known", "fresh", "flow", "guess")
         parts = {name: torch.stack([getattr(p, name) for p in steps], dim=1) for name in names}
         return Prediction(**parts, memory=memory)
 
@@ -65,8 +65,8 @@ class EagerDynamics(Dynamics):
             states.append(h)
         flow = picture_flow(field)
         margin, width = self.config.margin, picture.shape[-1]
-        canvas = between_margins(picture, memory.margins)
-        moved, known = move_picture(canvas, flow, margin).split([3, 1], dim=1)
+        canvas = between_margins(picture, memory.fresh, memory.margins)
+        moved, known = move_picture(canvas, flow, margin).split([3, 1], dim=1)  # it is trained without a painter
         with torch.no_grad():
             whole = move_picture(canvas, F.pad(flow, (margin, margin, 0, 0), mode="replicate"))
             margins = torch.cat([whole[..., :margin], whole[..., margin + width :]], dim=-1)
@@ -74,8 +74,8 @@ class EagerDynamics(Dynamics):
         seen = torch.cat([*states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         logits, mask = self.head(seen, act, odds, self.basis)
-        after = Memory(states, action, margins, memory.recent)
-        return Prediction(logits, moved, mask * known, known, flow, likeliest(odds, self.factors), after)
+        after = Memory(states, action, margins, memory.recent, memory.fresh, memory.views, memory.looks)
+        return Prediction(logits, moved, mask * known, known, memory.fresh, flow, likeliest(odds, self.factors), after)
 
 
 def layer_step(

@@ -50,7 +50,8 @@ RECIPES = {
     "no_flow": Recipe("state and picture stay where they are", lambda c: replace(c, flow=False)),
     "no_context": Recipe("the flow looks one cell around", lambda c: replace(c, flow_context=False)),
     "codes_alone": Recipe("no moved picture: codes make every pixel", lambda c: replace(c, moving=False)),
-    "no_margin": Recipe("nothing is remembered beside the picture", lambda c: replace(c, margin=0)),
+    "no_margin": Recipe("nothing is remembered beside the picture", lambda c: replace(c, margin=0, views=0)),
+    "no_views": Recipe("the margins are all that is remembered", lambda c: replace(c, views=0)),
     "uniform_film": Recipe("an action means the same everywhere", lambda c: replace(c, film="uniform")),
     "film_paths": Recipe("camera and movement embedded apart", lambda c: replace(c, film="paths")),
     "reset_before": Recipe("the original ConvGRU", lambda c: replace(c, reset="before")),
@@ -60,6 +61,7 @@ RECIPES = {
     "no_blur": Recipe("sharp pictures alone, no contrast loss", lambda c: replace(c, blur=0.0, contrast=0.0)),
     "one_round": Recipe("codes of a frame do not know each other", lambda c: replace(c, refine=0.0)),
     "no_rare": Recipe("clips as they come", lambda c: replace(c, rare_share=0.0)),
+    "painter": Recipe("a painter on top, with steps of its own", lambda c: replace(c, painter=True)),
     "ochre_v6": Recipe("the prior art's recipe", _ochre_v6),
 }
 
@@ -83,7 +85,7 @@ def compare(
     unknown = [n for n in names if n not in RECIPES]
     if unknown:
         raise ValueError(f"unknown recipe {unknown[0]!r}: expected some of {', '.join(RECIPES)}")
-    base = world_model_cpu(str(data), str(tokenizer))
+    base = replace(world_model_cpu(str(data), str(tokenizer)), painter=False)  # dynamics, in the same time
     rows = []
     for name in names:
         config, folder = RECIPES[name].config(base), out / name

@@ -10,7 +10,7 @@ import torch
 
 from terrarium.worlds.blocks.walk import Walker
 from terrarium.worlds.blocks.world import BlockWorld
-from terrarium.worlds.world_model.dynamics import Dynamics, Memory
+from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.parts import Part, Parts
 from terrarium.worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
 from terrarium.worlds.world_model.rollout import State, burn_in, rollout
@@ -64,7 +64,7 @@ def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, pha
     for part in torch.from_numpy(actions).split(CHUNK, dim=1):
         tensors, _ = parts(partial(_chunk, model, state, part))
         own.append(tensors["frames"].numpy())
-        state = _state(tensors)
+        state = State.of(tensors)
         phases.step("long rollouts")
     head = seen[:, -BEFORE:]
     return Walks(actions, np.concatenate([head, real], axis=1), np.concatenate([head, *own], axis=1))
@@ -72,16 +72,7 @@ def _walks(model: Dynamics, world: BlockWorld, seeds: list[int], steps: int, pha
 
 def _chunk(model: Dynamics, state: State, actions: torch.Tensor) -> Part:
     made = rollout(model, state, actions)
-    m = made.state.memory
-    tensors = {"frames": torch.from_numpy(made.frames), "codes": made.state.codes, "picture": made.state.picture}
-    tensors |= {"action": m.action, "margins": m.margins, "recent": m.recent}
-    return tensors | {f"layer.{i}": x for i, x in enumerate(m.layers)}, {}
-
-
-def _state(t: dict[str, torch.Tensor]) -> State:
-    """After a chunk."""
-    layers = [t[f"layer.{i}"] for i in range(len([name for name in t if name.startswith("layer.")]))]
-    return State(t["codes"], t["picture"], Memory(layers, t["action"], t["margins"], t["recent"]))
+    return {"frames": torch.from_numpy(made.frames)} | made.state.tensors(), {}
 
 
 def reference_clips(world: BlockWorld, seed: int, like: Walks, phases: Phases) -> np.ndarray:
