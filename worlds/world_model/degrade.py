@@ -8,6 +8,8 @@ N rows; H x W the frame's pixels; h x w the grid of codes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -41,7 +43,7 @@ def degrade(tokenizer: Tokenizer, pictures: torch.Tensor) -> tuple[torch.Tensor,
     return torch.where(touched, x, pictures), torch.cat([mask, 1 - strip, fresh], dim=1)
 
 
-def _apply(pictures: torch.Tensor, damage) -> torch.Tensor:  # type: ignore[no-untyped-def]
+def _apply(pictures: torch.Tensor, damage: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     hit = torch.rand(len(pictures), 1, 1, 1, device=pictures.device) < ODDS
     return torch.where(hit, damage(pictures), pictures)
 
