@@ -5,10 +5,11 @@ flow: pixels, so nothing is lost to the tokenizer. The rest, what comes into vie
 from codes: the head gives their logits, and a mask that says where to show which. The moved picture, encoded by the
 frozen tokenizer, is also the head's first guess of the codes, trusted as far as a learned map says.
 
-What the flow carries out of the picture is kept in margins beside it and comes back when the player turns back.
+What the flow carries out of the picture is kept in margins beside it and comes back when the player turns back. Where
+the camera is known, a player who turns on the spot sees what he saw before (views.py), all around.
 
 Shape suffixes: B batch, T time, A action columns, F factors of a code, K = sum of the factors' levels, h x w the grid
-of codes, H x W the frame's pixels, M the margin, P 1 with a painter, else 0.
+of codes, H x W the frame's pixels, M the margin, V the views, P 1 with a painter, else 0.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import move_pictures, picture_flow
 from terrarium.worlds.world_model.quantise import split_factors
 from terrarium.worlds.world_model.tokenizer import Tokenizer
+from terrarium.worlds.world_model.views import EMPTY, Camera, forget, look_back, turn
 
 EMBED = 64  # of an action and the one before it
 EYE = 32  # of a cell's pixels
@@ -44,6 +46,8 @@ class Memory:
     margins: torch.Tensor  # [B, 4 + P, H, 2M]: left, right; colours in [-.5, .5], `known` (1: was in view), `fresh`
     recent: torch.Tensor  # [B, N, C, h, w], the last layer's states of the last N frames
     fresh: torch.Tensor  # [B, P, H, W] in [0, 1], of the frame to come (see picture.py); 1 where that is a real one
+    views: torch.Tensor  # uint8 [B, V, 3 + P, H, W], and where they look [B, 1 + V, 3] (see views.py)
+    looks: torch.Tensor
 
     def select(self, index: slice | torch.Tensor | list[int]) -> Memory:
         return self._each(lambda x: x[index])
@@ -53,7 +57,7 @@ class Memory:
         return self._each(lambda x: x.repeat_interleave(times, 0))
 
     def _each(self, f: Callable[[torch.Tensor], torch.Tensor]) -> Memory:
-        rest = (f(x) for x in (self.action, self.margins, self.recent, self.fresh))
+        rest = (f(x) for x in (self.action, self.margins, self.recent, self.fresh, self.views, self.looks))
         return Memory([f(x) for x in self.layers], *rest)
 
     @staticmethod
@@ -65,6 +69,8 @@ class Memory:
             torch.cat([m.margins for m in memories]),
             torch.cat([m.recent for m in memories]),
             torch.cat([m.fresh for m in memories]),
+            torch.cat([m.views for m in memories]),
+            torch.cat([m.looks for m in memories]),
         )
 
 
@@ -83,13 +89,22 @@ class Prediction:
 
 
 class Dynamics(FullWeights):
-    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A. A painter is trained last."""
+    """`tokenizer` becomes a frozen part of the model; `grid` is (h, w); `actions` is A; without a `camera` there are no
+    views. A painter is trained last."""
 
     basis: torch.Tensor
 
-    def __init__(self, config: WorldModelConfig, tokenizer: Tokenizer, grid: tuple[int, int], actions: int) -> None:
+    def __init__(
+        self,
+        config: WorldModelConfig,
+        tokenizer: Tokenizer,
+        grid: tuple[int, int],
+        actions: int,
+        camera: Camera | None = None,
+    ) -> None:
         super().__init__()
         c, factors = config.channels, tokenizer.factors
+        self.camera = camera if config.views else None
         self.config, self.factors, self.grid, self.actions = config, factors, grid, actions
         self.tokenizer = tokenizer.requires_grad_(False)
         self.tokens = nn.ModuleList([nn.Embedding(levels, TOKEN) for levels in factors])
@@ -136,7 +151,16 @@ class Dynamics(FullWeights):
         painted = self.painter is not None
         margins = new(batch, 4 + painted, h * DOWN, 2 * margin)
         fresh = new(batch, int(painted), h * DOWN, w * DOWN) + 1
-        return Memory(layers, new(batch, self.actions), margins, new(batch, recent, c, h, w), fresh)
+        count = self.config.views if self.camera else 0
+        views = new(batch, count, 3 + painted, h * DOWN, w * DOWN, dtype=torch.uint8)
+        looks = new(batch, 1 + count, 3)
+        looks[:, 1:, 2] = EMPTY
+        return Memory(layers, new(batch, self.actions), margins, new(batch, recent, c, h, w), fresh, views, looks)
+
+    def stand(self, looks: torch.Tensor, action: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """After an action [B, A] that moved the picture by `flow` [B, 2, H, W]; a known camera is needed."""
+        assert self.camera is not None
+        return forget(self.camera, looks, turn(self.camera, looks, action), flow, action)
 
     def embed_action(self, action: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
         """action and the one before it [..., 2A] -> [..., EMBED]; `drop` [...] bool: the learned no-action instead."""
@@ -183,6 +207,12 @@ class Dynamics(FullWeights):
         flow = picture_flow(field).unflatten(0, (b, t))
         moved, margins = move_pictures(pictures, flow, memory.margins, memory.fresh)
         moved, known, fresh = moved.tensor_split((3, 4), dim=1)
+        looks = memory.looks
+        if self.camera and t == 1 and not flow.requires_grad:
+            looks = self.stand(looks, action[:, 0], flow[:, 0])
+            view, there = look_back(self.camera, memory.views, memory.looks, looks)
+            moved, fresh = torch.where(there, view[:, :3], moved), torch.where(there, view[:, 3:], fresh)
+            known = torch.where(there, torch.ones_like(known), known)
         guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
@@ -193,7 +223,7 @@ class Dynamics(FullWeights):
             x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known, fresh)
         )
         codes = likeliest(odds, self.factors).unflatten(0, (b, t))
-        kept = Memory(states, action[:, -1], margins, recent, torch.ones_like(memory.fresh))
+        kept = Memory(states, action[:, -1], margins, recent, torch.ones_like(memory.fresh), memory.views, looks)
         return Prediction(logits, moved, mask, known, fresh, flow, codes, kept)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:

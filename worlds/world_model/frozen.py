@@ -49,19 +49,21 @@ class LiveStep(nn.Module):
         margins: torch.Tensor,
         recent: torch.Tensor,
         fresh: torch.Tensor,
+        views: torch.Tensor,
+        looks: torch.Tensor,
         *layers: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """-> codes, picture, margins, recent, fresh, layers of the next frame."""
-        memory = Memory(list(layers), last, margins, recent, fresh)
+        """-> codes, picture, margins, recent, fresh, views, looks, layers of the next frame."""
+        memory = Memory(list(layers), last, margins, recent, fresh, views, looks)
         after = step(self.dynamics, State(codes, picture, memory), action, temperature)
         m = after.memory
-        return (after.codes, after.picture, m.margins, m.recent, m.fresh, *m.layers)
+        return (after.codes, after.picture, m.margins, m.recent, m.fresh, m.views, m.looks, *m.layers)
 
 
 def as_inputs(state: State, action: torch.Tensor, temperature: torch.Tensor) -> list[torch.Tensor]:
     """What `LiveStep` takes, in the memory formats that it was compiled for: nothing checks them afterwards."""
     m = state.memory
-    plain = [state.codes, state.picture, action, temperature, m.action, m.margins, m.recent, m.fresh]
+    plain = [state.codes, state.picture, action, temperature, m.action, m.margins, m.recent, m.fresh, m.views, m.looks]
     layers = [x.contiguous(memory_format=torch.channels_last) for x in m.layers]
     return [x.contiguous() for x in plain] + layers
 
@@ -75,8 +77,8 @@ class FrozenStep:
 
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
         """At most MOST rows."""
-        codes, picture, margins, recent, fresh, *layers = self.run(as_inputs(state, action, temperature))
-        return State(codes, picture, Memory(layers, action, margins, recent, fresh))
+        codes, picture, margins, recent, fresh, views, looks, *layers = self.run(as_inputs(state, action, temperature))
+        return State(codes, picture, Memory(layers, action, margins, recent, fresh, views, looks))
 
 
 def package_name(manifest: dict[str, Any]) -> str:

@@ -100,6 +100,8 @@ class WorldModelConfig:
     """Last states that each cell attends over."""
     margin: Annotated[int, Ge(0), Le(256), More("Network")] = 32
     """Pixels remembered to the left and to the right of the picture."""
+    views: Annotated[int, Ge(0), Le(256), More("Network")] = 32
+    """Views remembered all around while the player stays in place. Sources that do not tell their camera have none."""
     burn_in: Annotated[int, Ge(2), Le(64), More("Clips and rollouts")] = 4
     """Real frames before a self-rollout, fewer than `frames`."""
     horizon: Annotated[int, Ge(1), Le(64), More("Clips and rollouts")] = 8
@@ -274,6 +276,7 @@ def world_model_ochre_v6(data: str = "-", tokenizer: str | None = None) -> World
         moving=False,
         painter=False,
         margin=0,
+        views=0,
         reset="before",
         film="uniform",
         recent=4,

@@ -19,6 +19,7 @@ from terrarium.worlds.world_model.manifest import check_world_model
 from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import STILL, compose
 from terrarium.worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
+from terrarium.worlds.world_model.views import camera_of, keep
 
 BURN_IN = 8  # real frames before evaluation and play begin
 TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for another: less, and what is new is flat
@@ -38,7 +39,8 @@ def load_world_model(folder: Path) -> tuple[Dynamics, dict[str, Any]]:
     m = check_world_model(manifest, folder)
 
     def make() -> Dynamics:
-        model = Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names))
+        camera = camera_of(manifest["data"])
+        model = Dynamics(m.dynamics, tokenizer_from(manifest), m.grid, len(m.data.action_names), camera)
         if m.painter:
             model.painter = Painter(m.dynamics.painter_channels)
         return channels_last(model)
@@ -69,13 +71,14 @@ class State:
         """By name, as `of` takes them."""
         m = self.memory
         named = {"codes": self.codes, "picture": self.picture, "action": m.action, "margins": m.margins}
-        named |= {"recent": m.recent, "fresh": m.fresh}
+        named |= {"recent": m.recent, "fresh": m.fresh, "views": m.views, "looks": m.looks}
         return named | {f"layer.{i}": x for i, x in enumerate(m.layers)}
 
     @staticmethod
     def of(t: Mapping[str, torch.Tensor]) -> State:
         layers = [t[f"layer.{i}"] for i in range(sum(name.startswith("layer.") for name in t))]
-        return State(t["codes"], t["picture"], Memory(layers, t["action"], t["margins"], t["recent"], t["fresh"]))
+        rest = (t[name] for name in ("action", "margins", "recent", "fresh", "views", "looks"))
+        return State(t["codes"], t["picture"], Memory(layers, *rest))
 
     @staticmethod
     def stack(states: list[State]) -> State:
@@ -99,7 +102,15 @@ def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Ten
     codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
     pictures = to_pictures(frames).to(model.device)
     action = torch.as_tensor(actions, dtype=torch.float32, device=model.device)
-    memory = model(codes[:, :-1], pictures[:, :-1], action, model.initial(b)).memory
+    before = model.initial(b)
+    prediction = model(codes[:, :-1], pictures[:, :-1], action, before)
+    memory, flow = prediction.memory, prediction.flow
+    if model.camera:
+        memory.looks = before.looks
+        for i in range(t):
+            if i:
+                memory.looks = model.stand(memory.looks, action[:, i - 1], flow[:, i - 1])
+            memory.views, memory.looks = keep(memory.views, memory.looks, pictures[:, i], memory.fresh)
     return State(codes[:, -1], pictures[:, -1], memory)
 
 
@@ -124,7 +135,7 @@ def step(
         prediction.logits = torch.lerp(without, prediction.logits, guidance.view(-1, 1, 1, 1, 1))
     composed = compose_next(model, prediction, temperature)
     if model.painter is None:
-        return composed.state
+        return seen(model, composed.state)
     return show(model, composed, model.painter(composed.state.picture, composed.clues))
 
 
@@ -154,7 +165,15 @@ def show(model: Dynamics, composed: Composed, painted: torch.Tensor) -> State:
     picture = torch.where(composed.moves.view(-1, 1, 1, 1), painted, state.picture)
     anew = model.tokenizer.quantiser(model.tokenizer.encoder(picture.contiguous(memory_format=torch.channels_last)))[1]
     codes = torch.where(composed.moves.view(-1, 1, 1), anew, state.codes)
-    return State(codes, picture, state.memory)
+    return seen(model, State(codes, picture, state.memory))
+
+
+def seen(model: Dynamics, state: State) -> State:
+    """With the picture among its views, where there are any."""
+    memory = state.memory
+    if model.camera:
+        memory.views, memory.looks = keep(memory.views, memory.looks, state.picture, memory.fresh)
+    return state
 
 
 def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:

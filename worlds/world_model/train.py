@@ -17,7 +17,7 @@ from terrarium.worlds.device import default_device
 from terrarium.worlds.episodes.format import Dataset, open_dataset
 from terrarium.worlds.pictures.metrics import psnr, save_strip
 from terrarium.worlds.precision import training_precision
-from terrarium.worlds.progress import Part, Progress
+from terrarium.worlds.progress import Part, Progress, go_on
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
@@ -34,6 +34,7 @@ from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
 from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.world_model.views import camera_of
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
     tokenizer, tokenizer_manifest = load_tokenizer(folder)
 
     def at_work() -> None:
-        progress.step(0, config.steps, "tokenise")
+        go_on(progress, 0, config.steps, "tokenise")
 
     train_clips, val_clips = (
         load_clips(dataset, split, tokenizer, config, out_dir, at_work) for split in ("train", "val")
@@ -117,7 +118,8 @@ def new_model(config: WorldModelConfig, dataset: Dataset, tokenizer: Tokenizer) 
     torch.manual_seed(config.seed)
     height, width = dataset.frame_size
     grid = (height // DOWN, width // DOWN)
-    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"])))
+    camera = camera_of(dataset.manifest)
+    model = channels_last(Dynamics(config, tokenizer, grid, len(dataset.manifest["action_names"]), camera))
     model.to(default_device())
     if config.compile:
         model.compile_parts()

@@ -79,7 +79,7 @@ def test_flow_is_bounded_and_starts_at_zero():
 
 VARIANTS = [
     *({}, {"reset": "before"}, {"film": "uniform"}, {"film": "paths"}),
-    *({"recent": 2}, {"flow": False}, {"flow_context": False}, {"moving": False}),
+    *({"recent": 2}, {"flow": False, "painter": False}, {"flow_context": False}, {"moving": False}),
 ]
 
 

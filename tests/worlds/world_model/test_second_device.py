@@ -34,7 +34,7 @@ FORMS = {
     "soft": {"soft": 1.0},
     "echo, contrast of actions, recent states": {"echo": 0.2, "action_contrast": 0.2, "recent": 2},
     "paths, reset before": {"film": "paths", "reset": "before"},
-    "uniform, no flow": {"film": "uniform", "flow": False},
+    "uniform, no flow": {"film": "uniform", "flow": False, "painter": False},
     "codes alone": {"moving": False, "margin": 0},
     "teacher forcing": {"rollout_fraction": 0.0, "refine": 0.0, "blur": 0.0},
 }

@@ -87,6 +87,12 @@ def test_without_a_tokenizer_one_is_trained_first_and_resumed(debug_data, tmp_pa
     assert all(a[k].equal(b[k]) for k in a)
 
 
+def test_a_stop_is_obeyed_while_frames_are_tokenised(debug_data, debug_tokenizer, tmp_path):
+    with pytest.raises(Stopped):
+        train_world_model(world_model_debug(str(debug_data), str(debug_tokenizer)), tmp_path, Log(stop_at=0))
+    assert not list(tmp_path.glob("codes_*"))
+
+
 def test_run_killed_within_the_horizon_curriculum_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path):
     """SIGKILL after step 4 of the dynamics' 10, where rollouts have become longer once and will again."""
     config = replace(

@@ -74,7 +74,7 @@ class EagerDynamics(Dynamics):
         seen = torch.cat([*states, guess, F.avg_pool2d(known, DOWN)], dim=1)
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         logits, mask = self.head(seen, act, odds, self.basis)
-        after = Memory(states, action, margins, memory.recent, memory.fresh)
+        after = Memory(states, action, margins, memory.recent, memory.fresh, memory.views, memory.looks)
         return Prediction(logits, moved, mask * known, known, memory.fresh, flow, likeliest(odds, self.factors), after)
 
 
