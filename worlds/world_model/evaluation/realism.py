@@ -7,8 +7,7 @@ Every figure is relative, so that its value for a perfect model is known: 1, and
   OTHERS times as many walks of the simulator through other worlds, over the distance of the simulator's walks under the
   model's actions to the same. Both samples have one size, begin in the same places, and share the luck of that choice.
   The ratio depends on the size, for it is against the difference between two sets of real walks that the model's own
-  is seen. It is also why the kernel distance may be divided by: frames of one walk are alike, so even its unbiased
-  estimate between real walks is well above zero.
+  is seen. Features are in deviations of those of all random walks.
 - `legibility`: share of the cells of 2x2 pixels that the probe names surely, over that share on the simulator's frames.
   Sure is a joint probability of its three answers that is at least the manifest's `sure`: a quarter of real cells are.
 - `two_sample_error`: held-out error of a classifier of the model's frames and the simulator's (two_sample.py).
@@ -20,7 +19,7 @@ The spread of a figure is its standard error: the deviation of the same figure o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, ke
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
 from terrarium.worlds.world_model.evaluation.long import LOOKS, RANDOM
 from terrarium.worlds.world_model.evaluation.states import rounded
-from terrarium.worlds.world_model.probe.model import MIDDLE, Probe
+from terrarium.worlds.world_model.probe.model import FEATURES, MIDDLE, Probe
 
 FIGURES = ("frechet_ratio", "kid_ratio", "two_sample_error", "legibility")
 STRUCTURE = ("straight_edges", "horizon")
@@ -70,10 +69,15 @@ def look(probe: Probe, sure: float, frames: np.ndarray) -> Side:
 
 def realism(sides: dict[str, tuple[Side, Side, Side]], seed: int) -> dict[str, Any]:
     """`sides`: own, real and other of each kind of walk -> {group: figures by window, or by kind and window}."""
-    found = {
-        kind: {name: figures(*(s.within(*steps) for s in three), seed=seed) for name, steps in WINDOWS.items()}
-        for kind, three in sides.items()
-    }
+    usual = sides[RANDOM][2].features.reshape(-1, FEATURES)
+    mean, deviation = usual.mean(axis=0), usual.std(axis=0) + 1e-6
+    found: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
+    for kind, three in sides.items():
+        own, real, other = (replace(side, features=(side.features - mean) / deviation) for side in three)
+        found[kind] = {
+            name: figures(*(side.within(*steps) for side in (own, real, other)), seed=seed)
+            for name, steps in WINDOWS.items()
+        }
 
     def part(i: int, names: tuple[str, ...], kind: str) -> dict[str, dict[str, float]]:
         return {window: {name: rounded(f[name][i]) for name in names} for window, f in found[kind].items()}
@@ -101,7 +105,7 @@ def figures(own: Side, real: Side, other: Side, *, seed: int) -> dict[str, tuple
 
 
 def _ratios(own: Side, real: Side, other: Side) -> dict[str, float]:
-    mine, theirs, rest = (_standard(s.features[..., MIDDLE], other.features[..., MIDDLE]) for s in (own, real, other))
+    mine, theirs, rest = (s.features[..., MIDDLE].reshape(-1, len(MIDDLE)) for s in (own, real, other))
     up, up_real = (s.sky.sum(axis=(0, 1)) for s in (own, real))
     return {
         "frechet_ratio": frechet_distance(mine, rest) / max(frechet_distance(theirs, rest), LITTLE),
@@ -110,9 +114,3 @@ def _ratios(own: Side, real: Side, other: Side) -> dict[str, float]:
         "straight_edges": (np.nanmean(own.straight) + LITTLE) / (np.nanmean(real.straight) + LITTLE),
         "horizon": (up[1] + 1) / (up[0] + 1) * (up_real[0] + 1) / (up_real[1] + 1),
     }
-
-
-def _standard(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """[B, T, F] -> [B * T, F], with the reference's mean 0 and deviation 1."""
-    flat = reference.reshape(-1, reference.shape[-1])
-    return (x.reshape(-1, x.shape[-1]) - flat.mean(axis=0)) / (flat.std(axis=0) + 1e-6)

