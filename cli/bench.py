@@ -28,6 +28,7 @@ from websockets.exceptions import WebSocketException
 
 from terrarium.cli.bench_player import BenchFailed, Player, play_all
 from terrarium.cli.bench_recipes import recipes
+from terrarium.cli.bench_render import render
 from terrarium.cli.bench_step import step
 from terrarium.cli.bench_training import training
 from terrarium.cli.machine import machine
@@ -35,6 +36,7 @@ from terrarium.store.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(recipes)
+app.command()(render)
 app.command()(step)
 app.command()(training)
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +46,7 @@ WARM_UP_S = 2.0
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, training, and training recipes."""
+    """Measure live play, its step alone, training, training recipes, and the voxel renderer."""
 
 
 @app.command()

@@ -55,9 +55,16 @@ def _tables(result: dict[str, Any]) -> None:
         console.print(_table("Judge of keys: share of its ceiling", "steps", result["judge_share"]))
     else:
         console.print(f"no judge of keys: {result['judge']['reason']}")
+    if result["probe"]["available"]:
+        kinds = {"random": result["realism"]} | result["realism_held"]
+        for kind, windows in kinds.items():
+            console.print(_table(f"Realism, {kind} walks (1 and .5 are real)", "steps", windows))
+    else:
+        console.print(f"no probe of pictures: {result['probe']['reason']}")
     rows = ("rollout_psnr", "copy_last_psnr", "tokenizer_psnr", "edge_energy_ratio")
     console.print(_table("Rollouts after k steps", "", {row: result[row] for row in rows}))
     console.print(_table("Back from N turns, dB", "", {"memory_psnr": result["memory_psnr"]}))
+    console.print(_table("Coming back, dB below the tokenizer's own", "", {"memory_drop": result["memory_drop"]}))
     for name in SINGLE:
         if result.get(name) is not None:
             console.print(f"{name:>28}  {result[name]:.4g}")

@@ -21,7 +21,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "eval": ("terrarium.cli.evaluate", "Measure a world model against its simulator."),
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
-    "bench": ("terrarium.cli.bench", "Measure live play, its step alone, training, and training recipes."),
+    "bench": ("terrarium.cli.bench", "Measure live play, training, recipes, and the voxel renderer."),
 }
 
 

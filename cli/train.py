@@ -52,6 +52,12 @@ def judge(data: Data, out: Out = Path("out"), preset: Preset = "cpu", steps: Ste
     _train("judge.train", preset, {"data": str(data), "steps": steps}, set_, out / "judge")
 
 
+@app.command()
+def probe(data: Data, out: Out = Path("out"), preset: Preset = "cpu", steps: Steps = None, set_: Set = None) -> None:
+    """Train the evaluation's probe of pictures on a block-world dataset."""
+    _train("probe.train", preset, {"data": str(data), "steps": steps}, set_, out / "probe")
+
+
 def _train(kind: str, preset: str, given: dict[str, Any], assignments: list[str] | None, out: Path) -> None:
     config = configure(kind, preset, given, assignments or [])
     print(json.dumps(run_recipe(config, out) | {"checkpoint": str(out / "output")}))

@@ -89,6 +89,7 @@ WITHIN_WORLDS = {
         "worlds.progress",
     ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.voxels": ("worlds.voxels", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }
 # Besides the standard library. The packages left out here may import what pyproject.toml installs.

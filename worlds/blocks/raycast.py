@@ -245,6 +245,39 @@ def render(
     return out
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What the pixels of a picture show, by the rays through their centres. Each [H, W]."""
+
+    block: np.ndarray  # uint8, palette id; 0 is the sky
+    face: np.ndarray  # uint8, whose outward normal is palette.NORMALS[face]; 0 in the sky
+    depth: np.ndarray  # float32, blocks along the camera's axis; infinite in the sky
+
+
+@jit
+def _label(cells, nx, ny, nz, ox, oy, oz, axes, rays, block, face, depth):
+    height, width = block.shape
+    for i in range(height):
+        for j in range(width):
+            dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
+            hit, t, side, _x, _y, _z = cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, FAR)
+            block[i, j], face[i, j] = hit, side
+            depth[i, j] = t * rays[i, j, 2] if hit else np.inf
+
+
+def label(
+    volume: Volume, eye: tuple[float, float, float], yaw_deg: float, pitch_deg: float, width: int, height: int
+) -> Labels:
+    """What each pixel of `render` shows, as far as the walk sees (`FAR`)."""
+    block, face = np.empty((2, height, width), np.uint8)
+    depth = np.empty((height, width), np.float32)
+    nx, ny, nz = volume.shape
+    ox, oy, oz = eye
+    axes, rays = basis(yaw_deg, pitch_deg), pixel_rays(width, height)
+    _label(volume.flat, nx, ny, nz, ox, oy, oz, axes, rays, block, face, depth)
+    return Labels(block, face, depth)
+
+
 @jit
 def _draw_flat(cells, nx, ny, nz, lut, background, ox, oy, oz, axes, rays, out):
     height, width, _ = out.shape

@@ -102,6 +102,11 @@ class BlockWorld:
         yaw, pitch = float(body[physics.YAW_DEG]), float(body[physics.PITCH_DEG])
         return raycast.render(self.volume, eye, yaw, pitch, self.width, self.height, smooth=self.smooth)
 
+    def labels(self, seed: int, pose: np.ndarray) -> raycast.Labels:
+        """What each pixel shows from a recorded `pose` in the world of `seed`; the walk stays where it is."""
+        x, y, z, yaw, pitch = (float(v) for v in pose)
+        return raycast.label(self._volume_of(seed), (x, y, z), yaw, pitch, self.width, self.height)
+
     def copy_state(self) -> State:
         x, y, z, vy, yaw, pitch, ground, lag, sneak = (float(v) for v in self._body)
         return State(x, y, z, vy, yaw, pitch, bool(ground), lag, bool(sneak), self._seed)
@@ -116,7 +121,10 @@ class BlockWorld:
 
     def _enter(self, seed: int) -> None:
         self._seed = seed
-        self.volume = self._map if self._map is not None else _volume(self.terrain, seed)
+        self.volume = self._volume_of(seed)
+
+    def _volume_of(self, seed: int) -> raycast.Volume:
+        return self._map if self._map is not None else _volume(self.terrain, seed)
 
 
 def world_of(source: dict[str, Any], width: int, height: int) -> BlockWorld:

@@ -36,6 +36,16 @@ def edge_energy(frames: np.ndarray) -> np.ndarray:
     return across + down
 
 
+def save_sheet(path: Path, own: np.ndarray, real: np.ndarray, across: int = 4) -> None:
+    """Writes a PNG of B walks, uint8 [B, T, H, W, 3], `across` beside each other: each of `own` above its `real`."""
+    walks = [np.concatenate([np.concatenate(list(x), axis=1) for x in pair]) for pair in zip(own, real, strict=True)]
+    gap = 4
+    cells = [np.pad(w, ((0, gap), (0, gap), (0, 0)), constant_values=24) for w in walks]
+    cells += [np.full_like(cells[0], 24)] * (-len(cells) % across)
+    rows = [np.concatenate(cells[i : i + across], axis=1) for i in range(0, len(cells), across)]
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
 def strip(rows: Sequence[np.ndarray], scale: int = 2) -> Image.Image:
     """One row a sequence: each uint8 [T, H, W, 3], enlarged by whole pixels, 2 px apart."""
     gap = 2

@@ -209,6 +209,28 @@ class JudgeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The evaluation's probe of what pictures show (worlds/world_model/probe). On the command line only."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["probe.train"] = "probe.train"
+    data: Annotated[str, Input("dataset")]
+    """Episodes of the block world to train on; they bring the poses from which their labels are cast."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 2000
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(4096)] = 64
+    """Frames in a step."""
+    lr: Annotated[float, Ge(0), Le(1)] = 3e-3
+    """Peak learning rate."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Seed of the weights and of the batches."""
+    checkpoint_every_s: Annotated[float, Ge(0)] = 60.0
+    """Seconds between saved training states."""
+    log_every: Annotated[int, Ge(1), Le(10_000_000)] = 50
+    """Steps between reported metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Measure a world model against the simulator on held-out seeds.
 
@@ -335,6 +357,14 @@ def judge_cpu(data: str = "-") -> JudgeConfig:
     return JudgeConfig(data=data)
 
 
+def probe_debug(data: str = "-") -> ProbeConfig:
+    return ProbeConfig(data=data, steps=5, batch=8, log_every=1)
+
+
+def probe_cpu(data: str = "-") -> ProbeConfig:
+    return ProbeConfig(data=data)
+
+
 def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
     """The evaluation that follows a training, where there is a simulator to measure against."""
     config = EvaluateConfig(checkpoint=id)
@@ -438,6 +468,15 @@ KINDS = {
         queue="gpu.train",
         title="Train the judge of keys",
         presets={"debug": judge_debug, "cpu": judge_cpu},
+        http=False,
+    ),
+    "probe.train": JobKind(
+        config=ProbeConfig,
+        recipe="terrarium.worlds.world_model.probe.recipe:train_probe",
+        makes="probe",
+        queue="gpu.train",
+        title="Train the probe of pictures",
+        presets={"debug": probe_debug, "cpu": probe_cpu},
         http=False,
     ),
 }

@@ -110,3 +110,25 @@ def test_far_ground_is_calm():
     first, second = (raycast.render(volume, (100.5, 5.62, 100.5 + d), 0, 0).astype(int) for d in (0, 0.4))
     moved = np.abs(first - second).mean((1, 2))
     assert moved[34:37].mean() < 0.25 * moved[56:].mean()
+
+
+def test_labels_say_what_each_ray_hits(volume):
+    eye, yaw, pitch, height, width = (4.4, 3.5, 5.6), 130.0, -10.0, 20, 24
+    labels = raycast.label(volume, eye, yaw, pitch, width, height)
+    axes, rays = basis(yaw, pitch), pixel_rays(width, height)
+    assert labels.block.shape == labels.face.shape == labels.depth.shape == (height, width)
+    for i in range(0, height, 3):
+        for j in range(0, width, 3):
+            block, t, face, *_ = cast(volume, eye, rays[i, j] @ axes, raycast.FAR)
+            assert (labels.block[i, j], labels.face[i, j]) == (block, face)
+            assert labels.depth[i, j] == pytest.approx(t * rays[i, j, 2] if block else np.inf)
+    assert 0 < (labels.block == 0).mean() < 1
+
+
+def test_depth_is_along_the_camera_and_not_along_the_ray():
+    blocks = np.zeros((9, 9, 9), np.uint8)
+    blocks[:, :, 1] = 3  # a wall ahead, at right angles
+    labels = raycast.label(raycast.Volume(blocks), (4.5, 4.5, 6.0), 0.0, 0.0, 16, 16)
+    hit = labels.block == 3
+    np.testing.assert_allclose(labels.depth[hit], 4.0, rtol=1e-6)
+    assert hit.any() and (labels.face[hit] == 5).all()

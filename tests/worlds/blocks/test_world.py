@@ -160,3 +160,16 @@ def test_bad_arguments():
         world.reset()
     with pytest.raises(ValueError, match="unknown terrain"):
         BlockWorld(terrain="moon")
+
+
+def test_labels_of_a_recorded_pose_leave_the_walk_where_it_is():
+    world = BlockWorld(24, 16, terrain="plains")
+    world.reset(3)
+    pose = world.pose
+    here = world.labels(3, pose)
+    world.reset(4)
+    before = world.copy_state()
+    again = world.labels(3, pose)
+    assert world.copy_state() == before
+    assert np.array_equal(here.block, again.block) and np.array_equal(here.depth, again.depth)
+    assert here.block.shape == (16, 24) and (here.depth[here.block > 0] > 0).all()

@@ -1,11 +1,23 @@
 import { figures } from "../format";
-import { endurance, judged, retrieval, rollouts, type Fact, type Judged, type Retrieval, type Rollouts } from "./evaluation";
+import {
+  endurance,
+  judged,
+  realism,
+  retrieval,
+  rollouts,
+  type Fact,
+  type Judged,
+  type Realism,
+  type Retrieval,
+  type Rollouts,
+} from "./evaluation";
 import { Meter } from "./Meter";
 
 export function EvaluationTables({ evaluation }: { evaluation: Record<string, unknown> | null }) {
   const scores = retrieval(evaluation);
   const read = judged(evaluation);
   const rolled = rollouts(evaluation);
+  const seen = realism(evaluation);
   const facts = endurance(evaluation);
   return (
     <>
@@ -13,6 +25,7 @@ export function EvaluationTables({ evaluation }: { evaluation: Record<string, un
       {typeof read === "string" && <p class="quiet">No judge of keys: {read}.</p>}
       {read && typeof read !== "string" && <JudgeTable read={read} />}
       {rolled && <RolloutTable rolled={rolled} />}
+      {seen && <RealismTable seen={seen} />}
       {facts.length > 0 && <EnduranceTable facts={facts} />}
     </>
   );
@@ -138,6 +151,42 @@ function JudgeTable({ read }: { read: Judged }) {
             </tr>
           ))}
         </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Per kind of walk and window: what a probe of blocks makes of the pictures, beside the simulator's. */
+function RealismTable({ seen }: { seen: Realism }) {
+  return (
+    <div class="card evaluation" id="realism" role="group" aria-label="Realism" tabIndex={0}>
+      <table>
+        <caption>
+          <b>Realism.</b> A network that was trained to name blocks, faces and depths looks at long walks of the model and of
+          the simulator. ± is a standard error.
+        </caption>
+        {seen.walks.map(({ text, rows }) => (
+          <tbody key={text}>
+            <tr>
+              <th scope="col">{text}</th>
+              {seen.windows.map((w) => (
+                <th scope="col" key={w}>
+                  steps {w.replace("-", "–")}
+                </th>
+              ))}
+            </tr>
+            {rows.map(([row, values]) => (
+              <tr key={row}>
+                <th scope="row">{row}</th>
+                {values.map(([value, spread], i) => (
+                  <td key={i}>
+                    {value.toFixed(2)} ± {spread.toFixed(2)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        ))}
       </table>
     </div>
   );

@@ -68,6 +68,39 @@ export function judged(evaluation: Record<string, unknown> | null | undefined): 
   };
 }
 
+export interface Realism {
+  windows: string[];
+  walks: { text: string; rows: [text: string, values: [value: number, spread: number][]][] }[];
+}
+
+const REALISM_ROWS: [key: string, text: string][] = [
+  ["frechet_ratio", "Fréchet distance, 1 is real"],
+  ["kid_ratio", "kernel distance, 1 is real"],
+  ["two_sample_error", "error of a classifier, .5 is real"],
+  ["legibility", "legible cells, 1 is real"],
+];
+const WALKS: Record<string, string> = { random: "Random walk", w: "W held", s: "S held", circle: "Circle" };
+
+/** What a probe of blocks sees in long rollouts, with standard errors; null where it saw none. */
+export function realism(evaluation: Record<string, unknown> | null | undefined): Realism | null {
+  type Windows = Record<string, ByK>;
+  const random = evaluation?.["realism"] as Windows | null | undefined;
+  if (!random) return null;
+  const spread = evaluation?.["realism_spread"] as Record<string, Windows>;
+  const kinds = { random, ...(evaluation?.["realism_held"] as Record<string, Windows>) };
+  const windows = Object.keys(random);
+  return {
+    windows,
+    walks: Object.entries(kinds).map(([kind, found]) => ({
+      text: WALKS[kind] ?? kind,
+      rows: REALISM_ROWS.map(([key, text]) => [
+        text,
+        windows.map((w) => [found[w]?.[key] ?? NaN, spread[kind]?.[w]?.[key] ?? NaN]),
+      ]),
+    })),
+  };
+}
+
 export type Fact = [text: string, model: number, reference: number | null, referenceText: string];
 
 /** Motion, memory and stability as single figures, each with what it is to be held against; only what was measured. */
@@ -86,11 +119,13 @@ export function endurance(evaluation: Record<string, unknown> | null | undefined
     add(`Zoom of four steps of ${key.toUpperCase()}`, side(zoom, key, "model"), side(zoom, key, "simulator"), "simulator");
   for (const [n, value] of Object.entries(byK(e["memory_psnr"]) ?? {}))
     add(`Turned away ${n} steps and back: likeness to the first picture, dB`, value, e["memory_tokenizer_psnr"], "tokenizer");
+  for (const [way, value] of Object.entries(byK(e["memory_drop"]) ?? {}))
+    add(`Coming back (${way.replaceAll("_", " ")}): dB below the tokenizer’s own picture`, value, 0, "tokenizer");
   add("Codes that flicker with no key held, share", e["noop_churn"], 0, "simulator");
   add("Change from frame to frame after 200 steps, ratio", e["churn_ratio"], 1, "simulator");
   add("Different codes a frame after 200 steps, ratio", e["codes_per_frame_ratio"], 1, "simulator");
   add("Sharpness after 200 steps, ratio", e["edge_energy_ratio_settled"], 1, "simulator");
-  add("Steps until pictures are unlike any real ones", e["steps_to_divergence"], e["steps_to_divergence_real"], "real walks");
+  add("Steps until pictures cannot be read as a block world", e["steps_to_divergence"], e["steps_to_divergence_real"], "real walks");
   add("Fréchet distance of steps 257 to 512", e["frechet_distance"], e["frechet_distance_real"], "real clips");
   return found;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endurance, judged, retrieval, rollouts } from "../../src/world-model/evaluation";
+import { endurance, judged, realism, retrieval, rollouts } from "../../src/world-model/evaluation";
 
 describe("an evaluation", () => {
   const evaluation = {
@@ -41,6 +41,21 @@ describe("an evaluation", () => {
     });
     expect(judged({ judge: { available: false, reason: "frames of 32x32" }, judge_f1: null })).toBe("frames of 32x32");
     expect(judged(evaluation)).toBeNull();
+  });
+
+  it("gives realism by kind of walk and window, with its spread", () => {
+    const figures = { frechet_ratio: 2, kid_ratio: 4, two_sample_error: 0.3, legibility: 0.7 };
+    const spread = { frechet_ratio: 0.2, kid_ratio: 0.4, two_sample_error: 0.03, legibility: 0.07 };
+    const found = realism({
+      realism: { "1-16": figures },
+      realism_held: { w: { "1-16": figures } },
+      realism_spread: { random: { "1-16": spread }, w: { "1-16": spread } },
+    });
+    expect(found?.windows).toEqual(["1-16"]);
+    expect(found?.walks.map(({ text }) => text)).toEqual(["Random walk", "W held"]);
+    expect(found?.walks[1]?.rows.map(([, values]) => values)).toEqual([[[2, 0.2]], [[4, 0.4]], [[0.3, 0.03]], [[0.7, 0.07]]]);
+    expect(realism({ realism: null })).toBeNull();
+    expect(realism(evaluation)).toBeNull();
   });
 
   it("gives single figures beside what they are held against", () => {

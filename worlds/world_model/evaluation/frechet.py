@@ -1,5 +1,9 @@
-"""Frechet distance between two sets of features, as of two normal distributions (Heusel et al. 2017,
-arXiv:1706.08500, equation 6): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))."""
+"""Distances between two sets of features.
+
+Frechet distance, as of two normal distributions (Heusel et al. 2017, arXiv:1706.08500, equation 6):
+|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). Kernel distance, KID (Binkowski et al. 2018, arXiv:1801.01401): the squared
+maximum mean discrepancy under the kernel (x.y / F + 1)^3, by its unbiased estimator.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,22 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     cross = np.sqrt(np.linalg.eigvalsh(root @ cb @ root).clip(min=0)).sum()
     gap = ((a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)) ** 2).sum()
     return max(0.0, float(gap + np.trace(ca) + np.trace(cb) - 2 * cross))
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Features [N, F] and [M, F], N and M larger than 1 -> 0 on average for independent samples of one distribution."""
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"{len(a)} and {len(b)} feature vectors: expected at least 2 on each side")
+
+    def within(x: np.ndarray) -> float:
+        gram = _kernel(x, x)
+        return (gram.sum() - np.trace(gram)) / (len(x) * (len(x) - 1))
+
+    return float(within(a) + within(b) - 2 * _kernel(a, b).mean())
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a.astype(np.float64) @ b.T.astype(np.float64) / a.shape[1] + 1) ** 3
 
 
 def far_distance(reading: Reading, reference: np.ndarray) -> dict[str, Any]:

@@ -38,19 +38,18 @@ def read(judge: Judge, thresholds: dict[str, float], walks: Walks) -> Reading:
     return Reading(labels(walks.actions), own > least, real > least, own_features, real_features)
 
 
-def judged(readings: list[Reading], seed: int) -> dict[str, Any]:
+def judged(reading: Reading, seed: int) -> dict[str, Any]:
     """F1 per window and key, with ceiling and floor over all windows too."""
     result: dict[str, Any] = {"judge_f1": {}, "judge_ceiling_by_window": {}, "judge_share": {}, "judge_positives": {}}
     for name, (first, last) in WINDOWS.items():
-        parts = [r for r in readings if r.held.shape[1] >= last]
-        held, own, real = (_flat([getattr(r, x)[:, first:last] for r in parts]) for x in ("held", "own", "real"))
+        held, own, real = (_flat(x[:, first:last]) for x in (reading.held, reading.own, reading.real))
         positives = held.sum(axis=0)
         score, ceiling = f1(own, held), f1(real, held)
         result["judge_f1"][name] = _by_key(score, positives)
         result["judge_ceiling_by_window"][name] = _by_key(ceiling, positives)
         result["judge_share"][name] = _by_key(score / np.maximum(ceiling, 1e-9), positives * (ceiling > 0))
         result["judge_positives"][name] = {k: int(n) for k, n in zip(KEYS, positives, strict=True)}
-    held, real = (_flat([getattr(r, x) for r in readings]) for x in ("held", "real"))
+    held, real = _flat(reading.held), _flat(reading.real)
     shuffled = held[np.random.default_rng(seed).permutation(len(held))]
     positives = held.sum(axis=0)
     return result | {
@@ -59,8 +58,8 @@ def judged(readings: list[Reading], seed: int) -> dict[str, Any]:
     }
 
 
-def _flat(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([p.reshape(-1, p.shape[-1]) for p in parts])
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])
 
 
 def _by_key(values: np.ndarray, positives: np.ndarray) -> dict[str, float | None]:

@@ -3,8 +3,9 @@
     terrarium eval world-model shipped --seed 7 --episodes 20 --json
 
 Each group of figures has a file of its own in worlds/world_model/evaluation, which defines them: retrieval, rollouts,
-motion, memory, judged, frechet, stability, parity. All rollouts draw their codes as live play does, at its temperature,
-from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth in pixels.
+motion, memory, judged, frechet, realism, stability, parity. All rollouts draw their codes as live play does, at its
+temperature, from a generator of the evaluation's seed: the likeliest codes alone are duller, and farther from the truth
+in pixels.
 """
 
 from __future__ import annotations
@@ -16,27 +17,39 @@ import numpy as np
 import torch
 
 from terrarium.worlds.device import default_device, fork_random
-from terrarium.worlds.pictures.metrics import save_strip
+from terrarium.worlds.pictures.metrics import save_sheet, save_strip
 from terrarium.worlds.precision import precision_now
 from terrarium.worlds.progress import Progress, Silent
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation import stability
 from terrarium.worlds.world_model.evaluation.frechet import far_distance
-from terrarium.worlds.world_model.evaluation.judged import Reading, judged, read
-from terrarium.worlds.world_model.evaluation.long import BEFORE, Walks, chunks, long_walks, reference_clips
+from terrarium.worlds.world_model.evaluation.judged import judged, read
+from terrarium.worlds.world_model.evaluation.long import (
+    BEFORE,
+    RANDOM,
+    Looks,
+    Walks,
+    chunks,
+    long_walks,
+    reference_clips,
+)
 from terrarium.worlds.world_model.evaluation.memory import memory
 from terrarium.worlds.world_model.evaluation.motion import motion
 from terrarium.worlds.world_model.evaluation.parity import parity
 from terrarium.worlds.world_model.evaluation.parts import Part, Parts
+from terrarium.worlds.world_model.evaluation.realism import look, realism
 from terrarium.worlds.world_model.evaluation.report import write_report
 from terrarium.worlds.world_model.evaluation.retrieval import hold_probes, retrieval
 from terrarium.worlds.world_model.evaluation.rollouts import rollout_quality
 from terrarium.worlds.world_model.evaluation.states import Phases, Trial, find_trials, pack, simulator, unpack
 from terrarium.worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
 from terrarium.worlds.world_model.kinds import EvaluateConfig
+from terrarium.worlds.world_model.probe.model import Probe, load_probe, shipped_probe
 from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
 
-SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip shows
+CLIPS = 8  # real ones, whose features the judge's Frechet distance is to
+SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip and the sheet show
+SHEET = 16  # walks
 
 
 @fork_random()
@@ -50,13 +63,13 @@ def evaluate(
     states: Path | None = None,
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
-    rollouts.png and long.png. The model computes in fp32, or in what the caller chose (`precision.computing_in`).
-    `states` keeps the finished parts, after which the next run of the same evaluation goes on. ValueError for a
-    checkpoint that no simulator goes with."""
+    rollouts.png, long.png and sheet.png. The model computes in fp32, or in what the caller chose
+    (`precision.computing_in`). `states` keeps the finished parts, after which the next run of the same evaluation goes
+    on. ValueError for a checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load_world_model(folder)
     world = simulator(manifest)
-    phases = Phases(progress or Silent(), total=episodes + chunks() + 5)
+    phases = Phases(progress or Silent(), total=episodes + chunks() + 6)
     for module in (model, model.tokenizer.encoder, model.tokenizer.decoder):
         module.register_forward_pre_hook(lambda *_: phases.go_on())
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
@@ -71,17 +84,19 @@ def evaluate(
     values |= found
     phases.step("rollouts")
     probes = held["probes"].numpy()
-    _, found = parts(lambda: ({}, motion(model, world, trials, state, probes) | memory(model, trials, state)))
+    _, found = parts(lambda: ({}, motion(model, world, trials, state, probes) | memory(model, world, trials, state)))
     values |= found
     phases.step("motion and memory")
-    walks = long_walks(model, world, seed, episodes, phases, parts)
-    clips = reference_clips(world, seed, walks[0], phases)
+    walks, looks = long_walks(model, world, seed, episodes, phases, parts)
+    clips = reference_clips(world, seed, min(CLIPS, len(walks.actions)), phases)
     phases.step("reference clips")
     values |= _long(model, walks, clips, seed) | parity(model, trials)
     phases.step("long rollouts read")
+    values |= parts(lambda: ({}, _real(looks, seed, phases)))[1]
+    phases.step("realism")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        _strips(out, trials, short["frames"].numpy(), walks[0])
+        _pictures(out, trials, short["frames"].numpy(), walks)
         write_report(head | values, out)
     return head | values
 
@@ -97,7 +112,7 @@ def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -
         out=output,
         states=out_dir / "state",
     )
-    for name in ("rollouts", "long"):
+    for name in ("rollouts", "long", "sheet"):
         progress.preview(name, output / f"{name}.png")
     progress.file(output / "report.html", "The evaluation on one page")
     progress.file(output / "evaluation.json", "All figures")
@@ -117,23 +132,31 @@ def _short(model: Dynamics, trials: list[Trial], state: State) -> Part:
     return {"frames": torch.from_numpy(own.frames)}, values | {"noop_churn": stability.noop_churn(model, state)}
 
 
-def _long(model: Dynamics, walks: list[Walks], clips: np.ndarray, seed: int) -> dict[str, Any]:
-    far = walks[0]
-    values: dict[str, Any] = {
-        "long_rollouts": [{"rollouts": len(w.actions), "steps": w.steps} for w in walks],
-    }
-    judge, why_not, thresholds = fitting_judge(far.real.shape[2:4])
-    features = None
+def _long(model: Dynamics, walks: Walks, clips: np.ndarray, seed: int) -> dict[str, Any]:
+    values: dict[str, Any] = {"long_rollouts": [{"rollouts": len(walks.actions), "steps": walks.steps}]}
+    judge, why_not, thresholds = fitting_judge(walks.real.shape[2:4])
     if judge is None:
         values |= {"judge": {"available": False, "reason": why_not}, "judge_f1": None, "judge_ceiling": None}
         values |= {"judge_floor": None, "frechet_distance": None}
     else:
-        readings: list[Reading] = [read(judge, thresholds, w) for w in walks]
-        features = stability.Features(readings[0].own_features, readings[0].real_features, judge.read(clips)[1])
-        values |= {"judge": {"available": True, "keys": list(KEYS)}} | judged(readings, seed)
-        values |= far_distance(readings[0], features.clips.reshape(-1, features.clips.shape[-1]))
-    values |= stability.settled(model, far) | stability.divergence(far, clips, features)
-    return values | stability.codes_curve(model, far)
+        reading = read(judge, thresholds, walks)
+        real = judge.read(clips)[1]
+        values |= {"judge": {"available": True, "keys": list(KEYS)}} | judged(reading, seed)
+        values |= far_distance(reading, real.reshape(-1, real.shape[-1]))
+    return values | stability.settled(model, walks) | stability.curves(model, walks)
+
+
+def _real(looks: dict[str, Looks], seed: int, phases: Phases) -> dict[str, Any]:
+    probe, why_not, sure = fitting_probe(looks[RANDOM].real.shape[2:4])
+    if probe is None:
+        names = ("realism", "realism_held", "realism_structure", "realism_spread", "steps_to_divergence")
+        return {"probe": {"available": False, "reason": why_not}} | dict.fromkeys(names)
+    sides = {}
+    for kind, frames in looks.items():
+        own, real, other = (look(probe, sure, x) for x in (frames.own, frames.real, frames.other))
+        sides[kind] = own, real, other
+        phases.go_on()
+    return {"probe": {"available": True}} | realism(sides, seed) | stability.divergence(*sides[RANDOM])
 
 
 def fitting_judge(frame_size: tuple[int, ...]) -> tuple[Judge | None, str, dict[str, float]]:
@@ -148,11 +171,23 @@ def fitting_judge(frame_size: tuple[int, ...]) -> tuple[Judge | None, str, dict[
     return judge, "", manifest["thresholds"]
 
 
-def _strips(out: Path, trials: list[Trial], short: np.ndarray, far: Walks) -> None:
-    """The model above the simulator: short rollouts frame by frame, long ones at SHOWN."""
+def fitting_probe(frame_size: tuple[int, ...]) -> tuple[Probe | None, str, float]:
+    """The shipped probe and what is sure for it; None and the reason where it cannot read frames of that size."""
+    folder = shipped_probe()
+    if not (folder / "manifest.json").is_file():
+        return None, "no probe comes with this build: terrarium train probe makes one", 1.0
+    probe, manifest = load_probe(folder)
+    if tuple(frame_size) != probe.frame_size:
+        have, want = ("x".join(map(str, s)) for s in (frame_size, probe.frame_size))
+        return None, f"frames of {have}: the probe that comes with Terrarium reads {want}", 1.0
+    return probe, "", manifest["sure"]
+
+
+def _pictures(out: Path, trials: list[Trial], short: np.ndarray, far: Walks) -> None:
+    """The model above the simulator: short rollouts frame by frame, the first long ones at SHOWN, none selected."""
     pairs = list(zip(short, trials, strict=True))[:4]
     save_strip(out / "rollouts.png", [x for own, t in pairs for x in (own, t.walk_frames)])
     at = [BEFORE + k - 1 for k in SHOWN]
-    save_strip(
-        out / "long.png", [x for own, real in zip(far.own[:3, at], far.real[:3, at], strict=True) for x in (own, real)]
-    )
+    own, real = far.own[:, at], far.real[:, at]
+    save_strip(out / "long.png", [x for pair in zip(own[:3], real[:3], strict=True) for x in pair])
+    save_sheet(out / "sheet.png", own[:SHEET], real[:SHEET])

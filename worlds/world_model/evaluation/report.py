@@ -28,14 +28,14 @@ GOOD_SHARE = 0.8  # of the judge's ceiling
 
 
 def write_report(result: Mapping[str, Any], out: Path) -> None:
-    """`out` holds rollouts.png and long.png; writes evaluation.json and report.html beside them."""
-    strips = {n: (out / f"{n}.png").read_bytes() for n in ("rollouts", "long")}
+    """`out` holds rollouts.png, long.png and sheet.png; writes evaluation.json and report.html beside them."""
+    strips = {n: (out / f"{n}.png").read_bytes() for n in ("rollouts", "long", "sheet")}
     write_text(out / "report.html", page(result, strips))
     write_text(out / "evaluation.json", json.dumps(result, indent=1, allow_nan=False))
 
 
 def page(result: Mapping[str, Any], strips: Mapping[str, bytes]) -> str:
-    """`strips`: PNGs named rollouts and long."""
+    """`strips`: PNGs named rollouts, long and sheet."""
     parts = [
         f"<h1>World model {escape(result['checkpoint_sha256'][:12])}</h1>",
         f"<p>{result['episodes']} held-out states, seed {result['seed']}; "
@@ -45,6 +45,8 @@ def page(result: Mapping[str, Any], strips: Mapping[str, bytes]) -> str:
         _judge(result),
         "<h2>Pictures</h2>",
         _pictures(result),
+        "<h2>Realism</h2>",
+        _realism(result),
         "<h2>Curves</h2>",
         _curves(result),
         "<h2>Motion, memory, stability</h2>",
@@ -52,6 +54,7 @@ def page(result: Mapping[str, Any], strips: Mapping[str, bytes]) -> str:
         "<h2>Rollouts, the model above the simulator</h2>",
         _strip("Sixteen steps, frame by frame", strips["rollouts"]),
         _strip("Steps 1, 8, 32, 64, 128, 256 and 512", strips["long"]),
+        _strip("Walks as they came, the same steps", strips["sheet"]),
     ]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
     head = f"{meta}<title>Evaluation</title><style>{STYLE}</style>"
@@ -102,6 +105,32 @@ def _pictures(result: Mapping[str, Any]) -> str:
     return table("Against the simulator's frame, after k steps", ["", *steps], rows)
 
 
+REALISM = {
+    "frechet_ratio": "Frechet distance, 1 is real",
+    "kid_ratio": "kernel distance, 1 is real",
+    "two_sample_error": "error of a classifier, .5 is real",
+    "legibility": "legible cells, 1 is real",
+    "straight_edges": "straight edges, 1 is real",
+    "horizon": "sky above ground, 1 is real",
+}
+WALKS = {"random": "Random walks", "w": "W held", "s": "S held", "circle": "Circles"}
+
+
+def _realism(result: Mapping[str, Any]) -> str:
+    if not result["probe"]["available"]:
+        return f"<p>No probe of pictures: {escape(result['probe']['reason'])}.</p>"
+    tables = []
+    for kind, spread in result["realism_spread"].items():
+        found = result["realism"] if kind == "random" else result["realism_held"][kind]
+        both = {window: figures | result["realism_structure"][kind][window] for window, figures in found.items()}
+        rows = [
+            [text, *(f"{figures[name]:.2f} ± {spread[window][name]:.2f}" for window, figures in both.items())]
+            for name, text in REALISM.items()
+        ]
+        tables.append(table(WALKS[kind], ["steps", *found], rows))
+    return "".join(tables)
+
+
 def _curves(result: Mapping[str, Any]) -> str:
     psnr, edges, codes = result["psnr_curve"], result["edge_energy_curve"], result["codes_per_frame_curve"]
     charts = [
@@ -143,6 +172,10 @@ def _summary(result: Mapping[str, Any]) -> str:
             [f"memory: back from {n} turns, dB | tokenizer", x, result["memory_tokenizer_psnr"]]
             for n, x in result["memory_psnr"].items()
         ),
+        *(
+            [f"memory: dB below the tokenizer's own, {way.replace('_', ' ')}", x, ""]
+            for way, x in result["memory_drop"].items()
+        ),
         ["codes that change with no key held", result["noop_churn"], ""],
         ["churn on a walk after 200 steps, of the simulator's", result["churn_ratio"], ""],
         ["different codes a frame after 200 steps, of the simulator's", result["codes_per_frame_ratio"], ""],
@@ -151,7 +184,7 @@ def _summary(result: Mapping[str, Any]) -> str:
         [
             "steps to divergence | real clips",
             result["steps_to_divergence"],
-            result["steps_to_divergence_real"],
+            result.get("steps_to_divergence_real"),
         ],
         ["largest difference of a logit, live | batched", parity["largest_logit_difference"], ""],
     ]

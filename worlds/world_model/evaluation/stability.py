@@ -6,16 +6,15 @@ Codes are those of the pictures shown, encoded again, on both sides.
 - `codes_per_frame_ratio`: how many different codes a frame holds.
 - `ce_gap`: nats a code by which predictions of the true codes are worse along the model's own pictures than along the
   real ones, over the same 16 steps.
-- `steps_to_divergence`: a rollout has diverged at the first window of `WINDOW` steps that is unlike every real window:
-  its mean edge energy, or the distance of its mean judge's features to those of all real windows (in standard
-  deviations of real windows), is outside what windows of real walks span: those of the same actions, and clips from
-  other worlds. The median over rollouts; the length of the rollout where it never happens. `steps_to_divergence_real`
-  is that of the real walks, each against the span of all others: it tells how strict the measure is.
+- `steps_to_divergence`: a rollout has diverged at the first window of `WINDOW` steps that cannot be read as a block
+  world: its share of surely named cells, or of pixels on straight edges (realism.py), is below what all but a hundredth
+  of the windows of real walks through other worlds have. The median over rollouts; the length of the rollout where it
+  never happens. `steps_to_divergence_real` is that of the simulator under the same actions: it tells how strict the
+  measure is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,8 @@ from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.pictures.metrics import edge_energy
 from terrarium.worlds.world_model.codes import nats
 from terrarium.worlds.world_model.dynamics import Dynamics
-from terrarium.worlds.world_model.evaluation.long import BEFORE, Walks
+from terrarium.worlds.world_model.evaluation.long import BEFORE, LOOKS, Walks
+from terrarium.worlds.world_model.evaluation.realism import Side
 from terrarium.worlds.world_model.evaluation.states import Trial, encoded, rounded
 from terrarium.worlds.world_model.rollout import Rollout, State, rollout
 from terrarium.worlds.world_model.tokenizer import to_pictures
@@ -34,15 +34,7 @@ SETTLED = 200  # steps
 EVERY = 6  # of the steps are looked at
 CHURN_STEPS = 16
 WINDOW = 32
-
-
-@dataclass
-class Features:
-    """The judge's features of the model's walks, of the simulator's along them, and of other real clips: [B, N, F]."""
-
-    own: np.ndarray
-    real: np.ndarray
-    clips: np.ndarray
+UNLIKE = 0.01  # of real windows are below what counts as a divergence
 
 
 def settled(model: Dynamics, walks: Walks) -> dict[str, Any]:
@@ -94,57 +86,38 @@ def ce_gap(model: Dynamics, trials: list[Trial], state: State, own: Rollout) -> 
     return {"ce_teacher_forced": rounded(forced), "ce_free_running": rounded(free), "ce_gap": rounded(free - forced)}
 
 
-def divergence(walks: Walks, clips: np.ndarray, features: Features | None) -> dict[str, Any]:
-    """`clips`: real, uint8 [B, BEFORE + M, H, W, 3]; no features where there is no judge."""
-    own, real, other = (_windows_of(x) for x in (walks.own, walks.real, clips))
-    edges = {
-        "steps": [WINDOW * (i + 1) for i in range(own.shape[1])],
-        "model": [rounded(x, 3) for x in own[..., 0].mean(axis=0)],
-        "simulator": [rounded(x, 3) for x in real[..., 0].mean(axis=0)],
-    }
-    if features is not None:
-        sides = ((own, features.own), (real, features.real), (other, features.clips))
-        own, real, other = (np.concatenate([x, _means(f)], axis=2) for x, f in sides)
-    own_at = [left_at(x, [*real, *other]) for x in own]
-    real_at = [left_at(x, [*real[:i], *real[i + 1 :], *other]) for i, x in enumerate(real)]
+def divergence(own: Side, real: Side, other: Side) -> dict[str, Any]:
+    """Looks at random walks, read by the probe."""
+    least = np.quantile(_windows(other), UNLIKE, axis=(0, 1))
+    own_at, real_at = ([_first(windows < least) for windows in _windows(side)] for side in (own, real))
     return {
         "steps_to_divergence": float(np.median(own_at)),
         "steps_to_divergence_by_rollout": own_at,
         "steps_to_divergence_real": float(np.median(real_at)),
-        "edge_energy_curve": edges,
     }
 
 
-def left_at(walk: np.ndarray, others: list[np.ndarray]) -> int:
-    """Windows [N, 1 + F] of a walk, edge energy first, and of real ones -> steps before the first window outside."""
-    real = np.concatenate(others)
-    low, high = real[:, 0].min(), real[:, 0].max()
-    mean, deviation = real[:, 1:].mean(axis=0), real[:, 1:].std(axis=0) + 1e-3
-
-    def distance(windows: np.ndarray) -> np.ndarray:
-        return (((windows[:, 1:] - mean) / deviation) ** 2).sum(axis=1)
-
-    outside = (walk[:, 0] < low) | (walk[:, 0] > high) | (distance(walk) > distance(real).max())
-    return WINDOW * int(outside.argmax() if outside.any() else len(outside))
+def _windows(side: Side) -> np.ndarray:
+    """Means over windows of WINDOW steps, [B, N, 2]: surely named cells, pixels on straight edges."""
+    ends = range(WINDOW, LOOKS[-1] + 1, WINDOW)
+    parts = [side.within(end - WINDOW, end) for end in ends]
+    return np.stack([np.stack([p.surely.mean(axis=1), np.nanmean(p.straight, axis=1)], axis=1) for p in parts], axis=1)
 
 
-def codes_curve(model: Dynamics, walks: Walks) -> dict[str, Any]:
-    """Different codes a frame in the middle of each window, over the steps."""
+def _first(low: np.ndarray) -> int:
+    """bool [N, 2], what is too low in each window -> steps before the first such window."""
+    windows = np.flatnonzero(low.any(axis=1))
+    return WINDOW * int(windows[0] if len(windows) else len(low))
+
+
+def curves(model: Dynamics, walks: Walks) -> dict[str, Any]:
+    """Mean edge energy of windows, and different codes a frame in the middle of each, over the steps."""
     at = np.arange(WINDOW // 2, walks.steps, WINDOW)
-    sides = {"model": walks.own, "simulator": walks.real}
-    codes = {name: encoded(model.tokenizer, x[:, BEFORE + at]) for name, x in sides.items()}
-    return {
-        "codes_per_frame_curve": {"steps": [int(t) + 1 for t in at]}
-        | {name: [rounded(codes_per_frame(c[:, i]), 2) for i in range(len(at))] for name, c in codes.items()}
-    }
-
-
-def _windows_of(frames: np.ndarray) -> np.ndarray:
-    """uint8 [B, BEFORE + N, ...] -> mean edge energy of windows, [B, N // WINDOW, 1]."""
-    return _means(np.stack([edge_energy(walk[BEFORE:]) for walk in frames])[..., None])
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    """[B, N, F] -> [B, N // WINDOW, F]."""
-    b, n, f = values.shape
-    return values[:, : n // WINDOW * WINDOW].reshape(b, n // WINDOW, WINDOW, f).mean(axis=2)
+    edges: dict[str, Any] = {"steps": [WINDOW * (i + 1) for i in range(len(at))]}
+    codes: dict[str, Any] = {"steps": [int(t) + 1 for t in at]}
+    for name, frames in (("model", walks.own), ("simulator", walks.real)):
+        energy = np.stack([edge_energy(walk[BEFORE:]) for walk in frames])
+        edges[name] = [rounded(x, 3) for x in energy.reshape(len(frames), -1, WINDOW).mean(axis=(0, 2))]
+        middle = encoded(model.tokenizer, frames[:, BEFORE + at])
+        codes[name] = [rounded(codes_per_frame(middle[:, i]), 2) for i in range(len(at))]
+    return {"edge_energy_curve": edges, "codes_per_frame_curve": codes}

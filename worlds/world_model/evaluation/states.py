@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -37,6 +37,10 @@ class Trial:
 
 
 ARRAYS = ("frames", "actions", "branches", "walk_actions", "walk_frames")  # of a Trial
+
+
+class Policy(Protocol):
+    def next(self, pitch_deg: float) -> np.ndarray: ...
 
 
 class Phases:
@@ -121,12 +125,16 @@ def warm_up(world: BlockWorld, walker: Walker, seed: int) -> tuple[np.ndarray, n
     return np.concatenate([first[None], frames]), actions
 
 
-def stroll(world: BlockWorld, walker: Walker, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """-> actions float32 [steps, A], frames uint8 [steps, H, W, 3]."""
+def stroll(
+    world: BlockWorld, walker: Policy, steps: int, at: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """-> actions float32 [steps, A], frames uint8 [steps, H, W, 3]; `at`: only those after these steps, 1 the first."""
     actions, frames = [], []
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         actions.append(walker.next(float(world.pose[4])))
-        frames.append(world.step(actions[-1]))
+        world.advance(actions[-1])
+        if at is None or step in at:
+            frames.append(world.render())
     return np.stack(actions), np.stack(frames)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from terrarium.worlds.world_model.evaluation.frechet import frechet_distance
+from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, kernel_distance
 
 
 def test_distance_of_normal_distributions_with_known_moments():
@@ -25,3 +25,17 @@ def test_correlated_features_that_turn_are_told_apart():
 def test_one_vector_has_no_covariance():
     with pytest.raises(ValueError, match="1 and 5 feature vectors"):
         frechet_distance(np.zeros((1, 4)), np.zeros((5, 4)))
+
+
+def test_kernel_distance_is_that_of_its_polynomial():
+    """Of unit vectors that all agree, (1 + 1)^3 on either side, against 1 / F as their product is zero across."""
+    a, b = np.tile([2.0, 0, 0, 0], (5, 1)), np.tile([0, 2.0, 0, 0], (7, 1))
+    assert kernel_distance(a, a) == pytest.approx(0)
+    assert kernel_distance(a, b) == pytest.approx(8 + 8 - 2)
+
+
+def test_kernel_distance_has_no_bias():
+    rng = np.random.default_rng(0)
+    same = [kernel_distance(*rng.normal(size=(2, 12, 8))) for _ in range(400)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / 20
+    assert kernel_distance(rng.normal(size=(200, 8)), rng.normal(size=(200, 8)) + 1) > 1

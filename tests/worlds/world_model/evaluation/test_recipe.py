@@ -11,7 +11,8 @@ from terrarium.worlds.world_model.evaluation import recipe as ev
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
 from terrarium.worlds.world_model.judge.model import KEYS
 from terrarium.worlds.world_model.judge.recipe import train_judge
-from terrarium.worlds.world_model.kinds import EvaluateConfig, judge_debug
+from terrarium.worlds.world_model.kinds import EvaluateConfig, judge_debug, probe_debug
+from terrarium.worlds.world_model.probe.recipe import train_probe
 from terrarium.worlds.world_model.rollout import load_world_model, shipped_folder
 
 
@@ -46,10 +47,15 @@ def test_all_groups_are_there_and_are_json(recipe_run):
     assert result["chance"] == pytest.approx(1 / len(act.PROBES)) and 0 <= result["noop_churn"] <= 1
     assert result["precision"] == "fp32", "on every processor"
     assert result["churn_ratio"] >= 0 and result["codes_per_frame_ratio"] > 0
-    assert 0 <= result["steps_to_divergence"] <= 512
     assert result["parity"]["largest_logit_difference"] < 1e-3 and result["parity"]["same_greedy_codes"] > 0.999
     assert result["yaw"]["simulator"]["px_per_degree"] > 0.2
-    assert [name for name, size in previews if size > 1000] == ["rollouts", "long", "report.html", "evaluation.json"]
+    assert [name for name, size in previews if size > 1000] == [
+        "rollouts",
+        "long",
+        "sheet",
+        "report.html",
+        "evaluation.json",
+    ]
 
 
 class Interrupted(Silent):
@@ -88,7 +94,7 @@ def test_one_that_was_interrupted_goes_on_after_its_finished_parts(debug_model, 
     assert made[0] == [1, 2, 3] and made[1] == list(range(4, last + 1)) and made[2][0] == last and last > 5
     assert [run.told for run in (first, second, third)] == [[], [3], [last - 1]]
     assert result == recipe_run[0]
-    for name in ("report.html", "long.png"):
+    for name in ("report.html", "long.png", "sheet.png"):
         assert (tmp_path / "output" / name).read_bytes() == (recipe_run[1] / name).read_bytes()
 
 
@@ -97,19 +103,31 @@ def test_frames_that_the_judge_cannot_read_are_said_so(recipe_run):
     assert result["judge_f1"] is None and result["judge_ceiling"] is None and result["frechet_distance"] is None
     reason = "frames of 32x32: the judge that comes with Terrarium reads 64x64"
     assert result["judge"] == {"available": False, "reason": reason}
-    assert reason in (output / "report.html").read_text()
+    assert result["realism"] is None and result["steps_to_divergence"] is None
+    no_probe = "frames of 32x32: the probe that comes with Terrarium reads 64x64"
+    assert result["probe"] == {"available": False, "reason": no_probe}
+    page = (output / "report.html").read_text()
+    assert reason in page and no_probe in page
 
 
-def test_with_a_judge_and_the_same_seed(debug_model, debug_data, recipe_run, tmp_path, monkeypatch):
+def test_with_a_judge_a_probe_and_the_same_seed(debug_model, debug_data, recipe_run, tmp_path, monkeypatch):
     train_judge(judge_debug(str(debug_data)), tmp_path, Silent())
     monkeypatch.setattr(ev, "shipped_judge", lambda: tmp_path / "output")
+    train_probe(probe_debug(str(debug_data)), tmp_path / "probe", Silent())
+    monkeypatch.setattr(ev, "shipped_probe", lambda: tmp_path / "probe" / "output")
     result = ev.evaluate(debug_model, seed=3, episodes=2, out=tmp_path / "report")
     assert set(result["judge_f1"]) == set(WINDOWS)
     assert set(result["judge_f1"]["257-512"]) == set(result["judge_ceiling"]) == set(result["judge_floor"]) == set(KEYS)
     assert result["frechet_distance"] >= 0 and result["frechet_distance_real"] >= 0
-    assert "F1 of the judge" in (tmp_path / "report" / "report.html").read_text()
+    figures = {"frechet_ratio", "kid_ratio", "two_sample_error", "legibility"}
+    assert set(result["realism"]) == set(result["realism_held"]["w"]) == set(WINDOWS)
+    assert set(result["realism"]["17-64"]) == set(result["realism_held"]["s"]["257-512"]) == figures
+    assert 0 <= result["steps_to_divergence"] <= 512 and len(result["steps_to_divergence_by_rollout"]) == 4
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "F1 of the judge" in page and "Frechet" in page
     without = recipe_run[0]
-    same = [k for k in without if "judge" not in k and "frechet" not in k and "divergence" not in k]
+    parts = ("judge", "frechet", "divergence", "realism", "probe")
+    same = [k for k in without if not any(part in k for part in parts)]
     assert {k: result[k] for k in same} == {k: without[k] for k in same}
 
 

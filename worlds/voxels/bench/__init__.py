@@ -1,0 +1,1 @@
+"""How fast the voxel renderer is: `terrarium bench render`."""
