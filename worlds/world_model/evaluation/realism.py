@@ -36,7 +36,7 @@ from terrarium.worlds.world_model.probe.model import MIDDLE, Probe
 FIGURES = ("frechet_ratio", "kid_ratio", "two_sample_error", "legibility")
 STRUCTURE = ("straight_edges", "horizon")
 HALVES = 12
-LEAST_DISTANCE, LEAST_SHARE = 1e-3, 1e-3  # below which nothing is divided by, where few walks all face a wall
+LITTLE = 1e-3  # keeps ratios finite where few walks all face a wall; for the same reason a border of the sky is added
 EDGES_EVERY = 2  # of the looks are searched for edges
 
 
@@ -104,11 +104,11 @@ def _ratios(own: Side, real: Side, other: Side) -> dict[str, float]:
     mine, theirs, rest = (_standard(s.features[..., MIDDLE], other.features[..., MIDDLE]) for s in (own, real, other))
     up, up_real = (s.sky.sum(axis=(0, 1)) for s in (own, real))
     return {
-        "frechet_ratio": frechet_distance(mine, rest) / max(frechet_distance(theirs, rest), LEAST_DISTANCE),
-        "kid_ratio": kernel_distance(mine, rest) / max(kernel_distance(theirs, rest), LEAST_DISTANCE),
-        "legibility": own.surely.mean() / max(real.surely.mean(), LEAST_SHARE),
-        "straight_edges": np.nanmean(own.straight) / max(np.nanmean(real.straight), LEAST_SHARE),
-        "horizon": (up[1] / max(up[0], 1)) / (up_real[1] / max(up_real[0], 1)),
+        "frechet_ratio": frechet_distance(mine, rest) / max(frechet_distance(theirs, rest), LITTLE),
+        "kid_ratio": kernel_distance(mine, rest) / max(kernel_distance(theirs, rest), LITTLE),
+        "legibility": (own.surely.mean() + LITTLE) / (real.surely.mean() + LITTLE),
+        "straight_edges": (np.nanmean(own.straight) + LITTLE) / (np.nanmean(real.straight) + LITTLE),
+        "horizon": (up[1] + 1) / (up[0] + 1) * (up_real[0] + 1) / (up_real[1] + 1),
     }
 
 

@@ -67,3 +67,11 @@ def test_a_look_counts_sky_above_ground():
     assert found.surely.tolist() == [[1.0] * 4] and found.sky.shape == (1, 4, 2)
     assert np.isnan(found.straight).tolist() == [[False, True, False, True]]
     assert look(probe, 1.1, frames).surely.max() == 0
+
+
+def test_walks_that_all_face_a_wall_have_finite_figures():
+    shape = (2, len(LOOKS))
+    nothing = Side(np.zeros((*shape, FEATURES)), np.zeros(shape), np.zeros((*shape, 2), np.int64), np.zeros(shape))
+    found = figures(nothing, nothing, nothing, seed=0)
+    assert found["horizon"][0] == found["legibility"][0] == found["straight_edges"][0] == 1
+    assert all(np.isfinite(both).all() for both in found.values())
