@@ -116,5 +116,8 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     row = kinds()[body["kind"]]
     there = {field: KNOWN[slot.types[0]] for field, slot in row.inputs.items() if slot.many or body.get(field)}
     named = {field: [id] if row.inputs[field].many else id for field, id in there.items()}
-    rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env"}
+    if "plays" in named:
+        named["pictures"] = "model"  # of what was recorded here, the simulator's were not shown
+    rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env", "flow": True}
+    rest["steps"] = max(1, body.get("steps", 1))
     return body | named | {field: value for field, value in rest.items() if field in body}
