@@ -2,7 +2,7 @@
 
 database_url  an embedded PostgreSQL, migrated, for the whole run; DATABASE_URL names it
 redis_url     an embedded Redis for the whole run; REDIS_URL names it
-db            a Session; afterwards every table is emptied
+db            a Session; before and afterwards every table is emptied
 redis         a client; afterwards the server is emptied
 data_dir      an empty data directory for one test; TERRARIUM_DATA_DIR names it
 """
@@ -86,12 +86,17 @@ def db(database_url: str) -> Iterator[Session]:
     from terrarium.store.tables import Base
 
     engine = engine_for(database_url)
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+
+    def empty() -> None:
+        with engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+
+    empty()  # of what tests left that have no session of their own
     with Session(engine, expire_on_commit=False) as session:
         yield session
         session.rollback()
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    empty()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def test_from_a_recording_to_a_model_that_plays(tmp_path: Path, capsys: pytest.C
     assert Path(data) == tmp_path / "data" and data.result["episodes"] == 6
     assert told[-1][:3] == (6, 6, "record") and not capsys.readouterr().out
     assert terrarium.open_dataset(data).manifest["source"]["terrain"] == "plains"
-    made = terrarium.train_world_model(data, tmp_path / "out", "debug", steps=4)
+    made = terrarium.train_world_model(data, tmp_path / "out", "debug", steps=4, painter=False)
     assert Path(made) == tmp_path / "out" / "world-model" / "output" and made.result["steps"] == 4
     assert json.loads((tmp_path / "out" / "world-model" / "config.json").read_text())["steps"] == 4
     assert "world-model.train" in (printed := capsys.readouterr().out) and "loss" in printed

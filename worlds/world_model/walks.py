@@ -129,7 +129,7 @@ class Walks:
             action.to(device),
             facts["frames"][rows] + 1,
             torch.from_numpy(np.stack(real)).to(device),
-            ~holds,
+            ~holds.to(device),
         )
 
     @torch.no_grad()
