@@ -61,7 +61,7 @@ train: install data/mixed/manifest.json
 test: test-web test-python  # the first installs axe-core, which the browser tests use
 
 test-python: .venv/installed-test browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 test-precision: .venv/installed-test
 	$(BIN)/python -m pytest -m precision -s tests/worlds/world_model/test_precision.py

@@ -149,6 +149,7 @@ def test_foreign_checkpoints_are_refused_with_a_reason(debug_model, debug_tokeni
         load_world_model(folder)
 
 
+@pytest.mark.timeout(900)  # seconds; it takes one minute where nothing else runs
 def test_shipped_checkpoint_beats_chance_and_still_pictures():
     """The figures in its evaluation.json belong to the weights beside it, and a small sample agrees with them."""
     folder = shipped_folder()
