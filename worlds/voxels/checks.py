@@ -21,11 +21,12 @@ from terrarium.kernels.op import INTERPRET
 from terrarium.worlds.blocks import raycast
 from terrarium.worlds.blocks.palette import SKY
 from terrarium.worlds.blocks.structures.source import structure
+from terrarium.worlds.device import default_device
 from terrarium.worlds.voxels.camera import Camera, look_at, orbit
 from terrarium.worlds.voxels.render import BACKENDS, Picture, of_blocks, render
 
 # Those that run here: Triton's programs on a GPU, or in its interpreter.
-HERE = tuple(name for name in BACKENDS if name != "triton" or INTERPRET or torch.cuda.is_available())
+HERE = tuple(name for name in BACKENDS if name != "triton" or INTERPRET or default_device().type == "cuda")
 FAST = HERE[1:]  # but for the reference
 SHAPE = (5, 4, 6)
 INSIDE = ((2.2, 1.3, 2.9), (5.0, 2.5, 0.4))  # an eye among the voxels of SHAPE, and where it looks
@@ -65,7 +66,7 @@ def cameras(shape: tuple[int, int, int], side: int) -> dict[str, Camera]:
 
 def draw(alpha: Tensor, colour: Tensor, camera: Camera, *, backend: str) -> Picture:
     """`render` where the backend runs; the picture is on the CPU again."""
-    device = "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+    device = "cuda" if backend == "triton" and default_device().type == "cuda" else "cpu"
     picture = render(alpha.to(device), colour.to(device), camera, backend=backend)
     return Picture(*(part.cpu() for part in picture))
 
