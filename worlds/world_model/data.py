@@ -34,9 +34,7 @@ class FrameStore:
     def sample(self, rng: np.random.Generator, n: int, part: tuple[int, int] = (0, 1)) -> np.ndarray:
         """-> uint8 [n, H, W, 3], or of these the i-th of k parts: `part` (i, k) draws all n and loads n / k."""
         picks = np.sort(rng.integers(self.ends[-1], size=n))[share(n, part)]
-        which = np.searchsorted(self.ends, picks, side="right")
-        starts = self.ends - [len(e.frames) for e in self.episodes]
-        return np.stack([self.episodes[e].frames[i - starts[e]] for e, i in zip(which, picks, strict=True)])
+        return np.stack([self.episodes[e].frames[i] for e, i in zip(*located(self.ends, picks), strict=True)])
 
 
 class ClipStore:
@@ -74,9 +72,7 @@ class ClipStore:
 
         Or of these the i-th of k parts: `part` (i, k) draws all n and loads n / k.
         """
-        picks = rng.integers(self.ends[-1], size=n)
-        which = np.searchsorted(self.ends, picks, side="right")
-        first = picks - np.concatenate([[0], self.ends])[which]
+        which, first = located(self.ends, rng.integers(self.ends[-1], size=n))
         for i in np.flatnonzero(rng.random(n) < self.rare_share):
             which[i], at = self.rare[rng.integers(len(self.rare))]
             latest = len(self.codes[which[i]]) - self.length
@@ -86,6 +82,13 @@ class ClipStore:
         acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in at])
         frames = np.stack([self.episodes[e].frames[i : i + self.length] for e, i in at])
         return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts), torch.from_numpy(frames)
+
+
+def located(ends: np.ndarray, picks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of things that lie in a row, episode after episode, each up to its `ends` -> the episode, and the number
+    within it."""
+    which = np.searchsorted(ends, picks, side="right")
+    return which, picks - np.concatenate([[0], ends])[which]
 
 
 def share(n: int, part: tuple[int, int]) -> slice:

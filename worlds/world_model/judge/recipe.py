@@ -18,7 +18,7 @@ from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.task import Stage, Step, Task
-from terrarium.worlds.world_model.data import data_facts, run_identity, share
+from terrarium.worlds.world_model.data import data_facts, located, run_identity, share
 from terrarium.worlds.world_model.judge.model import FRAMES, KEYS, Judge, f1, labels, mirror, soften, to_clips
 from terrarium.worlds.world_model.kinds import JudgeConfig
 from terrarium.worlds.world_model.tokenizer import channels_last
@@ -87,10 +87,9 @@ class Clips:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """-> uint8 [n, 3, H, W, 3], float32 [n, 9]; `part` as in worlds.world_model.data."""
         picks = rng.integers(self.ends[-1], size=n)[share(n, part)]
-        which = np.searchsorted(self.ends, picks, side="right")
-        first = picks - np.concatenate([[0], self.ends])[which]
-        frames = np.stack([self.episodes[e].frames[i : i + FRAMES] for e, i in zip(which, first, strict=True)])
-        actions = np.stack([self.actions[e][i + 1] for e, i in zip(which, first, strict=True)])
+        at = list(zip(*located(self.ends, picks), strict=True))
+        frames = np.stack([self.episodes[e].frames[i : i + FRAMES] for e, i in at])
+        actions = np.stack([self.actions[e][i + 1] for e, i in at])
         return torch.from_numpy(frames), torch.from_numpy(labels(actions).astype(np.float32))
 
 

@@ -21,7 +21,7 @@ from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.task import Stage, Step, Task
-from terrarium.worlds.world_model.data import data_facts, run_identity, share
+from terrarium.worlds.world_model.data import data_facts, located, run_identity, share
 from terrarium.worlds.world_model.kinds import ProbeConfig
 from terrarium.worlds.world_model.probe.model import CLASSES, Probe, classes, degrade, to_inputs
 from terrarium.worlds.world_model.tokenizer import channels_last
@@ -89,10 +89,9 @@ class Views:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """-> uint8 [n, H, W, 3], uint8 [n, 3, H/2, W/2]; `part` as in worlds.world_model.data."""
         picks = rng.integers(self.ends[-1], size=n)[share(n, part)]
-        which = np.searchsorted(self.ends, picks, side="right")
-        at = picks - np.concatenate([[0], self.ends])[which]
-        frames = np.stack([self.episodes[e].frames[i] for e, i in zip(which, at, strict=True)])
-        shown = np.stack([self.shown[e][i] for e, i in zip(which, at, strict=True)])
+        at = list(zip(*located(self.ends, picks), strict=True))
+        frames = np.stack([self.episodes[e].frames[i] for e, i in at])
+        shown = np.stack([self.shown[e][i] for e, i in at])
         return torch.from_numpy(frames), torch.from_numpy(shown)
 
 
