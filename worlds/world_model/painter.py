@@ -37,6 +37,8 @@ class Painter(nn.Module):
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(c)])
         self.up = nn.ModuleList([nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(c)])
         self.blocks = nn.ModuleList([Block(n) for n in c])
+        for conv in (self.look, *self.down, *self.up):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")  # type: ignore[arg-type]
         self.out = nn.Conv2d(c[0], colours, 3, padding=1)
         with torch.no_grad():
             for p in self.out.parameters():  # at the start it leaves everything as it is
@@ -81,6 +83,8 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
+            for conv in (self.conv1, self.conv2):
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             self.conv2.weight.mul_(NEAR_ZERO)
             nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 

@@ -27,8 +27,8 @@ ADVERSARIAL = 3.5
 PAIRED = 40.0  # weight of the true frame, at the first frame of a walk
 TELLS = 4.0  # frames after which the true frame counts for 1 / e
 IDENTITY = 20.0  # weight of what was moved, where it is fresh
-OLD = 0.06  # of that weight is left where it is not
-COLOURS = 10.0  # weight of how far the colours of a batch lie from those of real frames
+OLD = 0.1  # of that weight is left where it is not
+COLOURS = 30.0  # weight of how far the colours of all walks lie from those of real frames
 CELL, BANDS, DIRECTIONS = 8, 4, 16  # pixels a side, from top to bottom, of colours
 RESTORED = 10.0  # weight of warm-up pairs in the loop
 OVERSHOOT = 5.0  # weight of colours out of range and of more roughness than the world's
@@ -78,7 +78,7 @@ class Loop:
     def painter_loss(
         self, step: Step, frames: torch.Tensor, clip: torch.Tensor, actions: torch.Tensor, where: torch.Tensor
     ) -> tuple[torch.Tensor, Metrics]:
-        """Real frames uint8 [2 `rows` + YOUNG, H, W, 3]; a clip to begin a walk with, and where its last frame is."""
+        """Real frames uint8 [`rows` + all walks, H, W, 3]; a clip to begin a walk with, and where its last frame is."""
         model, index = self.model, step.index - step.begins
         walks = self.pools[step.part[0] % len(self.pools)]
         dynamics = model.dynamics
@@ -96,6 +96,8 @@ class Loop:
         with torch.no_grad():
             walks.go_on(turn, show(dynamics, composed, painted.detach()), step.rng)
             answers = model.discriminator(real)
+            others = walks.pictures_but(turn.rows)
+            as_many = torch.cat([real, to_pictures(frames[: len(others)])])
         self.shown[step.part[0]] = real, shown.detach().clamp(-0.5, 0.5)
         mask, _, fresh = composed.clues.split(1, dim=1)
         kept = (mask > 0.5).to(shown.dtype)
@@ -104,7 +106,7 @@ class Loop:
             "paired": PAIRED * paired(shown, real, kept, turn),
             "identity": IDENTITY * ((shown - given).abs() * kept * (OLD + (1 - OLD) * fresh)).mean(),
             "overshoot": OVERSHOOT * (beyond(shown) + F.relu(roughness(shown).mean(dim=(0, 2, 3)) - self.rough).sum()),
-            "colours": COLOURS * colour_distance(shown, real),
+            "colours": COLOURS * colour_distance(torch.cat([shown, others]), as_many),
             "restored": RESTORED * warm_up_loss(model, frames[: (self.rows + 1) // 2])[0],
         }
         with torch.no_grad():

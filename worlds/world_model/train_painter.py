@@ -78,7 +78,7 @@ def painter_stages(
 
         def sample(step: Step) -> Batch:
             part, parts = step.part
-            pictures = frames.sample(step.rng, parts * (2 * rows + YOUNG), step.part)
+            pictures = frames.sample(step.rng, parts * (rows + walks + YOUNG), step.part)
             starts = [sample_start(episodes, config.burn_in, step.rng) for _ in range(parts)]
             return torch.from_numpy(pictures), *starts[part]
 

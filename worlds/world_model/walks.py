@@ -143,6 +143,12 @@ class Walks:
             if facts["at"][row] >= len(self.episodes[int(facts["episode"][row])].actions):
                 facts["episode"][row], facts["at"][row] = int(rng.integers(len(self.episodes))), 0
 
+    def pictures_but(self, rows: torch.Tensor) -> torch.Tensor:
+        """[N, 3, H, W] of all walks that there are except those in `rows`."""
+        there = self.facts["frames"] >= 0
+        there[rows] = False
+        return self.state.picture[there.to(self.model.device)]
+
     def _put(self, rows: torch.Tensor, state: State) -> None:
         given, rows = state.tensors(), rows.to(self.model.device)
         for name, x in self.state.tensors().items():

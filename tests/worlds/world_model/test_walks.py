@@ -164,7 +164,7 @@ def test_a_clip_leaves_room_for_a_young_walk():
 
 def in_the_loop(model, walks, index=0):
     loop = Loop(model, [walks], rows=2, rough=torch.full((3,), 0.1), steps=10)
-    frames = torch.from_numpy(episodes()[0].frames[: 2 * 2 + YOUNG])
+    frames = torch.from_numpy(episodes()[0].frames[: 2 + 4 + YOUNG])
     step = Step(index, 100, (0, 1), np.random.default_rng(0))
     return loop, step, (frames, *sample_start(walks.episodes, 3, step.rng))
 
