@@ -192,8 +192,9 @@ export const submitJob = (config: Config, name: string, key: string): Promise<Jo
 export const getText = async (url: string): Promise<string> => (await answer(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
-export const openPlay = (checkpoint: string, seed?: number): Promise<PlaySession> =>
-  post("/play/sessions", seed === undefined ? { checkpoint } : { checkpoint, seed });
+/** `world`: a block world to play in, where the seed says where. */
+export const openPlay = (checkpoint: string, seed: number, world: string | null): Promise<PlaySession> =>
+  post("/play/sessions", { checkpoint, seed, world });
 export const artifactUrl = (id: string): string => `/v1/artifacts/${id}`;
 
 export const releaseJob = (id: string): Promise<Job> => post(`/jobs/${id}/release`);

@@ -6,7 +6,7 @@ import { reachable } from "./api";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
 import { Play } from "./play/Play";
-import { go, path } from "./router";
+import { go, path, query } from "./router";
 import { World } from "./worlds/World";
 import { Worlds } from "./worlds/Worlds";
 import "uplot/dist/uPlot.min.css";
@@ -31,7 +31,7 @@ function page(at: string): ComponentChildren {
   if (world) return <World id={decodeURIComponent(world)} />;
   switch (at) {
     case "/":
-      return <Play />;
+      return <Play key={query.value.get("world")} />;
     case "/worlds":
       return <Worlds />;
     case "/jobs":
