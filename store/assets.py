@@ -80,7 +80,7 @@ def bring(session: Session, type: str, folder: Path, facts: Mapping[str, Any]) -
     """The row of what a person brought; True if it is new. An asset that was deleted and is brought again lives again.
 
     `folder` is its place in the data directory, which may not be that of the settings.
-    `facts`: name, manifest, evaluation. Conflict where its files were deleted in the meantime.
+    `facts`: name, manifest, evaluation, made_from. Conflict where its files were deleted in the meantime.
     """
     id = folder.name
     values = dict(facts) | {"size": size_of(folder)}

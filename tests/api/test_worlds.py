@@ -96,7 +96,7 @@ def test_a_version_is_made_from_what_is_there_and_of_its_type(http: TestClient) 
 def test_a_map_larger_than_any_world_is_refused(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("terrarium.api.uploads.MAX_MAP", 1000)
     answer = save(http, map_json(*["Grass"] * 40, side=64))
-    assert answer.status_code == 413 and "expected at most 1000" in answer.json()["detail"]
+    assert answer.status_code == 413 and "more than 1000 bytes" in answer.json()["detail"]
 
 
 def test_files_of_a_world(http: TestClient) -> None:

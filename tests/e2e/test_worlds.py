@@ -105,6 +105,7 @@ def test_build_undo_save_reload_walk(new_page: NewPage, castle: Path, tmp_path: 
     assert download(page, "glTF (.glb)", tmp_path).read_bytes()[:4] == b"glTF"
     page.get_by_role("link", name=castle.stem).click()
     expect(page.get_by_role("heading", name=castle.stem, exact=True)).to_be_visible()
+    expect(page.get_by_role("complementary", name="Controls")).to_be_visible()
 
     page.keyboard.press("g")
     _, y, z = world(page)["position"]
