@@ -7,10 +7,11 @@ import re
 import zipfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
-from browsing import DESK, PHONE, NewPage, Page, check_accessible, done_by_form, expect, shoot, wait_frames
+from browsing import DESK, PHONE, SLOW_MS, NewPage, Page, check_accessible, done_by_form, expect, shoot, wait_frames
 from PIL import Image
 
 from terrarium.worlds.blocks.map_json import BlockMap, read_map, write_map
@@ -27,7 +28,7 @@ def upload(page: Page, file: Path) -> str:
     page.goto("/worlds")
     page.get_by_label("map.json to upload").set_input_files(file)
     page.wait_for_url(re.compile("/worlds/[0-9a-f]{8}-"))
-    expect(page.get_by_role("complementary", name="Controls")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Controls")).to_be_visible(timeout=SLOW_MS)
     return page.url.rpartition("/")[2]
 
 
@@ -51,7 +52,7 @@ def download(page: Page, button: str, folder: Path) -> Path:
 
 @pytest.fixture
 def castle(tmp_path: Path) -> Path:
-    file = tmp_path / f"castle-{tmp_path.name}.json"
+    file = tmp_path / f"Castle {uuid4().hex[:6]}.json"
     write_map(file, BlockMap(structure(4, size=16).blocks))
     return file
 
@@ -105,7 +106,7 @@ def test_build_undo_save_reload_walk(new_page: NewPage, castle: Path, tmp_path: 
     assert download(page, "glTF (.glb)", tmp_path).read_bytes()[:4] == b"glTF"
     page.get_by_role("link", name=castle.stem).click()
     expect(page.get_by_role("heading", name=castle.stem, exact=True)).to_be_visible()
-    expect(page.get_by_role("complementary", name="Controls")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Controls")).to_be_visible(timeout=SLOW_MS)
 
     page.keyboard.press("g")
     _, y, z = world(page)["position"]
@@ -125,8 +126,8 @@ def test_build_undo_save_reload_walk(new_page: NewPage, castle: Path, tmp_path: 
 def test_captured_views_are_what_the_ray_caster_draws(new_page: NewPage, castle: Path, tmp_path: Path) -> None:
     page = new_page("/worlds")
     upload(page, castle)
-    page.get_by_label("Views").select_option("8")
-    page.get_by_label("Pixels").select_option("256")
+    page.locator("select[name=views]").select_option("8")
+    page.locator("select[name=pixels]").select_option("256")
     with zipfile.ZipFile(download(page, "Capture", tmp_path)) as archive:
         archive.extractall(tmp_path / "views")
     block_map = read_map(castle)
@@ -195,7 +196,7 @@ def test_accessible_and_fits(new_page: NewPage, castle: Path, color_scheme: str)
     id = upload(page, castle)
     for size, viewport in (("desk", DESK), ("phone", PHONE)):
         page = new_page(f"/worlds/{id}", color_scheme=color_scheme, viewport=viewport)
-        expect(page.get_by_role("heading", name="Use")).to_be_visible()
+        expect(page.get_by_role("heading", name="Use")).to_be_visible(timeout=SLOW_MS)
         page.keyboard.press("2")
         page.wait_for_timeout(500)  # the first picture
         shoot(page, f"world-{size}-{color_scheme}")

@@ -54,7 +54,7 @@ export function Files({ shop, name }: { shop: Workshop; name: string }) {
       <div class="row views">
         <label class="field">
           <span>Views</span>
-          <select onChange={(e) => setCount(Number(e.currentTarget.value))}>
+          <select name="views" onChange={(e) => setCount(Number(e.currentTarget.value))}>
             {COUNTS.map((n) => (
               <option key={n} value={n} selected={n === count}>
                 {n}
@@ -64,7 +64,7 @@ export function Files({ shop, name }: { shop: Workshop; name: string }) {
         </label>
         <label class="field">
           <span>Pixels</span>
-          <select onChange={(e) => setSide(Number(e.currentTarget.value))}>
+          <select name="pixels" onChange={(e) => setSide(Number(e.currentTarget.value))}>
             {SIDES.map((n) => (
               <option key={n} value={n} selected={n === side}>
                 {n}

@@ -8,7 +8,6 @@ import { mapText, meadow, nextVersion, parseMap, type Cell } from "./map";
 import { Panel } from "./Panel";
 import { thumbnailOf } from "./thumbnail";
 import { Workshop } from "./workshop";
-import "../play/play.css";
 import "./worlds.css";
 
 /** A world that is open: its asset, or null for one that was never saved. */

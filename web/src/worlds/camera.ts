@@ -1,7 +1,7 @@
 // Cameras around a map, as worlds/voxels/camera.py places them, and their matrices as a capture set holds them: world
 // units, column-major, clip z in [-1, 1]. No DOM here.
 
-import type { BlockMap, Cell } from "./map";
+import { bounds, type BlockMap, type Cell } from "./map";
 
 export const FOVY_DEG = 60;
 export const NEAR = 0.1; // world units
@@ -42,6 +42,25 @@ export function orbit(map: BlockMap, azimuthDeg: number, elevationDeg: number): 
   const above = (elevationDeg * Math.PI) / 180;
   const away: Cell = [Math.sin(around) * Math.cos(above), Math.sin(above), Math.cos(around) * Math.cos(above)];
   return lookAt(away.map((v, axis) => middle[axis]! + distance * v) as Cell, middle);
+}
+
+const MARGIN = 1.06; // of the distance, around what is built
+
+/** From the front and above, at what is built: as near as it is seen whole, in a picture of this aspect. */
+export function portrait(map: BlockMap, aspect: number): { camera: Camera; target: Cell } {
+  const [low, high] = bounds(map);
+  const size = low.map((v, axis) => high[axis]! + 1 - v) as Cell;
+  const target = low.map((v, axis) => v + size[axis]! / 2) as Cell;
+  const { right, up, forward } = orbit(map, 32, 28);
+  const tall = Math.tan((FOVY_DEG * Math.PI) / 360);
+  let distance = 0;
+  for (const signs of [0, 1, 2, 3, 4, 5, 6, 7]) {
+    const corner = size.map((n, axis) => ((signs >> axis) & 1 ? n : -n) / 2) as Cell;
+    const aside = Math.max(Math.abs(dot(corner, right)) / (tall * aspect), Math.abs(dot(corner, up)) / tall);
+    distance = Math.max(distance, aside - dot(corner, forward));
+  }
+  const eye = target.map((v, axis) => v - MARGIN * distance * forward[axis]!) as Cell;
+  return { camera: { eye, right, up, forward }, target };
 }
 
 /** Blocks from the map's corner -> world units, with the map's floor at 0 and its middle above the origin. */

@@ -4,7 +4,7 @@
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import * as cameras from "./camera";
-import { bounds, type BlockMap, type Cell } from "./map";
+import type { BlockMap, Cell } from "./map";
 import { chunksAround, chunksOf, facesOf } from "./mesh";
 import { SKY } from "./palette";
 import { cast, type Hit } from "./ray";
@@ -12,7 +12,6 @@ import { cast, type Hit } from "./ray";
 THREE.ColorManagement.enabled = false; // colours are the screen's own, as the palette says
 
 const WALK_FOVY_DEG = 75; // of worlds/blocks/camera.py
-const FILL = 0.86; // of its bounding sphere that a world fills: boxes do not reach it everywhere
 const INK = 0x1a231a;
 const REMOVING = 0xc0311a;
 const MARGIN = 0.004; // blocks by which an outline stands off what it surrounds
@@ -99,13 +98,13 @@ export class Photographer {
     this.scene.add(this.blocks.group);
   }
 
-  /** A square picture as PNG. */
-  async draw(camera: cameras.Camera, side: number): Promise<Uint8Array<ArrayBuffer>> {
-    this.renderer.setSize(side, side, false);
-    this.renderer.render(this.scene, posed(this.map, camera, 1));
+  /** A picture as PNG, a square one if `height` is omitted. */
+  async draw(camera: cameras.Camera, width: number, height = width): Promise<Uint8Array<ArrayBuffer>> {
+    this.renderer.setSize(width, height, false);
+    this.renderer.render(this.scene, posed(this.map, camera, width / height));
     const canvas = this.renderer.domElement;
     const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png")); // taken before it clears
-    if (!blob) throw new Error(`a picture of ${side} x ${side} pixels could not be drawn`);
+    if (!blob) throw new Error(`a picture of ${width} x ${height} pixels could not be drawn`);
     return new Uint8Array(await blob.arrayBuffer());
   }
 
@@ -175,14 +174,9 @@ export class Viewer {
 
   /** Look at all that is built, from the front. */
   home(): void {
-    const [low, high] = bounds(this.map);
-    const size = low.map((v, axis) => high[axis]! + 1 - v) as Cell;
-    const middle = low.map((v, axis) => v + size[axis]! / 2) as Cell;
-    const { forward } = cameras.orbit(this.map, 32, 28);
-    const sides = Math.tan((cameras.FOVY_DEG * Math.PI) / 360) * Math.min(1, this.camera.aspect);
-    const distance = (FILL * Math.hypot(...size)) / 2 / Math.sin(Math.atan(sides));
-    this.camera.position.set(...(middle.map((v, axis) => v - distance * forward[axis]!) as Cell));
-    this.controls.target.set(...middle);
+    const { camera, target } = cameras.portrait(this.map, this.camera.aspect);
+    this.camera.position.set(...camera.eye);
+    this.controls.target.set(...target);
     this.controls.update();
     this.draw();
   }

@@ -2,7 +2,7 @@ import { unzipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import * as cameras from "../../src/worlds/camera";
 import { captureSet, metadata, viewsAround } from "../../src/worlds/capture";
-import { meadow, type Cell } from "../../src/worlds/map";
+import { at, meadow, type Cell } from "../../src/worlds/map";
 
 const map = meadow([16, 12, 20]);
 const through = (matrix: number[], [x, y, z]: Cell): number[] =>
@@ -25,6 +25,23 @@ describe("cameras", () => {
     expect([x, y]).toEqual([expect.closeTo(0), 12]);
     expect(z).toBeGreaterThan(40);
     expect(cameras.orbit(map, 90, 0).forward).toEqual([-1, expect.closeTo(0), expect.closeTo(0)]);
+  });
+
+  it("take a portrait of what is built, whole and large, in any shape of picture", () => {
+    const hut = meadow([64, 32, 64]);
+    hut.blocks.fill(0);
+    for (const cell of [[20, 0, 30], [29, 5, 41]] as Cell[]) hut.blocks[at(hut, cell)] = 3;
+    for (const aspect of [0.5, 1, 1.6]) {
+      const { camera, target } = cameras.portrait(hut, aspect);
+      expect(target).toEqual([25, 3, 36]);
+      const matrix = cameras.product(cameras.projectionMatrix(aspect, 500), cameras.viewMatrix(hut, camera));
+      const reach = [20, 30].flatMap((x) => [0, 6].flatMap((y) => [30, 42].flatMap((z) => {
+        const [u, v, , w] = through(matrix, cameras.toWorld(hut, [x, y, z])) as [number, number, number, number];
+        return [Math.abs(u / w), Math.abs(v / w)];
+      })));
+      expect(Math.max(...reach)).toBeLessThan(1);
+      expect(Math.max(...reach)).toBeGreaterThan(0.85);
+    }
   });
 
   it("project near and far to clip z -1 and 1, and half the height at 30 degrees to 1", () => {
