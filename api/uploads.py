@@ -27,8 +27,9 @@ router = APIRouter(tags=["assets"])
 Type = Annotated[str, paging.OneOf(tuple(asset_types()))]
 FileName = Annotated[str, Query(max_length=200, pattern=NO_NUL, description="what the file is called, for the record")]
 ZIP = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
+JSON = "application/json"  # a map.json by itself
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-BODY: dict[str, Any] = {"requestBody": {"required": True, "content": dict.fromkeys(ZIP, BINARY)}}
+BODY: dict[str, Any] = {"requestBody": {"required": True, "content": dict.fromkeys((*ZIP, JSON), BINARY)}}
 
 
 @router.post(
@@ -37,20 +38,21 @@ BODY: dict[str, Any] = {"requestBody": {"required": True, "content": dict.fromke
 async def upload(
     request: Request, response: Response, type: Type | None = None, name: Name | None = None, file: FileName = ""
 ) -> AssetView:
-    """An asset of a zip of its files, as /v1/assets/{id}/download gives it. What is there already stays as it is (200).
+    """An asset of a zip of its files, as /v1/assets/{id}/download gives it, or of a map.json by itself. What is there
+    already stays as it is (200).
 
     Without `type`, the manifest in it says what it is.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in ZIP:
-        raise HTTPException(415, f"content type {media_type!r}, expected application/zip")
+    if media_type not in (*ZIP, JSON):
+        raise HTTPException(415, f"content type {media_type!r}, expected application/zip, or {JSON} for a map")
     if not settings().data_dir.is_dir():
         raise Unavailable(f"this gateway has no data directory {settings().data_dir}", code="no_data_dir")
     host = request.client.host if request.client else "?"
     origin = {"name": name or Path(file).stem[:100].strip(), "file": file, "from": f"an upload from {host}"}
     try:
         async with contextmanager_in_threadpool(new_draft(settings().incoming_dir)) as draft:
-            archive = draft / "upload.zip"
+            archive = draft / ("upload.json" if media_type == JSON else "upload.zip")
             await _receive(request, archive)
             asset, new = await run_in_threadpool(_take, archive, origin, type)
     except OSError as e:
