@@ -34,7 +34,9 @@ from terrarium.worlds.voxels.prior.data import SIZES, picture, random_view
 
 NAMES = FIRST
 VIEWS = tuple((azimuth, elevation) for elevation in (15.0, 35.0) for azimuth in (20.0, 110.0, 200.0, 290.0))
-MOST_ERRORS = 0.04  # share of the blocks changed at random in training, at most: worlds are never as clean as structures
+MOST_ERRORS = (
+    0.04  # share of the blocks changed at random in training, at most: worlds are never as clean as structures
+)
 
 
 class Judge(nn.Module):
@@ -67,7 +69,9 @@ def to_pictures(seen: Tensor) -> Tensor:
     return seen.permute(0, 3, 1, 2).float() / 255
 
 
-def train_judge(out_dir: Path, progress: Progress, *, steps: int = 1500, batch: int = 32, seed: int = 0) -> dict[str, Any]:
+def train_judge(
+    out_dir: Path, progress: Progress, *, steps: int = 1500, batch: int = 32, seed: int = 0
+) -> dict[str, Any]:
     torch.manual_seed(seed)
     judge = Judge()
 

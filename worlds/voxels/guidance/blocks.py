@@ -45,8 +45,8 @@ class BlocksGuidance:
         alphabar = prior.alphabar[t]
         with torch.no_grad():
             noisy = sds.noised(z, noise, alphabar)
-            v = prior.guided(noisy, t, given, other, Looking(*angles.split(1)), config.cfg)
-            eps = sds.noise_of(v, noisy, alphabar, "v_prediction")
+            clean = prior.guided(noisy, t, given, other, Looking(*angles.split(1)), config.cfg)
+            eps = sds.noise_of(clean, noisy, alphabar, "sample")
             gradient = sds.WEIGHTINGS[config.weighting](alphabar) * (eps - noise)
         return sds.surrogate(z, gradient), {"t": float(t), "sds_gradient": float(gradient.norm())}
 

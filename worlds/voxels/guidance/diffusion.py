@@ -16,6 +16,7 @@ from torch import Tensor
 
 from terrarium.worlds.device import default_device
 from terrarium.worlds.voxels.camera import orbit
+from terrarium.worlds.voxels.extra import diffusers
 from terrarium.worlds.voxels.grid import Shape
 from terrarium.worlds.voxels.guidance import sds
 from terrarium.worlds.voxels.guidance.base import View
@@ -41,12 +42,10 @@ class DiffusionGuidance:
     """`pipe` is a StableDiffusionPipeline or a StableDiffusionXLPipeline."""
 
     def __init__(self, pipe: Any, config: GenerateConfig, shape: Shape) -> None:
-        from diffusers import DDPMScheduler
-
         self.config, self.shape = config, shape
         self.unet = pipe.unet.requires_grad_(False).eval()
         self.vae = pipe.vae.requires_grad_(False).eval().to(torch.float32)
-        scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
+        scheduler = diffusers().DDPMScheduler.from_config(pipe.scheduler.config)
         self.alphabar = scheduler.alphas_cumprod.to(self.unet.device)
         self.prediction = scheduler.config.prediction_type
         self.side = self.unet.config.sample_size * pipe.vae_scale_factor
@@ -120,14 +119,10 @@ def make(config: GenerateConfig, shape: Shape) -> DiffusionGuidance:
 
 def load(config: GenerateConfig) -> Any:
     """The pipeline that the config names, on the default device."""
-    try:
-        from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-    except ImportError as e:
-        raise ValueError(f"guidance {config.guidance} needs diffusers ({e}): pip install 'terrarium[sds]'") from None
     device = default_device()
     dtype = DTYPES["fp32" if device.type == "cpu" and config.dtype == "fp16" else config.dtype]
     model, local = config.model or MODELS[config.guidance], config.local_files_only
-    kind = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}[config.guidance]
+    kind = getattr(diffusers(), {"sd": "StableDiffusionPipeline", "sdxl": "StableDiffusionXLPipeline"}[config.guidance])
     try:
         pipe = kind.from_pretrained(model, torch_dtype=dtype, local_files_only=local)
     except (OSError, ValueError) as e:

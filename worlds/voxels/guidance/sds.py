@@ -1,7 +1,7 @@
 """Score distillation, as functions of alphabar alone: weights, times, the surrogate loss, prompts by view.
 
-Poole et al. 2022 (DreamFusion, arXiv:2209.14988): the gradient on the latent z is w(t) (eps_cfg - eps), computed without
-the U-Net's own gradient. alphabar_t = alpha_t^2 is the share of a latent's variance that is left at time t.
+Poole et al. 2022 (DreamFusion, arXiv:2209.14988): the gradient on the latent z is w(t) (eps_cfg - eps), without the
+U-Net's own gradient. alphabar_t = alpha_t^2 is the share of a latent's variance that is left at time t.
 """
 
 from __future__ import annotations
@@ -58,16 +58,18 @@ def noised(z: Tensor, noise: Tensor, alphabar: Tensor) -> Tensor:
 
 
 def noise_of(made: Tensor, noisy: Tensor, alphabar: Tensor, prediction: str) -> Tensor:
-    """eps of what a network made: `epsilon` itself, or `v_prediction`. ValueError for another kind."""
+    """eps of what a network made: `epsilon` itself, `sample` (the clean z) or `v_prediction`. ValueError for others."""
     if prediction == "epsilon":
         return made
+    if prediction == "sample":
+        return (noisy - alphabar.sqrt() * made) / (1 - alphabar).sqrt()
     if prediction == "v_prediction":
         return (1 - alphabar).sqrt() * noisy + alphabar.sqrt() * made
-    raise ValueError(f"the model predicts {prediction!r}: expected epsilon or v_prediction")
+    raise ValueError(f"the model predicts {prediction!r}: expected epsilon, sample or v_prediction")
 
 
 def guided(given: Tensor, other: Tensor, cfg: float) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): `cfg` times as far from `other`; 1 is `given`."""
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): `cfg` times as far from `other` as `given`."""
     return other + cfg * (given - other)
 
 

@@ -1,12 +1,13 @@
 """The prior for blocks: a diffusion model of pictures of small built things, given a caption and a direction of view.
 
 With alpha_t^2 = alphabar_t, sigma_t^2 = 1 - alphabar_t on the cosine schedule (Nichol & Dhariwal 2021,
-arXiv:2102.09672), a noisy picture is z = alpha_t x + sigma_t eps, and the network predicts
+arXiv:2102.09672), a noisy picture is z = alpha_t x + sigma_t eps. The network predicts the clean picture x, and from it
 
-    v = alpha_t eps - sigma_t x        so that x = alpha_t z - sigma_t v,  eps = sigma_t z + alpha_t v
+    eps = (z - alpha_t x) / sigma_t
 
-(Salimans & Ho 2022, arXiv:2202.00512). Score distillation asks at noise levels where almost nothing of the picture is
-left: there the error of a predicted eps is divided by alpha_t on its way to x, that of v is not.
+A cell is 48 numbers wide and the network not much wider: x lies in few directions of these, eps in all, so x is what a
+small network can say (Li & He 2025, arXiv:2511.13720). And score distillation asks at noise levels where almost nothing
+of the picture is left: there the error of a predicted eps is divided by alpha_t on its way to x.
 
 The U-Net works on cells of PATCH x PATCH pixels, 16 x 16 of them. Captions enter twice: pooled, beside the direction of
 view, into every residual block, and word by word through cross-attention at 8 x 8 cells.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
+from terrarium.worlds.voxels.extra import diffusers
 from terrarium.worlds.voxels.prior.words import words
 
 PICTURE = 64  # side in pixels
@@ -93,36 +96,41 @@ def padded(rows: Sequence[Sequence[int]]) -> Tensor:
 
 
 class Prior(nn.Module):
-    """Predicts v of noisy pictures [B, 3, 64, 64], whose clean ones lie in [-1, 1]."""
+    """Predicts the clean pictures, in [-1, 1], of noisy ones [B, 3, 64, 64].
+
+    `channels` [levels] and `text` are the widths of the U-Net and of the text encoder. ValueError without diffusers.
+    """
 
     alphabar: Tensor  # [STEPS]
 
     def __init__(self, vocabulary: Sequence[str], channels: Sequence[int], text: int) -> None:
         super().__init__()
-        from diffusers import UNet2DConditionModel  # seconds to import, and part of an extra
-
         self.captions = Captions(vocabulary, text)
         cells = 3 * PATCH**2
-        self.unet = UNet2DConditionModel(
-            sample_size=PICTURE // PATCH,
-            in_channels=cells,
-            out_channels=cells,
-            block_out_channels=tuple(channels),
-            down_block_types=("DownBlock2D",) * len(channels),
-            mid_block_type="UNetMidBlock2DCrossAttn",
-            up_block_types=("UpBlock2D",) * len(channels),
-            layers_per_block=1,
-            norm_num_groups=8,
-            cross_attention_dim=text,
-            attention_head_dim=4,  # diffusers takes it for the number of heads
-            resnet_time_scale_shift="scale_shift",
-            class_embed_type="projection",
-            projection_class_embeddings_input_dim=text + 6,
-        ).to(memory_format=torch.channels_last)
+        self.unet = (
+            diffusers()
+            .UNet2DConditionModel(
+                sample_size=PICTURE // PATCH,
+                in_channels=cells,
+                out_channels=cells,
+                block_out_channels=tuple(channels),
+                down_block_types=("DownBlock2D",) * len(channels),
+                mid_block_type="UNetMidBlock2DCrossAttn",
+                up_block_types=("UpBlock2D",) * len(channels),
+                layers_per_block=1,
+                norm_num_groups=8,
+                cross_attention_dim=text,
+                attention_head_dim=4,  # diffusers takes it for the number of heads
+                resnet_time_scale_shift="scale_shift",
+                class_embed_type="projection",
+                projection_class_embeddings_input_dim=text + 6,
+            )
+            .to(memory_format=torch.channels_last)
+        )
         self.register_buffer("alphabar", cosine_alphabar(STEPS), persistent=False)
 
     def forward(self, z: Tensor, t: Tensor, tokens: Tensor, looking: Looking) -> Tensor:
-        """z [B, 3, 64, 64], t int64 [B] in [0, STEPS), tokens [B, L] -> v [B, 3, 64, 64]."""
+        """z [B, 3, 64, 64], t int64 [B] in [0, STEPS), tokens [B, L] -> x [B, 3, 64, 64]."""
         states, there, pooled = self.captions(tokens)
         cells = F.pixel_unshuffle(z, PATCH).contiguous(memory_format=torch.channels_last)
         given = torch.cat([pooled, looking.features().to(pooled)], dim=1)
@@ -135,7 +143,7 @@ class Prior(nn.Module):
         return alphabar.sqrt(), (1 - alphabar).sqrt()
 
     def guided(self, z: Tensor, t: Tensor, tokens: Tensor, others: Tensor, looking: Looking, cfg: float) -> Tensor:
-        """v of z [B, ...] by classifier-free guidance: `cfg` times as far from `others` [B, L] as `tokens` [B, L] are."""
+        """x of z [B, ...] by classifier-free guidance, `cfg` times as far from `others` [B, L] as `tokens` [B, L]."""
         both = Looking(*(angle.repeat(2) for angle in looking))
         toward, away = self(z.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([tokens, others]), both).chunk(2)
         return away + cfg * (toward - away)
@@ -149,11 +157,11 @@ class Prior(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         z = torch.randn(len(captions), 3, PICTURE, PICTURE, generator=generator).to(device)
         times = torch.linspace(STEPS - 1, 0, steps + 1).long()
-        for now, then in zip(times[:-1], times[1:], strict=True):
+        for now, then in pairwise(times):
             t = now.expand(len(z)).to(device)
             alpha, sigma = self.levels(t)
-            v = self.guided(z, t, given, empty, looking, cfg)
-            clean, noise = (alpha * z - sigma * v).clamp(-1, 1), sigma * z + alpha * v
+            clean = self.guided(z, t, given, empty, looking, cfg).clamp(-1, 1)
+            noise = (z - alpha * clean) / sigma
             alpha, sigma = self.levels(then.expand(len(z)).to(device))
             z = alpha * clean + sigma * noise
         return (0.5 + 0.5 * clean).clamp(0, 1)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from terrarium.worlds.blocks.structures.source import CLASSES, structure
@@ -22,12 +21,13 @@ from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.states import identity
 from terrarium.worlds.training.task import Stage, Step, Task
-from terrarium.worlds.voxels.prior.config import PriorConfig
+from terrarium.worlds.voxels.kinds import PriorConfig
 from terrarium.worlds.voxels.prior.data import Shown, picture, shown, vocabulary
 from terrarium.worlds.voxels.prior.model import STEPS, Looking, Prior
 
 MAY_CHANGE = ("checkpoint_every_s", "log_every", "validate_every")
 HIGH = 1.5  # times are drawn with density t^(HIGH - 1): score distillation asks at high noise
+LEAST_VARIANCE = 0.1  # of the noise, by which an error is divided
 SHEET = ("castle", "house", "tower", "tree", "ship", "pyramid", "bridge", "lighthouse")
 
 
@@ -43,7 +43,7 @@ def train_prior(config: PriorConfig, out_dir: Path, progress: Progress) -> dict[
 
     def loss_fn(_: Step, clean: Tensor, tokens: Tensor, *angles: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         t = (STEPS * torch.rand(len(clean), device=clean.device) ** (1 / HIGH)).long()
-        return v_loss(prior, clean, t, torch.randn_like(clean), tokens, Looking(*angles)), {}
+        return picture_loss(prior, clean, t, torch.randn_like(clean), tokens, Looking(*angles)), {}
 
     def validate(model: nn.Module, _: int) -> dict[str, float]:
         assert isinstance(model, Prior)
@@ -83,16 +83,17 @@ def as_batch(prior: Prior, examples: Sequence[Shown]) -> tuple[Tensor, ...]:
     return (pictures / 127.5 - 1).contiguous(), prior.captions.tokens([each.said for each in examples]), *angles
 
 
-def v_loss(prior: Prior, clean: Tensor, t: Tensor, noise: Tensor, tokens: Tensor, looking: Looking) -> Tensor:
-    """Mean squared error of v at times t [B]; that of pictures weighs it with (1 + SNR)."""
+def picture_loss(prior: Prior, clean: Tensor, t: Tensor, noise: Tensor, tokens: Tensor, looking: Looking) -> Tensor:
+    """Mean squared error of the clean picture at times t [B] over sigma^2, which makes it that of v = (alpha z - x) /
+    sigma (Salimans & Ho 2022, arXiv:2202.00512), save for the least noise."""
     alpha, sigma = prior.levels(t)
-    v = prior(alpha * clean + sigma * noise, t, tokens, looking)
-    return F.mse_loss(v, alpha * noise - sigma * clean)
+    error = (prior(alpha * clean + sigma * noise, t, tokens, looking) - clean).square()
+    return (error / sigma.square().clamp(min=LEAST_VARIANCE)).mean()
 
 
 @torch.no_grad()
 def measure(prior: Prior, examples: Sequence[Shown]) -> dict[str, float]:
-    """On structures whose combinations were held out: the error of v at three noise levels, and how much larger it is
+    """On structures whose combinations were held out: the loss at three noise levels, and how much larger it is
     without the caption at the middle one (`caption_gain`, 1 where captions are ignored)."""
     device = default_device()
     clean, tokens, *angles = (x.to(device) for x in as_batch(prior, examples))
@@ -101,10 +102,10 @@ def measure(prior: Prior, examples: Sequence[Shown]) -> dict[str, float]:
     empty[:, 1:] = 0
 
     def error(t: int, said: Tensor) -> float:
-        return float(v_loss(prior, clean, torch.full((len(clean),), t, device=device), noise, said, looking))
+        return float(picture_loss(prior, clean, torch.full((len(clean),), t, device=device), noise, said, looking))
 
-    found = {f"v_loss_t{t}": error(t, tokens) for t in (300, 600, 900)}
-    return found | {"caption_gain": error(600, empty) / found["v_loss_t600"]}
+    found = {f"loss_t{t}": error(t, tokens) for t in (300, 600, 900)}
+    return found | {"caption_gain": error(600, empty) / found["loss_t600"]}
 
 
 def sheet(prior: Prior) -> list[np.ndarray]:
@@ -115,7 +116,7 @@ def sheet(prior: Prior) -> list[np.ndarray]:
         n = len(made)
         looking = Looking(torch.full((n,), azimuth), torch.full((n,), 25.0))
         looking = Looking(*(angle.to(default_device()) for angle in looking))
-        sampled = prior.sample([each.caption for each in made], looking, cfg=3.0, steps=16, seed=0)
+        sampled = prior.sample([each.caption for each in made], looking, cfg=3.0, steps=8, seed=0)
         rows.append((255 * sampled).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         rows.append(np.stack([picture(each.blocks, azimuth, 25.0) for each in made]))
     return rows

@@ -53,16 +53,17 @@ def test_the_surrogates_gradient_is_the_given_one_over_the_batch() -> None:
     torch.testing.assert_close(z.grad, gradient / 3, rtol=0, atol=1e-6)
 
 
-def test_both_predictions_give_the_noise_that_was_added() -> None:
+def test_every_prediction_gives_the_noise_that_was_added() -> None:
     torch.manual_seed(0)
     x, eps = torch.randn(2, 3, 4, 4).double(), torch.randn(2, 3, 4, 4).double()
     for alphabar in ALPHABAR:
         noisy = sds.noised(x, eps, alphabar)
         v = alphabar.sqrt() * eps - (1 - alphabar).sqrt() * x
         torch.testing.assert_close(sds.noise_of(v, noisy, alphabar, "v_prediction"), eps)
+        torch.testing.assert_close(sds.noise_of(x, noisy, alphabar, "sample"), eps)
         assert sds.noise_of(eps, noisy, alphabar, "epsilon") is eps
-    with pytest.raises(ValueError, match="'sample': expected epsilon or v_prediction"):
-        sds.noise_of(x, x, ALPHABAR[0], "sample")
+    with pytest.raises(ValueError, match="'flow': expected epsilon, sample or v_prediction"):
+        sds.noise_of(x, x, ALPHABAR[0], "flow")
 
 
 def test_guidance_of_one_is_the_caption_and_of_zero_is_the_other() -> None:

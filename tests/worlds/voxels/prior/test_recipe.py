@@ -21,5 +21,5 @@ def test_a_prior_is_trained_stopped_resumed_and_loaded(tmp_path) -> None:
     assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
     prior, manifest = load_prior(tmp_path / "whole" / "output")
     assert not prior.training and manifest["quality"] == whole
-    assert set(whole) == {"v_loss_t300", "v_loss_t600", "v_loss_t900", "caption_gain"}
+    assert set(whole) == {"loss_t300", "loss_t600", "loss_t900", "caption_gain"}
     assert (tmp_path / "whole" / "samples.png").is_file()
