@@ -124,7 +124,7 @@ def load(config: GenerateConfig) -> Any:
     model, local = config.model or MODELS[config.guidance], config.local_files_only
     kind = getattr(diffusers(), {"sd": "StableDiffusionPipeline", "sdxl": "StableDiffusionXLPipeline"}[config.guidance])
     try:
-        pipe = kind.from_pretrained(model, torch_dtype=dtype, local_files_only=local)
+        pipe = kind.from_pretrained(model, dtype=dtype, local_files_only=local)
     except (OSError, ValueError) as e:
         raise ValueError(f"model {model!r} cannot be loaded ({_first_line(e)}): {_expected(config)}") from None
     if config.lora is not None:

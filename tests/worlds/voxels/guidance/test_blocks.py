@@ -36,7 +36,7 @@ def test_the_pull_is_the_weighted_difference_of_noises(folder) -> None:
     (found,) = torch.autograd.grad(loss, rgb)
 
     rng = np.random.default_rng(1)
-    rng.integers(500, 501), rng.choice(1)  # the time and the prompt
+    rng.integers(500, 501), rng.choice(1, p=[1.0])  # the time and the prompt
     noise = torch.from_numpy(rng.standard_normal((1, 3, 64, 64), np.float32))
     alphabar = guide.prior.alphabar[500]
     z = 2 * rgb.detach()[None] - 1

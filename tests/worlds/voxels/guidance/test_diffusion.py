@@ -10,10 +10,11 @@ import torch
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 pytest.importorskip("transformers", reason="the extra `sds` is not installed")
 
+from tiny_sdxl import save_tiny_sdxl
+
 from terrarium.worlds.voxels.guidance.base import guidance
 from terrarium.worlds.voxels.guidance.diffusion import DiffusionGuidance, load
 from terrarium.worlds.voxels.kinds import GenerateConfig
-from tests.worlds.voxels.guidance.tiny_sdxl import save_tiny_sdxl
 
 SHAPE = (8, 8, 8)
 
