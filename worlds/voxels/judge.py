@@ -49,7 +49,7 @@ class Judge(nn.Module):
             parts += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(8, wide), nn.SiLU()]
         self.convs = nn.Sequential(*parts)
         self.names = nn.Linear(96 * 4 * 4, len(NAMES))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = (pictures - 0.5).contiguous(memory_format=torch.channels_last)
