@@ -106,13 +106,14 @@ export class Workshop {
     if (before !== this.walking) this.viewer!.orbiting = !this.walking;
     if (!this.walking && document.pointerLockElement) document.exitPointerLock();
     if (this.walking) this.viewer!.look(walk.eyeOf(this.body), walk.lookOf(this.body));
+    this.outline();
     this.point(null);
   }
 
   setTool(tool: Tool): void {
     this.tool.value = tool;
     this.start = null;
-    this.viewer!.blocks.outlines = tool === "look" ? 0 : 0.16;
+    this.outline();
     this.point(null);
   }
 
@@ -196,6 +197,11 @@ export class Workshop {
   /** Where a cell is on the canvas, for tests. */
   locate(cell: Cell): [number, number] {
     return this.viewer!.locate(cell);
+  }
+
+  /** Builders count blocks; walkers see their own pace by them. */
+  private outline(): void {
+    this.viewer!.blocks.outlines = this.tool.value !== "look" ? 0.16 : this.walking ? 0.08 : 0;
   }
 
   private middle(): Cell {
