@@ -6,8 +6,9 @@ import type { Asset } from "./api";
 import { episodes } from "./episodes/room";
 import { label } from "./format";
 import { worldModel } from "./world-model/room";
+import { worlds } from "./worlds/room";
 
-const ROOMS: Room[] = [episodes, worldModel];
+const ROOMS: Room[] = [worlds, episodes, worldModel];
 
 export type Fact = [name: string, value: string];
 

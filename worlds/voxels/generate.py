@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from terrarium.worlds.blocks.map_json import BlockMap
+from terrarium.worlds.checkpoint import read_manifest
 from terrarium.worlds.precision import in_full
 from terrarium.worlds.progress import Progress
 from terrarium.worlds.training import parallel
@@ -25,7 +26,6 @@ from terrarium.worlds.training.task import Learner, Stage, Step, Task
 from terrarium.worlds.voxels import regularisers
 from terrarium.worlds.voxels.camera import Camera
 from terrarium.worlds.voxels.export import Looks, export_world, table_of
-from terrarium.worlds.voxels.fits import PROMPTED
 from terrarium.worlds.voxels.grid import INITS, DifferentiableVoxelGrid, Shape, coarser, of_map
 from terrarium.worlds.voxels.guidance.base import Guidance, Measured, guidance
 from terrarium.worlds.voxels.kinds import GenerateConfig
@@ -46,11 +46,13 @@ def generate(config: GenerateConfig, out_dir: Path, progress: Progress) -> dict[
     log = TrainLog(progress, out_dir / "train.jsonl")
     run = Run(config, shape, guide, Looks(shape, out_dir, log))
     inputs = {name: content_sha256(path) for name in INPUTS if (path := getattr(config, name))}
+    if config.prior:
+        inputs["prior"] = read_manifest(Path(config.prior), "voxel-prior")["sha256"]
     loop = Loop(
         seed=config.seed,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
-        identity=identity(config, (*INPUTS, "log_every", "checkpoint_every_s"), **inputs),
+        identity=identity(config, (*INPUTS, "prior", "log_every", "checkpoint_every_s"), **inputs),
     )
     grid = train(run.stages(), loop, out_dir, log)
     assert isinstance(grid, DifferentiableVoxelGrid)
@@ -172,8 +174,8 @@ class Run:
         return total, metrics
 
     def background(self, step: Step, like: Tensor) -> Tensor | None:
-        """None: the sky."""
-        if self.config.guidance not in PROMPTED or not self.config.random_background:
+        """None: the sky, which known pictures and those that the prior was trained on have too."""
+        if self.config.guidance not in ("sd", "sdxl") or not self.config.random_background:
             return None
         return torch.from_numpy(step.rng.random(3)).to(like)
 

@@ -1,5 +1,5 @@
-"""The kind of job that makes block worlds: its config, presets and row, and what a block world is as an asset.
-Torch-free."""
+"""The kinds of jobs that make block worlds and their priors: configs, presets and rows, and what a block world is as
+an asset. Torch-free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, MaxLen, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
@@ -72,7 +72,7 @@ class GenerateConfig:
     view_prompts: Annotated[bool, More("Prompts")] = True
     """Add the side that is seen to a prompt: front, side, back or overhead view."""
     random_background: Annotated[bool, More("Distillation")] = True
-    """Random plain backgrounds in place of the sky, so that the sky is not taken for a part of the world."""
+    """For sd and sdxl: random plain backgrounds, so that the sky is not taken for a part of the world."""
     views: Annotated[int, Ge(1), Le(1000), More("Views")] = 24
     """Pictures of a target world, taken from all around and above."""
     views_per_step: Annotated[int, Ge(1), Le(1000), More("Views")] = 1
@@ -159,6 +159,47 @@ def generate_plan(target: str = "-") -> GenerateConfig:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PriorConfig:
+    """Train a small diffusion model of pictures of captioned structures, which guides worlds made from words.
+
+    Code: worlds/voxels/prior/model.py.
+    """
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["prior.train"] = "prior.train"
+    channels: Annotated[tuple[Annotated[int, Ge(8), Le(1024), MultipleOf(8)], ...], MinLen(2), MaxLen(4)] = (64, 128)
+    """Width of the U-Net on its grids of cells, each half as fine as the one before; the first has 16 x 16."""
+    text: Annotated[int, Ge(8), Le(1024), MultipleOf(8)] = 128
+    """Width of the text encoder."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 40_000
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 16
+    """Pictures in a step."""
+    lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 1e-3
+    """Peak learning rate."""
+    ema: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.996
+    """Share of the weights' average that each step keeps."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Optimisation")] = 0
+    """Seed of the weights and of the pictures."""
+    validate_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 1000
+    """Steps between measurements on held-out structures."""
+    checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 300.0
+    """Seconds between saved training states, each with a sheet of samples."""
+    log_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 50
+    """Steps between reported metrics."""
+
+
+def prior_debug() -> PriorConfig:
+    """Ten steps of a tiny network: tries everything out."""
+    return PriorConfig(channels=(8, 16), text=16, steps=10, batch=4, validate_every=5, log_every=1)
+
+
+def prior_default() -> PriorConfig:
+    """The shipped prior's: some hours on a CPU core."""
+    return PriorConfig()
+
+
 def generated_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """Two training states of eight logits a voxel, each with Adam's two moments, and the best grid."""
     side = config["size"] or 32
@@ -180,6 +221,14 @@ KINDS = {
         },
         fits=generate_misfits,
         estimate=generated_bytes,
+    ),
+    "prior.train": JobKind(
+        config=PriorConfig,
+        recipe="terrarium.worlds.voxels.prior.recipe:train_prior",
+        makes="voxel-prior",
+        queue="gpu.train",
+        title="Train a prior for blocks",
+        presets={"debug": prior_debug, "default": prior_default},
     ),
 }
 

@@ -19,7 +19,12 @@ from terrarium.worlds.voxels.grid import Shape
 from terrarium.worlds.voxels.kinds import GenerateConfig
 
 # name: `module:function`, (config, shape of the finished grid) -> Guidance. Paths, so that a run loads its own alone.
-GUIDANCE = {"target": "terrarium.worlds.voxels.guidance.target:make"}
+GUIDANCE = {
+    "target": "terrarium.worlds.voxels.guidance.target:make",
+    "blocks": "terrarium.worlds.voxels.guidance.blocks:make",
+    "sd": "terrarium.worlds.voxels.guidance.diffusion:make",
+    "sdxl": "terrarium.worlds.voxels.guidance.diffusion:make",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,136 @@
+// All block worlds with their pictures, and the ways to a new one.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { listAssets, Problem, saveWorld, saveThumbnail, worldFile, type Asset } from "../api";
+import { ago } from "../format";
+import { usePoll } from "../poll";
+import { go } from "../router";
+import { parseMap } from "./map";
+import { worldSummary } from "./manifest";
+import { thumbnailOf } from "./thumbnail";
+import "./worlds.css";
+
+const MOST = 100;
+
+export function Worlds() {
+  const { value, error } = usePoll(() => listAssets({ type: "block-world" }, MOST), 4000);
+  useEffect(() => {
+    document.title = "Worlds · Terrarium";
+  }, []);
+  return (
+    <main class="page">
+      <div class="title">
+        <h1>Worlds</h1>
+        <span class="actions">
+          <UploadMap />
+          <a class="button" href="/worlds/new">
+            Build
+          </a>
+          <a class="button primary" href="/jobs?kind=world.generate">
+            Generate
+          </a>
+        </span>
+      </div>
+      {error && (
+        <p class="error" role="alert">
+          {error.message}
+        </p>
+      )}
+      {value && !value.items.length && (
+        <p class="card empty">
+          <b>No world yet.</b>
+          <span>
+            Describe one and <a href="/jobs?kind=world.generate">generate</a> it, <a href="/worlds/new">build</a> one block by
+            block, or upload a map.json.
+          </span>
+        </p>
+      )}
+      <ul class="worlds">
+        {value?.items.map((asset) => (
+          <Tile key={asset.id} asset={asset} />
+        ))}
+      </ul>
+      {value?.next_cursor && (
+        <p>
+          The newest {MOST} are shown. <a href="/library?type=block-world">Search them all</a>.
+        </p>
+      )}
+    </main>
+  );
+}
+
+function Tile({ asset }: { asset: Asset }) {
+  return (
+    <li class="card tile" data-id={asset.id}>
+      <Picture asset={asset} />
+      <a class="asset-link" href={`/worlds/${asset.id}`}>
+        <b>{asset.name}</b>
+      </a>
+      <span class="quiet">{worldSummary(asset.manifest)}</span>
+      <span class="quiet">
+        {ago(asset.created_at)}
+        {asset.made_from.length > 0 && !asset.made_by && " · edited"}
+        {asset.made_by && " · generated"}
+      </span>
+    </li>
+  );
+}
+
+/** One that came without a picture, from a script for instance, shows its name's first letter. */
+function Picture({ asset }: { asset: Asset }) {
+  const [missing, setMissing] = useState(false);
+  if (missing) {
+    return (
+      <span class="tile-picture" aria-hidden="true">
+        {asset.name.charAt(0)}
+      </span>
+    );
+  }
+  return <img class="tile-picture" src={worldFile(asset.id, "thumbnail.png")} alt="" loading="lazy" onError={() => setMissing(true)} />;
+}
+
+/** A map.json, checked here, becomes a world and is opened. */
+function UploadMap() {
+  const input = useRef<HTMLInputElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const send = async (file: File): Promise<void> => {
+    setBusy(true);
+    setProblem("");
+    try {
+      const text = await file.text();
+      const map = parseMap(text);
+      const asset = await saveWorld(text, { name: file.name.replace(/\.json$/i, "") });
+      await saveThumbnail(asset.id, await thumbnailOf(map));
+      go(`/worlds/${asset.id}`);
+    } catch (e) {
+      setProblem(`${file.name}: ${e instanceof Problem || e instanceof Error ? e.message : e}`);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      {problem && (
+        <span class="error" role="alert">
+          {problem}
+        </span>
+      )}
+      <input
+        ref={input}
+        type="file"
+        accept=".json,application/json"
+        aria-label="map.json to upload"
+        hidden
+        onChange={(e) => {
+          const file = e.currentTarget.files?.[0];
+          e.currentTarget.value = ""; // the same file may be chosen again
+          if (file) void send(file);
+        }}
+      />
+      <button type="button" disabled={busy} onClick={() => input.current?.click()}>
+        {busy ? "Uploading…" : "Upload map.json"}
+      </button>
+    </>
+  );
+}

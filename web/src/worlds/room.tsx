@@ -1,0 +1,18 @@
+import type { Room } from "../domains";
+import { blocksText, sizeText, worldSummary } from "./manifest";
+
+export const worlds: Room = {
+  assets: {
+    "block-world": {
+      title: "World",
+      plural: "Worlds",
+      summary: (asset) => worldSummary(asset.manifest),
+      facts: (asset) => [
+        ["Size", sizeText(asset.manifest)],
+        ["Blocks", blocksText(asset.manifest)],
+      ],
+      action: (id) => ({ title: "Open", href: `/worlds/${id}` }),
+    },
+  },
+  results: {},
+};
