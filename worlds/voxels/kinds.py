@@ -114,8 +114,6 @@ class GenerateConfig:
         if self.prompt_weights and len(self.prompt_weights) != len(self.prompts):
             found = f"{len(self.prompt_weights)} for {len(self.prompts)} prompts"
             raise Conflict("prompt_weights", f"{found}: expected one a prompt")
-        if self.start is not None and self.coarse:
-            raise Conflict("coarse", f"{self.coarse} beside a world to start from: expected none")
         if len(self.coarse) != len(self.coarse_steps):
             found = f"{len(self.coarse_steps)} for the {len(self.coarse)} stages of coarse"
             raise Conflict("coarse_steps", f"{found}: expected one a stage")
