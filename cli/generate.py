@@ -24,12 +24,14 @@ def generate(
 ) -> None:
     """Runs it here; prints one JSON object, or tables. `given`: fields by name, None for those left to the preset.
 
-    Without a guidance words are followed by the shipped prior, and a target alone is rebuilt.
+    Without a guidance words are followed by the shipped prior, and a target alone is rebuilt, by the preset for it.
     """
     if prompt is not None:
         given["prompts"] = [prompt]
     if given["guidance"] is None and prompt is not None and given["target"] is None:
         given["guidance"] = "blocks"
+    if preset is None and given["guidance"] in (None, "target"):
+        preset = "rebuild"
     found = run_recipe(configure(KIND, preset, given, assignments), out)
     found |= {"map": str(out / "output" / "map.json")}
     if as_json:

@@ -145,6 +145,11 @@ def generate_cpu(target: str = "-") -> GenerateConfig:
     return GenerateConfig(target=target, size=16)
 
 
+def generate_rebuild(target: str = "-") -> GenerateConfig:
+    """Rebuild a world from its pictures."""
+    return GenerateConfig(target=target, lr=0.2, views_per_step=4, smoothness=1.0)
+
+
 def generate_default(target: str = "-") -> GenerateConfig:
     """32 blocks a side, coarse to fine."""
     return GenerateConfig(target=target, size=32, coarse=(2,), coarse_steps=(300,), steps=700)
@@ -214,6 +219,7 @@ KINDS = {
         presets={
             "debug": generate_debug,
             "cpu": generate_cpu,
+            "rebuild": generate_rebuild,
             "default": generate_default,
             "plan": generate_plan,
         },

@@ -1,7 +1,8 @@
 """Guidance `target`: the score of a point mass at known pictures. Needs no weights, and must converge.
 
 The score of a Gaussian of unit variance around the target x* is x* - x: minus the gradient of half the squared
-distance, which is the loss, a sum over the pixels as in score distillation. The target is a world, of which pictures are taken, or a capture set.
+distance, which is the loss, a sum over the pixels as in score distillation. The target is a world, of which pictures
+are taken, or a capture set.
 """
 
 from __future__ import annotations
