@@ -26,11 +26,9 @@ export function Worlds() {
           <a class="button" href="/worlds/new">
             Build
           </a>
-          <a class="button primary" href="/jobs?kind=world.generate">
-            Generate
-          </a>
         </span>
       </div>
+      <Generate />
       {error && (
         <p class="error" role="alert">
           {error.message}
@@ -40,8 +38,7 @@ export function Worlds() {
         <p class="card empty">
           <b>No world yet.</b>
           <span>
-            Describe one and <a href="/jobs?kind=world.generate">generate</a> it, <a href="/worlds/new">build</a> one block by
-            block, or upload a map.json.
+            Describe one and generate it, <a href="/worlds/new">build</a> one block by block, or upload a map.json.
           </span>
         </p>
       )}
@@ -56,6 +53,26 @@ export function Worlds() {
         </p>
       )}
     </main>
+  );
+}
+
+/** Words for a world; the form of the job asks for the rest. */
+function Generate() {
+  const [prompt, setPrompt] = useState("");
+  const submit = (e: Event): void => {
+    e.preventDefault();
+    go(`/jobs?${new URLSearchParams({ kind: "world.generate", guidance: "blocks", prompts: prompt.trim() })}`);
+  };
+  return (
+    <form class="card generate" onSubmit={submit}>
+      <label class="field">
+        <span>What to build</span>
+        <input name="prompt" required maxLength={500} placeholder="a stone castle with two towers" value={prompt} onInput={(e) => setPrompt(e.currentTarget.value)} />
+      </label>
+      <button type="submit" class="primary">
+        Generate
+      </button>
+    </form>
   );
 }
 

@@ -1,3 +1,4 @@
+import { worldFile } from "../api";
 import type { Room } from "../domains";
 import { blocksText, sizeText, worldSummary } from "./manifest";
 
@@ -11,6 +12,7 @@ export const worlds: Room = {
         ["Size", sizeText(asset.manifest)],
         ["Blocks", blocksText(asset.manifest)],
       ],
+      picture: ({ id }) => worldFile(id, "thumbnail.png"),
       action: (id) => ({ title: "Open", href: `/worlds/${id}` }),
     },
   },
