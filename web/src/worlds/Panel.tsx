@@ -11,7 +11,7 @@ import { TOOLS, VIEWS, type Workshop } from "./workshop";
 
 export function Panel({ opened: { asset, shop }, save }: { opened: Opened; save: (name: string) => Promise<void> }) {
   return (
-    <aside class="panel" aria-label="Controls">
+    <aside class="panel" aria-label="Controls" onClick={giveBack}>
       <section>
         <fieldset class="segments">
           <legend>View</legend>
@@ -32,6 +32,12 @@ export function Panel({ opened: { asset, shop }, save }: { opened: Opened; save:
       {asset && <History asset={asset} />}
     </aside>
   );
+}
+
+/** After a click of the mouse the keys belong to the world again; those who tab through the panel stay in it. */
+function giveBack(e: MouseEvent): void {
+  const field = e.target instanceof Element && e.target.closest("input[name=name], select, form, a");
+  if (!field && e.detail > 0) document.getElementById("world")?.focus({ preventScroll: true });
 }
 
 function Build({ shop }: { shop: Workshop }) {

@@ -1,13 +1,13 @@
 // All block worlds with their pictures, and the ways to a new one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listAssets, Problem, saveWorld, saveThumbnail, worldFile, type Asset } from "../api";
+import { listAssets, worldFile, type Asset } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
 import { go } from "../router";
 import { parseMap } from "./map";
 import { worldSummary } from "./manifest";
-import { thumbnailOf } from "./thumbnail";
+import { keepWorld } from "./save";
 import "./worlds.css";
 
 const MOST = 100;
@@ -116,12 +116,10 @@ function UploadMap() {
     setProblem("");
     try {
       const text = await file.text();
-      const map = parseMap(text);
-      const asset = await saveWorld(text, { name: file.name.replace(/\.json$/i, "") });
-      await saveThumbnail(asset.id, await thumbnailOf(map));
+      const asset = await keepWorld(text, parseMap(text), { name: file.name.replace(/\.json$/i, "") });
       go(`/worlds/${asset.id}`);
     } catch (e) {
-      setProblem(`${file.name}: ${e instanceof Problem || e instanceof Error ? e.message : e}`);
+      setProblem(`${file.name}: ${e instanceof Error ? e.message : e}`);
     } finally {
       setBusy(false);
     }

@@ -9,7 +9,7 @@ export const worlds: Room = {
       plural: "Worlds",
       summary: (asset) => worldSummary(asset.manifest),
       facts: (asset) => [
-        ["Size", sizeText(asset.manifest)],
+        ["Dimensions", sizeText(asset.manifest)],
         ["Blocks", blocksText(asset.manifest)],
       ],
       picture: ({ id }) => worldFile(id, "thumbnail.png"),
