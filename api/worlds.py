@@ -35,7 +35,7 @@ MEDIA_TYPES = {
 }
 File = Annotated[str, paging.OneOf(tuple(MEDIA_TYPES))]
 PNG = b"\x89PNG\r\n\x1a\n"
-SIDES = range(16, 1025)  # pixels along a thumbnail
+SIDES = range(1, 1025)  # pixels along a thumbnail
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 PICTURE: dict[str, Any] = {"requestBody": {"required": True, "content": {"image/png": BINARY}}}
 FILES: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(MEDIA_TYPES.values(), BINARY)}}

@@ -11,7 +11,19 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from browsing import DESK, PHONE, SLOW_MS, NewPage, Page, check_accessible, done_by_form, expect, shoot, wait_frames
+from browsing import (
+    DESK,
+    PHONE,
+    SLOW_MS,
+    NewPage,
+    Page,
+    check_accessible,
+    done_by_form,
+    expect,
+    shoot,
+    submitted,
+    wait_frames,
+)
 from PIL import Image
 
 from terrarium.worlds.blocks.map_json import BlockMap, read_map, write_map
@@ -179,6 +191,7 @@ def test_record_and_play_in_a_world(new_page: NewPage, castle: Path) -> None:
     expect(page.get_by_role("link", name=castle.stem)).to_be_visible()
 
     page.goto(f"/worlds/{id}")
+    expect(page.get_by_role("link", name="Train a world model on this")).to_have_attribute("href", f"/library/{data}")
     page.get_by_role("link", name="Play here").click()
     wait_frames(page, 3, of="simFrames")
     expect(page.get_by_role("link", name=castle.stem)).to_be_visible()
@@ -188,6 +201,28 @@ def test_record_and_play_in_a_world(new_page: NewPage, castle: Path) -> None:
     shoot(page, "play-in-a-world")
     page.get_by_role("link", name="Leave it").click()
     wait_frames(page, 1)
+
+
+@pytest.mark.timeout(600)
+def test_a_generated_world_is_watched_and_played_in(new_page: NewPage, castle: Path) -> None:
+    page = new_page("/worlds")
+    target = upload(page, castle)
+    page.goto(f"/jobs?kind=world.generate&target={target}&guidance=target")
+    page.get_by_label("Preset").select_option("debug")
+    id = submitted(page, "Generate a world")
+    page.goto(f"/jobs/{id}")
+    preview = page.get_by_role("img", name=re.compile("Newest preview"))
+    expect(preview).to_be_visible(timeout=240_000)
+    first = preview.get_attribute("src")
+    expect(preview).not_to_have_attribute("src", str(first), timeout=240_000)
+    expect(page.locator(".title .state")).to_have_text("succeeded", timeout=240_000)
+    shoot(page, "job-generated")
+    page.goto(f"/worlds/{id}")
+    expect(page.get_by_role("complementary", name="Controls")).to_be_visible(timeout=SLOW_MS)
+    assert world(page)["blocks"] > 0
+    page.get_by_role("link", name="Play here").click()
+    wait_frames(page, 2, of="simFrames")
+    shoot(page, "play-in-a-generated-world")
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

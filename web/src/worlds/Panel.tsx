@@ -11,7 +11,7 @@ import { TOOLS, VIEWS, type Workshop } from "./workshop";
 
 export function Panel({ opened: { asset, shop }, save }: { opened: Opened; save: (name: string) => Promise<void> }) {
   return (
-    <aside class="panel" aria-label="Controls">
+    <aside class="panel" aria-label="Controls" onClick={giveBack}>
       <section>
         <fieldset class="segments">
           <legend>View</legend>
@@ -32,6 +32,12 @@ export function Panel({ opened: { asset, shop }, save }: { opened: Opened; save:
       {asset && <History asset={asset} />}
     </aside>
   );
+}
+
+/** After a click of the mouse the keys belong to the world again; those who tab through the panel stay in it. */
+function giveBack(e: MouseEvent): void {
+  const field = e.target instanceof Element && e.target.closest("input[name=name], select, form, a");
+  if (!field && e.detail > 0) document.getElementById("world")?.focus({ preventScroll: true });
 }
 
 function Build({ shop }: { shop: Workshop }) {
@@ -158,10 +164,11 @@ function Use({ asset, unsaved }: { asset: api.Asset; unsaved: boolean }) {
           Play here
         </a>
         {Object.entries(asset.uses).map(([kind, field]) => (
-          <a key={kind} class="button" href={`/jobs?kind=${kind}&${field}=${asset.id}`}>
-            {USES[kind] ?? kinds?.[kind]?.title ?? kind}
+          <a key={kind} class="button" href={`/jobs?${new URLSearchParams({ kind, [field]: asset.id, ...USES[kind]?.asks })}`}>
+            {USES[kind]?.title ?? kinds?.[kind]?.title ?? kind}
           </a>
         ))}
+        <Train world={asset.id} />
         <a class="button" href={`/library/${asset.id}`}>
           Name, notes, lineage
         </a>
@@ -170,11 +177,24 @@ function Use({ asset, unsaved }: { asset: api.Asset; unsaved: boolean }) {
   );
 }
 
-/** Of kinds whose title does not say what they do with a world. */
-const USES: Record<string, string> = {
-  "world.generate": "Refine this",
-  "dataset.record": "Record episodes here",
+/** Of kinds whose title does not say what they do with a world; `asks`: what their form then begins with. */
+const USES: Record<string, { title: string; asks?: Record<string, string> }> = {
+  "world.generate": { title: "Refine this", asks: { size: "", guidance: "blocks" } }, // as large as it is
+  "dataset.record": { title: "Record episodes here" },
 };
+
+/** A world model learns from episodes: the newest that were recorded here. */
+function Train({ world }: { world: string }) {
+  const { value } = usePoll(() => api.getLineage(world), 10_000, world);
+  const data = value?.made_of_it.findLast((a) => a.type === "dataset" && !a.deleted_at);
+  if (!value) return null;
+  if (!data) return <p class="quiet">Once episodes are recorded here, a world model can be trained on them.</p>;
+  return (
+    <a class="button" href={`/library/${data.id}`} title={`On ${data.name}, by its tokenizer`}>
+      Train a world model on this
+    </a>
+  );
+}
 
 function History({ asset }: { asset: api.Asset }) {
   const { value } = usePoll(() => api.listVersions(asset.id), 10_000, asset.id);

@@ -6,7 +6,7 @@ import { go } from "../router";
 import { Legend, TOUCH } from "./Legend";
 import { mapText, meadow, nextVersion, parseMap, type Cell } from "./map";
 import { Panel } from "./Panel";
-import { thumbnailOf } from "./thumbnail";
+import { keepWorld } from "./save";
 import { Workshop } from "./workshop";
 import "./worlds.css";
 
@@ -100,18 +100,18 @@ function Room({ opened, saved }: { opened: Opened; saved: (asset: api.Asset) => 
     };
     start().catch((e) => setProblem(`This world cannot be drawn: ${e instanceof Error ? e.message : e}`));
     expose(shop);
-    const warn = (e: BeforeUnloadEvent): void => void (shop.unsaved.value && e.preventDefault());
-    addEventListener("beforeunload", warn);
+    const stopWarning = warnOfLoss(shop);
     return () => {
       gone = true;
       detach?.();
-      removeEventListener("beforeunload", warn);
+      stopWarning();
       delete window.__world;
     };
   }, [shop]);
 
   const save = async (name: string): Promise<void> => {
-    const made = await saveVersion(shop, name, asset?.id);
+    const next = nextVersion(shop.map);
+    const made = await keepWorld(mapText(next), next, { name, ...(asset && { made_from: asset.id }) });
     shop.markSaved();
     saved(made);
     go(`/worlds/${made.id}`, true);
@@ -149,11 +149,16 @@ function Room({ opened, saved }: { opened: Opened; saved: (asset: api.Asset) => 
   );
 }
 
-/** The world as it is now becomes an asset, made from `from` where it was opened there. */
-async function saveVersion(shop: Workshop, name: string, from: string | undefined): Promise<api.Asset> {
-  const made = await api.saveWorld(mapText(nextVersion(shop.map)), { name, ...(from && { made_from: from }) });
-  await api.saveThumbnail(made.id, await thumbnailOf(shop.map));
-  return made;
+/** Asks before a link, or the tab's end, takes edits away that were not saved. Returns the undoing. */
+function warnOfLoss(shop: Workshop): () => void {
+  const stop = new AbortController();
+  addEventListener("beforeunload", (e) => shop.unsaved.value && e.preventDefault(), { signal: stop.signal });
+  const ask = (e: MouseEvent): void => {
+    const link = e.target instanceof Element ? e.target.closest("a") : null;
+    if (link && shop.unsaved.value && !confirm("Leave without saving this world?")) e.preventDefault();
+  };
+  document.addEventListener("click", ask, { capture: true, signal: stop.signal });
+  return () => stop.abort();
 }
 
 function usePointerLock(canvas: { current: HTMLCanvasElement | null }): boolean {

@@ -1,13 +1,13 @@
 // All block worlds with their pictures, and the ways to a new one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listAssets, Problem, saveWorld, saveThumbnail, worldFile, type Asset } from "../api";
+import { listAssets, worldFile, type Asset } from "../api";
 import { ago } from "../format";
 import { usePoll } from "../poll";
 import { go } from "../router";
 import { parseMap } from "./map";
 import { worldSummary } from "./manifest";
-import { thumbnailOf } from "./thumbnail";
+import { keepWorld } from "./save";
 import "./worlds.css";
 
 const MOST = 100;
@@ -26,11 +26,9 @@ export function Worlds() {
           <a class="button" href="/worlds/new">
             Build
           </a>
-          <a class="button primary" href="/jobs?kind=world.generate">
-            Generate
-          </a>
         </span>
       </div>
+      <Generate />
       {error && (
         <p class="error" role="alert">
           {error.message}
@@ -40,8 +38,7 @@ export function Worlds() {
         <p class="card empty">
           <b>No world yet.</b>
           <span>
-            Describe one and <a href="/jobs?kind=world.generate">generate</a> it, <a href="/worlds/new">build</a> one block by
-            block, or upload a map.json.
+            Describe one and generate it, <a href="/worlds/new">build</a> one block by block, or upload a map.json.
           </span>
         </p>
       )}
@@ -56,6 +53,26 @@ export function Worlds() {
         </p>
       )}
     </main>
+  );
+}
+
+/** Words for a world; the form of the job asks for the rest. */
+function Generate() {
+  const [prompt, setPrompt] = useState("");
+  const submit = (e: Event): void => {
+    e.preventDefault();
+    go(`/jobs?${new URLSearchParams({ kind: "world.generate", guidance: "blocks", prompts: prompt.trim() })}`);
+  };
+  return (
+    <form class="card generate" onSubmit={submit}>
+      <label class="field">
+        <span>What to build</span>
+        <input name="prompt" required maxLength={500} placeholder="a stone castle with two towers" value={prompt} onInput={(e) => setPrompt(e.currentTarget.value)} />
+      </label>
+      <button type="submit" class="primary">
+        Generate
+      </button>
+    </form>
   );
 }
 
@@ -99,12 +116,10 @@ function UploadMap() {
     setProblem("");
     try {
       const text = await file.text();
-      const map = parseMap(text);
-      const asset = await saveWorld(text, { name: file.name.replace(/\.json$/i, "") });
-      await saveThumbnail(asset.id, await thumbnailOf(map));
+      const asset = await keepWorld(text, parseMap(text), { name: file.name.replace(/\.json$/i, "") });
       go(`/worlds/${asset.id}`);
     } catch (e) {
-      setProblem(`${file.name}: ${e instanceof Problem || e instanceof Error ? e.message : e}`);
+      setProblem(`${file.name}: ${e instanceof Error ? e.message : e}`);
     } finally {
       setBusy(false);
     }

@@ -50,15 +50,18 @@ const MARGIN = 1.06; // of the distance, around what is built
 export function portrait(map: BlockMap, aspect: number): { camera: Camera; target: Cell } {
   const [low, high] = bounds(map);
   const size = low.map((v, axis) => high[axis]! + 1 - v) as Cell;
-  const target = low.map((v, axis) => v + size[axis]! / 2) as Cell;
+  const middle = low.map((v, axis) => v + size[axis]! / 2) as Cell;
   const { right, up, forward } = orbit(map, 32, 28);
+  const corners = [0, 1, 2, 3, 4, 5, 6, 7].map((signs) => size.map((n, axis) => ((signs >> axis) & 1 ? n : -n) / 2) as Cell);
   const tall = Math.tan((FOVY_DEG * Math.PI) / 360);
-  let distance = 0;
-  for (const signs of [0, 1, 2, 3, 4, 5, 6, 7]) {
-    const corner = size.map((n, axis) => ((signs >> axis) & 1 ? n : -n) / 2) as Cell;
-    const aside = Math.max(Math.abs(dot(corner, right)) / (tall * aspect), Math.abs(dot(corner, up)) / tall);
-    distance = Math.max(distance, aside - dot(corner, forward));
+  let [distance, lift] = [Math.hypot(...size), 0]; // what is near reaches lower than what is far reaches up
+  for (let i = 0; i < 8; i++) {
+    const heights = corners.map((c) => (dot(c, up) - lift) / (distance + dot(c, forward)));
+    lift += (distance * (Math.max(...heights) + Math.min(...heights))) / 2;
+    const needed = corners.map((c) => Math.max(Math.abs(dot(c, right)) / aspect, Math.abs(dot(c, up) - lift)) / tall - dot(c, forward));
+    distance = Math.max(...needed);
   }
+  const target = middle.map((v, axis) => v + lift * up[axis]!) as Cell;
   const eye = target.map((v, axis) => v - MARGIN * distance * forward[axis]!) as Cell;
   return { camera: { eye, right, up, forward }, target };
 }

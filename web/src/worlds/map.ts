@@ -19,6 +19,15 @@ export interface BlockMap {
   readonly customBlocks: unknown[];
 }
 
+/** A UUID; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40; // version 4
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
 /** Where a cell lies in `blocks`. */
 export const at = ({ size: [nx, , nz] }: BlockMap, [x, y, z]: Readonly<Cell>): number => (y * nz + z) * nx + x;
 
@@ -61,7 +70,7 @@ export function meadow(size: Readonly<Cell>): BlockMap {
     seed: 0,
     sequence: 1,
     lastUpdated: new Date().toISOString(),
-    captureId: crypto.randomUUID(),
+    captureId: newId(),
     customBlocks: [],
   };
   map.blocks.fill(ID.get("Grass")!, 0, size[0] * size[2]);
@@ -135,7 +144,7 @@ export function parseMap(text: string): BlockMap {
     seed: (config["seed"] as number | undefined) ?? 0,
     sequence: (data["sequence"] as number | undefined) ?? 1,
     lastUpdated: (data["lastUpdated"] as string | undefined) ?? new Date().toISOString(),
-    captureId: (data["captureId"] as string | undefined) ?? crypto.randomUUID(),
+    captureId: (data["captureId"] as string | undefined) ?? newId(),
     customBlocks: custom,
   };
   entries.forEach((entry, index) => put(map, index, entry));
@@ -165,5 +174,5 @@ export const nextVersion = (map: BlockMap): BlockMap => ({
   ...map,
   sequence: map.sequence + 1,
   lastUpdated: new Date().toISOString(),
-  captureId: crypto.randomUUID(),
+  captureId: newId(),
 });

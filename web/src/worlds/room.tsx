@@ -1,3 +1,4 @@
+import { worldFile } from "../api";
 import type { Room } from "../domains";
 import { blocksText, sizeText, worldSummary } from "./manifest";
 
@@ -8,9 +9,10 @@ export const worlds: Room = {
       plural: "Worlds",
       summary: (asset) => worldSummary(asset.manifest),
       facts: (asset) => [
-        ["Size", sizeText(asset.manifest)],
+        ["Dimensions", sizeText(asset.manifest)],
         ["Blocks", blocksText(asset.manifest)],
       ],
+      picture: ({ id }) => worldFile(id, "thumbnail.png"),
       action: (id) => ({ title: "Open", href: `/worlds/${id}` }),
     },
   },

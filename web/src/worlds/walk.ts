@@ -2,6 +2,7 @@
 
 import { AIR } from "./palette";
 import { at, inside, type BlockMap, type Cell } from "./map";
+import { cast } from "./ray";
 
 export const STEPS_A_SECOND = 20; // of the simulator's recordings
 const WALK = 0.4; // blocks a frame
@@ -149,6 +150,7 @@ function standHeight(map: BlockMap, x: number, z: number): number {
 }
 
 const TRIES = 12; // columns along each side that are looked at
+const CLEAR = 6; // blocks of free sight that a place should have
 const DISTANCE = 0.32; // of the wider side, from the middle: what is built there is seen
 
 /** A body on open ground that faces the middle: at the map's usual height, so on no roof and in no pit. */
@@ -165,11 +167,24 @@ export function arrive(map: BlockMap): Body {
   const off = ({ x, y, z }: { x: number; y: number; z: number }): number => {
     const away = Math.hypot(x + 0.5 - nx / 2, z + 0.5 - nz / 2) / Math.max(nx, nz);
     const aside = Math.abs(x + 0.5 - nx / 2) / nx; // best straight before the front
-    return Math.abs(y - usual) + 10 * Math.abs(away - DISTANCE) + 2 * aside + (z + 0.5 < nz / 2 ? 1 : 0);
+    const blocked = Math.max(0, CLEAR - ahead(map, facing(map, x, y, z)));
+    return Math.abs(y - usual) + 10 * Math.abs(away - DISTANCE) + 2 * aside + blocked + (z + 0.5 < nz / 2 ? 1 : 0);
   };
-  const best = places.reduce((a, b) => (off(b) < off(a) ? b : a));
-  const yaw = Math.atan2(nx / 2 - best.x - 0.5, best.z + 0.5 - nz / 2);
-  return standing(best.x + 0.5, best.y, best.z + 0.5, (yaw * 180) / Math.PI);
+  const best = places.map((place) => ({ place, off: off(place) })).reduce((a, b) => (b.off < a.off ? b : a)).place;
+  return facing(map, best.x, best.y, best.z);
+}
+
+/** A body on a cell, turned to the map's middle. */
+function facing({ size: [nx, , nz] }: BlockMap, x: number, y: number, z: number): Body {
+  const yaw = Math.atan2(nx / 2 - x - 0.5, z + 0.5 - nz / 2);
+  return standing(x + 0.5, y, z + 0.5, (yaw * 180) / Math.PI);
+}
+
+/** Blocks from the eye to what it looks at; infinite in the sky. */
+function ahead(map: BlockMap, body: Body): number {
+  const eye = eyeOf(body);
+  const hit = cast(map, eye, lookOf(body));
+  return hit ? Math.hypot(...hit.cell.map((v, axis) => v + 0.5 - eye[axis]!)) : Infinity;
 }
 
 /** Whether a cell overlaps a body: nobody is walled in by what he places. */

@@ -65,6 +65,7 @@ describe("map.json", () => {
     const next = nextVersion(map);
     expect(next.sequence).toBe(4);
     expect(next.captureId).not.toBe(map.captureId);
+    expect(next.captureId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(count(next)).toBe(1);
   });
 });
