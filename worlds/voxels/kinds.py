@@ -85,6 +85,8 @@ class GenerateConfig:
     """Optimiser steps of each of these stages."""
     lr: Annotated[float, Gt(0), Le(10), More("Optimisation")] = 0.1
     """Adam's learning rate, of logits."""
+    material_lr: Annotated[float, Gt(0), Le(10), More("Optimisation")] | None = None
+    """The same for the materials' logits. If omitted, `lr`."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -147,7 +149,17 @@ def generate_cpu(target: str = "-") -> GenerateConfig:
 
 def generate_rebuild(target: str = "-") -> GenerateConfig:
     """Rebuild a world from its pictures."""
-    return GenerateConfig(target=target, lr=0.2, views_per_step=4, smoothness=1.0)
+    # Materials change more slowly than what is there, and stay soft for longer: faster ones settle on a wrong material,
+    # and then the voxel that has it fades. Smoothness fills what pictures leave open, such as a block before its like.
+    return GenerateConfig(
+        target=target,
+        lr=0.2,
+        material_lr=0.1,
+        views_per_step=4,
+        smoothness=20.0,
+        temperature=4.0,
+        last_temperature=1.0,
+    )
 
 
 def generate_default(target: str = "-") -> GenerateConfig:
