@@ -152,7 +152,7 @@ def show_kinds(
 
 @app.command(rich_help_panel="Make")
 def add(
-    path: Annotated[Path, typer.Argument(help="Folder of a dataset, tokenizer or world model, or a zip of one.")],
+    path: Annotated[Path, typer.Argument(help="Folder of an asset, a zip of one, or a map.json.")],
     type: Annotated[str | None, typer.Option(help="What it must be. If omitted, its manifest decides.")] = None,
     name: Annotated[str | None, typer.Option(help="Its name in the library. If omitted, that of the folder.")] = None,
     data_dir: DataDir = Path(".terrarium"),

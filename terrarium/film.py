@@ -12,6 +12,7 @@ from PIL import Image
 
 from terrarium.worlds.durable import new_file
 from terrarium.worlds.pictures.metrics import strip
+from terrarium.worlds.pictures.video import mp4
 
 SHOWN = 256  # pixels, about: height of what is saved or shown without a scale
 GAP = 2  # pixels between pictures that are side by side, before they are enlarged
@@ -86,21 +87,7 @@ class Film(Filmed):
         return file.getvalue()
 
     def mp4(self, scale: int | None = None) -> bytes:
-        import av
-
-        frames = self._enlarged(scale)
-        height, width = frames.shape[1:3]
-        frames = np.pad(
-            frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge"
-        )  # 4:2:0 wants even sides
-        file = io.BytesIO()
-        with av.open(file, "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=round(self.fps), options={"crf": "16"})
-            stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
-            container.mux(stream.encode())
-        return file.getvalue()
+        return mp4(self._enlarged(scale), self.fps)
 
     def _enlarged(self, scale: int | None) -> np.ndarray:
         return _enlarge(self.frames, _scale(scale, self.frames.shape[1]))

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from terrarium.store.places import shipped_folder
+from terrarium.worlds.blocks.map_json import BlockMap, write_map
+from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.episodes.format import write_episode, write_manifest
+from terrarium.worlds.voxels.manifest import describe_world
 
 
 def make_dataset(folder: Path, seed: int = 0) -> Path:
@@ -43,7 +46,20 @@ def make_tokenizer(folder: Path) -> Path:
     return folder
 
 
-MAKE = {"dataset": make_dataset, "tokenizer": make_tokenizer, "world-model": make_world_model}
+def make_world(folder: Path, seed: int = 0) -> Path:
+    """A small built thing."""
+    folder.mkdir(parents=True)
+    write_map(folder / "map.json", BlockMap(structure(seed).blocks))
+    describe_world(folder)
+    return folder
+
+
+MAKE = {
+    "dataset": make_dataset,
+    "block-world": make_world,
+    "tokenizer": make_tokenizer,
+    "world-model": make_world_model,
+}
 
 
 def zipped(folder: Path, top: str = "") -> bytes:

@@ -64,13 +64,15 @@ class FakeModel:
     batches: list[int] = field(default_factory=list)
     states: list[FakeState] = field(default_factory=list)
     worlds: list[FakeWorld] = field(default_factory=list)
+    sources: list[dict[str, Any] | None] = field(default_factory=list)  # of the worlds, as they were asked for
     temperatures: list[float] = field(default_factory=list)
     guidances: list[float] = field(default_factory=list)
     fails: bool = False
 
-    def simulator(self) -> FakeWorld | None:
+    def simulator(self, source: dict[str, Any] | None = None) -> FakeWorld | None:
         if not self.has_simulator:
             return None
+        self.sources.append(source)
         self.worlds.append(FakeWorld())
         return self.worlds[-1]
 

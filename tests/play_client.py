@@ -100,9 +100,12 @@ class Table:
     def __init__(self, player: Player, url: str) -> None:
         self.player, self.url = player, url
 
-    async def join(self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, **pace: Any) -> PlayClient:
+    async def join(
+        self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, world: str | None = None, **pace: Any
+    ) -> PlayClient:
         client = await PlayClient.open(self.url, acks)
-        await client.ws.send(Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed).model_dump_json())
+        opening = Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed, world=world)
+        await client.ws.send(opening.model_dump_json())
         if pace:
             await client.say("settings", **pace)
             await client.text("settings")

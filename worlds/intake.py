@@ -61,7 +61,8 @@ def take_in(
         room(sum(file.size for file in files.values()))
         for name, file in files.items():
             _copy(file, draft / name)
-    _check(draft, [row.check, row.opens] if opened else [row.check])
+    checks = [row.check, row.opens] if opened else [row.check]
+    _check(draft, [row.describe, *checks] if "manifest.json" not in files and row.describe else checks)
     with (draft / row.content).open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     id = str(uuid5(NAMESPACE_OID, digest))
@@ -100,13 +101,23 @@ def sweep_drafts(folder: Path) -> None:
 
 @contextmanager
 def _files_of(path: Path) -> Iterator[dict[str, Found]]:
-    """{name: file} of a folder, links to files followed, or of a zip. A zip of one folder is taken as its contents."""
+    """{name: file} of a folder, links to files followed, of a zip, or of a file that may come alone. A zip of one
+    folder is taken as its contents."""
+    if path.is_file() and (lone := _lone_name(path)):
+        yield {lone: _file(path)}
+        return
     with nullcontext(_listed(path)) if path.is_dir() else open_archive(path) as found:
         tops = [name.removesuffix("manifest.json") for name in found if re.fullmatch(r"[^/]+/manifest\.json", name)]
         if "manifest.json" not in found and len(tops) == 1:
             yield {name.removeprefix(tops[0]): file for name, file in found.items() if name.startswith(tops[0])}
         else:
             yield found
+
+
+def _lone_name(file: Path) -> str | None:
+    """What the types call a file that needs no manifest: known by its suffix, whatever a person named it."""
+    names = (row.alone for row in asset_types().values() if row.alone is not None)
+    return next((name for name in names if Path(name).suffix == file.suffix), None)
 
 
 def _listed(folder: Path) -> dict[str, Found]:
@@ -122,6 +133,9 @@ def _type_of(found: Mapping[str, Found], wanted: str | None) -> str:
     """What its manifest says that it is. ValueError where that cannot be taken, or is not what was wanted."""
     expected = wanted or " or ".join(asset_types())
     if "manifest.json" not in found:
+        alone = [type for type, row in asset_types().items() if row.alone in found and type == (wanted or type)]
+        if alone:
+            return alone[0]
         raise ValueError(f"manifest.json is not there: expected the files of a {expected}")
     file = found["manifest.json"]
     if file.size > MAX_MANIFEST:

@@ -24,7 +24,7 @@ from terrarium.worlds.json_file import read_object
 from terrarium.worlds.progress import Progress
 
 # Each holds dict literals KINDS: {kind: JobKind} and, where people may bring what it makes, ASSETS: {type: AssetType}.
-ROOMS = ("terrarium.worlds.episodes.kinds", "terrarium.worlds.world_model.kinds")
+ROOMS = ("terrarium.worlds.episodes.kinds", "terrarium.worlds.voxels.kinds", "terrarium.worlds.world_model.kinds")
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
@@ -191,6 +191,10 @@ class AssetType:
     """`module:function`, without torch and NumPy: the gateway calls it."""
     opens: str
     """`module:function` that opens it as a job would, called where there is torch."""
+    alone: str | None = None
+    """A file that may come by itself, without a manifest."""
+    describe: str | None = None
+    """`module:function` that writes the manifest of a folder with that file alone; as `check`."""
 
 
 def resolve(path: str) -> Any:

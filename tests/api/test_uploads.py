@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from brought import MAKE, make_dataset, zipped
+from brought import MAKE, make_dataset, make_world, zipped
 from fastapi.testclient import TestClient
 from processes import free_port, until
 from sqlalchemy import func, select
@@ -82,6 +82,25 @@ def test_a_job_takes_what_was_uploaded(http: TestClient, tmp_path_factory: Any) 
     assert (place("dataset", data["id"]) / "manifest.json").is_file()
     wrong = http.post("/v1/jobs", json={"kind": "world-model.evaluate", "checkpoint": data["id"]})
     assert wrong.status_code == 422 and "this is a dataset, expected a world-model" in wrong.text
+
+
+def test_a_map_comes_by_itself(http: TestClient, tmp_path_factory: Any) -> None:
+    file = make_world(tmp_path_factory.mktemp("made") / "mine") / "map.json"
+
+    def send(data: bytes) -> Any:
+        headers = {"content-type": "application/json"}
+        return http.post("/v1/uploads", content=data, params={"file": "castle.json"}, headers=headers)
+
+    world = send(file.read_bytes())
+    assert world.status_code == 201, world.text
+    assert (world.json()["type"], world.json()["name"]) == ("block-world", "castle")
+    assert world.json()["manifest"]["size"] == [16, 16, 16] and world.json()["uses"]["world.generate"]
+    bad = send(file.read_bytes().replace(b"Grass", b"Lava"))
+    assert (bad.status_code, bad.json()["code"]) == (422, "bad_upload") and "of type 'Lava'" in bad.json()["detail"]
+    small = http.post("/v1/jobs", json={"kind": "world.generate", "target": world.json()["id"], "size": 32})
+    assert small.status_code == 422 and "has [16, 16, 16] blocks along x, y and z, size says" in small.text
+    nothing = http.post("/v1/jobs", json={"kind": "world.generate"})
+    assert nothing.status_code == 422 and "rebuilds a world, expected one" in nothing.text
 
 
 def test_what_is_wrong_is_named_and_leaves_nothing(http: TestClient, data_dir: Path, tmp_path_factory: Any) -> None:

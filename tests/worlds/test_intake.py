@@ -14,7 +14,7 @@ import brought
 import numpy as np
 import pytest
 import torch
-from brought import MAKE, change_manifest, make_dataset, make_world_model, zipped
+from brought import MAKE, change_manifest, make_dataset, make_world, make_world_model, zipped
 
 from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
 from terrarium.worlds.intake import ORIGIN, Taken, new_draft, sweep_drafts, take_in
@@ -45,6 +45,19 @@ def test_a_folder_and_its_zip_are_the_same_asset(tmp_path: Path, type: str) -> N
     origin = json.loads((place / ORIGIN).read_text())
     assert origin["name"] == f"{type}-{taken.id[:8]}" and origin["file"] == "mine" and origin["from"] == "a test"
     assert not any((root / "incoming").iterdir())
+
+
+def test_a_map_may_come_by_itself(tmp_path: Path) -> None:
+    """As a file of any name, or in a folder or a zip without a manifest: the same asset as with one."""
+    folder, root = make_world(tmp_path / "mine"), tmp_path / "data"
+    taken = take(folder, root)
+    (tmp_path / "castle.json").write_bytes((folder / "map.json").read_bytes())
+    (folder / "manifest.json").unlink()
+    (tmp_path / "mine.zip").write_bytes(zipped(folder))
+    for path in (tmp_path / "castle.json", folder, tmp_path / "mine.zip"):
+        assert take(path, tmp_path / "others" / path.name, opened=True).id == taken.id
+        with pytest.raises(ValueError, match="expected the files of a dataset"):
+            take(path, root, type="dataset")
 
 
 def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -98,7 +111,7 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "not JSON": ("dataset", rewrite("manifest.json", lambda b: b[:-9]), "manifest.json is not JSON"),
     "not UTF-8": ("dataset", rewrite("manifest.json", lambda b: b"\xff" + b), "manifest.json is not JSON"),
     "a list": ("dataset", rewrite("manifest.json", lambda b: b"[]"), "expected a JSON object, found list"),
-    "a judge": ("tokenizer", saying(kind="judge"), "is that of 'judge', expected a dataset or tokenizer or world-m"),
+    "a judge": ("tokenizer", saying(kind="judge"), "is that of 'judge', expected a dataset or block-world or tok"),
     "an odd kind": ("tokenizer", saying(kind=["tokenizer"]), r"is that of .*\['tokenizer'\]"),
     "another version": ("dataset", saying(format_version=2), "format_version 2, expected 1"),
     "no frames a second": ("dataset", saying(fps=0), "manifest.json: fps: .* found 0"),
@@ -126,6 +139,13 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "seeds": ("world-model", saying(data={"seeds": []}), "manifest.json: data"),
     "no starts": ("world-model", of_a_game, "starts.npz is missing"),
     "odd starts": ("world-model", with_broken_starts, "starts.npz lacks actions.npy and frames.npy"),
+    "a foreign block": (
+        "block-world",
+        rewrite("map.json", lambda b: b.replace(b"Grass", b"Lava")),
+        "block [0-9]+ at .*Lava",
+    ),
+    "another map": ("block-world", saying(blocks=3), "manifest.json: blocks 3, the map has"),
+    "no map": ("block-world", without("map.json"), "map.json is missing"),
     "an odd report": ("world-model", rewrite("evaluation.json", lambda b: b"[]"), "evaluation.json: expected a JSON"),
 }
 
@@ -195,7 +215,7 @@ def test_the_gateway_can_do_it_without_torch_and_numpy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['numpy'] = sys.modules['torch'] = None\n"
         "from pathlib import Path; from terrarium.worlds.intake import take_in\n"
-        "for name in ('dataset', 'tokenizer', 'world-model'):\n"
+        f"for name in {tuple(MAKE)}:\n"
         "    draft = Path('draft'); draft.mkdir()\n"
         "    origin = {'name': None, 'file': '', 'from': ''}\n"
         "    print(take_in(Path(name), draft, lambda type, id: Path('data', type), origin).type)\n"

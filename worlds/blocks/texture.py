@@ -7,8 +7,8 @@ and is gone above d.
 
 from __future__ import annotations
 
+from terrarium.worlds.blocks.block_types import BOARDS, BRICKS, CHECKER, INSET, PLAIN, RING, STRIPES, TURF, WAVES
 from terrarium.worlds.blocks.jit import jit
-from terrarium.worlds.blocks.palette import BOARDS, BRICKS, CHECKER, INSET, PLAIN, RING, STRIPES, TURF, WAVES
 
 SEAM = 0.05  # half a seam's width, in blocks: two blocks share one line of .1
 SEAM_DARK = 0.42  # how much a seam takes away

@@ -44,8 +44,8 @@ PALETTE = (
 # What a new terrain brings: a material, a landmark, a biome, a salt.
 A_NEW_TERRAIN = """
 import hashlib, json
-from terrarium.worlds.blocks import palette
-palette.BLOCKS += (palette.BlockType("Slime", (0.2, 0.9, 0.2), (0.2, 0.9, 0.2), (0.2, 0.9, 0.2)),)
+from terrarium.worlds.blocks import block_types, palette
+palette.BLOCKS += (block_types.BlockType("Slime", (0.2, 0.9, 0.2), (0.2, 0.9, 0.2), (0.2, 0.9, 0.2)),)
 palette.NAMES += ("Slime",)
 palette.ID["Slime"] = len(palette.ID)
 from terrarium.worlds.blocks import landmarks, terrain

@@ -34,8 +34,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
     if (!kind) return;
     const first = Object.keys(kind.presets).find((name) => name === "cpu") ?? Object.keys(kind.presets)[0] ?? "";
     setPreset(first);
-    const kept = { ...values, ...Object.fromEntries(query.value) };
-    setValues(startValues(fields, kind.presets[first], kept));
+    setValues(startValues(fields, kind.presets[first], values, Object.fromEntries(query.value)));
     setProblem(null);
   }, [fields, query.value]);
 

@@ -65,10 +65,16 @@ function show(value: unknown): Value {
   return value === undefined || value === null || value === "-" ? "" : String(value);
 }
 
-/** Field defaults, then the preset's values over them. Inputs keep what `kept` says. */
-export function startValues(fields: Field[], preset: Config = {}, kept: Record<string, Value> = {}): Record<string, Value> {
+/** Field defaults, then the preset's values over them, then those that a link asks for. Inputs keep what `kept` says. */
+export function startValues(
+  fields: Field[],
+  preset: Config = {},
+  kept: Record<string, Value> = {},
+  asked: Record<string, string> = {},
+): Record<string, Value> {
   return Object.fromEntries(
     fields.map((f) => {
+      if (f.name in asked) return [f.name, f.type === "boolean" ? asked[f.name] === "true" : asked[f.name]!];
       if (f.type === "input") return [f.name, kept[f.name] ?? ""];
       return [f.name, f.name in preset ? show(preset[f.name]) : f.initial];
     }),

@@ -26,6 +26,15 @@ const KIND: JobKind = {
   inputs: { data: ["dataset"], start: ["tokenizer", "world-model"], more: ["dataset"] },
 };
 
+describe("a link to a form", () => {
+  it("fills in any field, over the preset", () => {
+    const asked = { steps: "45", names: "", flow: "true", data: "d1", no: "field" };
+    const values = startValues(fieldsOf(KIND), KIND.presets["debug"], { data: "d0" }, asked);
+    expect(values).toMatchObject({ steps: "45", names: "", flow: true, data: "d1" });
+    expect("no" in values).toBe(false);
+  });
+});
+
 describe("a form out of a schema", () => {
   const fields = fieldsOf(KIND);
 

@@ -1,0 +1,25 @@
+import pytest
+
+pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
+
+from safetensors.torch import load_file
+from training_toys import Log
+
+from terrarium.worlds.progress import Stopped
+from terrarium.worlds.voxels.kinds import prior_debug
+from terrarium.worlds.voxels.prior.model import load_prior
+from terrarium.worlds.voxels.prior.recipe import train_prior
+
+
+def test_a_prior_is_trained_stopped_resumed_and_loaded(tmp_path) -> None:
+    whole = train_prior(prior_debug(), tmp_path / "whole", log := Log())
+    with pytest.raises(Stopped):
+        train_prior(prior_debug(), tmp_path / "pieces", Log(stop_at=4))
+    assert train_prior(prior_debug(), tmp_path / "pieces", again := Log()) == whole
+    assert again.resumed_at == 4 and again.values == {step: log.values[step] for step in range(5, 11)}
+    weights = [load_file(tmp_path / name / "output" / "model.safetensors") for name in ("whole", "pieces")]
+    assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
+    prior, manifest = load_prior(tmp_path / "whole" / "output")
+    assert not prior.training and manifest["quality"] == whole
+    assert set(whole) == {"loss_t300", "loss_t600", "loss_t900", "caption_gain"}
+    assert (tmp_path / "whole" / "samples.png").is_file()

@@ -1,0 +1,186 @@
+"""The prior for blocks: a diffusion model of pictures of small built things, given a caption and a direction of view.
+
+With alpha_t^2 = alphabar_t, sigma_t^2 = 1 - alphabar_t on the cosine schedule (Nichol & Dhariwal 2021,
+arXiv:2102.09672), a noisy picture is z = alpha_t x + sigma_t eps. The network predicts the clean picture x, and from it
+
+    eps = (z - alpha_t x) / sigma_t
+
+A cell is 48 numbers wide and the network not much wider: x lies in few directions of these, eps in all, so x is what a
+small network can say (Li & He 2025, arXiv:2511.13720). And score distillation asks at noise levels where almost nothing
+of the picture is left: there the error of a predicted eps is divided by alpha_t on its way to x.
+
+The U-Net works on cells of PATCH x PATCH pixels, 16 x 16 of them. Captions enter twice: pooled, beside the direction of
+view, into every residual block, and word by word through cross-attention at 8 x 8 cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from terrarium.worlds.checkpoint import build, load_checkpoint
+from terrarium.worlds.device import default_device
+from terrarium.worlds.voxels.extra import diffusers
+from terrarium.worlds.voxels.prior.words import words
+
+PICTURE = 64  # side in pixels
+PATCH = 4
+STEPS = 1000  # of the noise schedule
+LONGEST = 32  # words of a caption
+PAD, BEGIN = 0, 1  # a caption without words is BEGIN alone
+FIRST_WORD = 2
+
+
+class Looking(NamedTuple):
+    """From where pictures are seen, degrees [B] each, as in worlds/voxels/camera.py."""
+
+    azimuth_deg: Tensor
+    elevation_deg: Tensor
+
+    def features(self) -> Tensor:
+        """[B, 6], the same after a full turn."""
+        azimuth, elevation = torch.deg2rad(self.azimuth_deg), torch.deg2rad(self.elevation_deg)
+        turns = [f(k * azimuth) for k in (1, 2) for f in (torch.sin, torch.cos)]
+        return torch.stack([*turns, torch.sin(elevation), torch.cos(elevation)], dim=1)
+
+
+class Captions(nn.Module):
+    """Words of captions to vectors: a small transformer, trained with what it serves."""
+
+    def __init__(self, vocabulary: Sequence[str], width: int) -> None:
+        super().__init__()
+        self.vocabulary = tuple(vocabulary)
+        self.number = {word: FIRST_WORD + i for i, word in enumerate(self.vocabulary)}
+        self.embedding = nn.Embedding(FIRST_WORD + len(self.vocabulary), width, padding_idx=PAD)
+        self.places = nn.Parameter(0.02 * torch.randn(LONGEST + 1, width))
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, F.gelu, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, nn.LayerNorm(width), enable_nested_tensor=False)
+
+    def numbers(self, caption: str) -> list[int]:
+        """Of the words that are known, behind BEGIN; others are passed over.
+
+        ValueError where a caption has words but none that is known, or too many.
+        """
+        said = words(caption)
+        known = [self.number[word] for word in said if word in self.number]
+        if said and not known:
+            expected = ", ".join(self.vocabulary)
+            raise ValueError(f"{caption!r} has no word that the prior knows: expected some of {expected}")
+        if len(known) > LONGEST:
+            raise ValueError(f"{caption!r} has {len(known)} words that the prior knows: expected at most {LONGEST}")
+        return [BEGIN, *known]
+
+    def tokens(self, captions: Sequence[str]) -> Tensor:
+        """int64 [B, L], L as the longest of them needs, filled up with PAD."""
+        return padded([self.numbers(caption) for caption in captions])
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """tokens [B, L] -> states [B, L, C], which of them are words bool [B, L], their mean [B, C]."""
+        there = tokens != PAD
+        x = self.embedding(tokens) + self.places[: tokens.shape[1]]
+        states = self.layers(x, src_key_padding_mask=~there)
+        weight = there.to(states).unsqueeze(-1)
+        return states, there, (states * weight).sum(1) / weight.sum(1)
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
+
+
+class Prior(nn.Module):
+    """Predicts the clean pictures, in [-1, 1], of noisy ones [B, 3, 64, 64].
+
+    `channels` [levels] and `text` are the widths of the U-Net and of the text encoder. ValueError without diffusers.
+    """
+
+    alphabar: Tensor  # [STEPS]
+
+    def __init__(self, vocabulary: Sequence[str], channels: Sequence[int], text: int) -> None:
+        super().__init__()
+        self.captions = Captions(vocabulary, text)
+        cells = 3 * PATCH**2
+        self.unet = (
+            diffusers()
+            .UNet2DConditionModel(
+                sample_size=PICTURE // PATCH,
+                in_channels=cells,
+                out_channels=cells,
+                block_out_channels=tuple(channels),
+                down_block_types=("DownBlock2D",) * len(channels),
+                mid_block_type="UNetMidBlock2DCrossAttn",
+                up_block_types=("UpBlock2D",) * len(channels),
+                layers_per_block=1,
+                norm_num_groups=8,
+                cross_attention_dim=text,
+                attention_head_dim=4,  # diffusers takes it for the number of heads
+                resnet_time_scale_shift="scale_shift",
+                class_embed_type="projection",
+                projection_class_embeddings_input_dim=text + 6,
+            )
+            .to(memory_format=torch.channels_last)
+        )
+        self.register_buffer("alphabar", cosine_alphabar(STEPS), persistent=False)
+
+    def forward(self, z: Tensor, t: Tensor, tokens: Tensor, looking: Looking) -> Tensor:
+        """z [B, 3, 64, 64], t int64 [B] in [0, STEPS), tokens [B, L] -> x [B, 3, 64, 64]."""
+        states, there, pooled = self.captions(tokens)
+        cells = F.pixel_unshuffle(z, PATCH).contiguous(memory_format=torch.channels_last)
+        given = torch.cat([pooled, looking.features().to(pooled)], dim=1)
+        made = self.unet(cells, t, states, class_labels=given, encoder_attention_mask=there, return_dict=False)[0]
+        return F.pixel_shuffle(made.float(), PATCH)
+
+    def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha_t and sigma_t of t [B], [B, 1, 1, 1] each."""
+        alphabar = self.alphabar[t].view(-1, 1, 1, 1)
+        return alphabar.sqrt(), (1 - alphabar).sqrt()
+
+    def guided(self, z: Tensor, t: Tensor, tokens: Tensor, others: Tensor, looking: Looking, cfg: float) -> Tensor:
+        """x of z [B, ...] by classifier-free guidance, `cfg` times as far from `others` [B, L] as `tokens` [B, L]."""
+        both = Looking(*(angle.repeat(2) for angle in looking))
+        toward, away = self(z.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([tokens, others]), both).chunk(2)
+        return away + cfg * (toward - away)
+
+    @torch.no_grad()
+    def sample(self, captions: Sequence[str], looking: Looking, *, cfg: float, steps: int, seed: int) -> Tensor:
+        """Pictures [B, 3, 64, 64] in [0, 1], by DDIM (Song et al. 2021, arXiv:2010.02502) in so many steps."""
+        device = self.alphabar.device
+        tokens = self.captions.tokens([*captions, *[""] * len(captions)]).to(device)
+        given, empty = tokens.chunk(2)
+        generator = torch.Generator().manual_seed(seed)
+        z = torch.randn(len(captions), 3, PICTURE, PICTURE, generator=generator).to(device)
+        times = torch.linspace(STEPS - 1, 0, steps + 1).long()
+        for now, then in pairwise(times):
+            t = now.expand(len(z)).to(device)
+            alpha, sigma = self.levels(t)
+            clean = self.guided(z, t, given, empty, looking, cfg).clamp(-1, 1)
+            noise = (z - alpha * clean) / sigma
+            alpha, sigma = self.levels(then.expand(len(z)).to(device))
+            z = alpha * clean + sigma * noise
+        return (0.5 + 0.5 * clean).clamp(0, 1)
+
+
+def cosine_alphabar(steps: int) -> Tensor:
+    """alphabar_t, t = 0 ... steps - 1, float32 [steps]; what the last one leaves of a picture is not quite nothing."""
+    at = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+
+    def curve(x: Tensor) -> Tensor:
+        return torch.cos((x + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    return (curve(at) / curve(torch.zeros((), dtype=torch.float64))).clamp(1e-4, 0.9999).float()
+
+
+def load_prior(folder: Path) -> tuple[Prior, dict[str, Any]]:
+    """-> prior in eval mode on the default device, manifest. ValueError for any other kind of folder."""
+    tensors, manifest = load_checkpoint(folder, "voxel-prior")
+    shape = manifest["model"]
+    wide = {k: v.float() for k, v in tensors.items()}  # shipped ones are stored in bf16
+    prior = build(lambda: Prior(manifest["vocabulary"], shape["channels"], shape["text"]), wide, folder)
+    return prior.to(default_device()).eval().requires_grad_(False), manifest
