@@ -22,7 +22,6 @@ class PlayClient:
     def __init__(self, ws: ClientConnection, acks: bool = True) -> None:
         self.ws, self.acks = ws, acks
         self.frames: list[Frame] = []
-        self.arrivals: list[float] = []
         self.texts: list[dict[str, Any]] = []
         self.keys = self.seq = 0
         self.closed: tuple[int, str] | None = None
@@ -43,7 +42,6 @@ class PlayClient:
                     self.texts.append(json.loads(message))
                     continue
                 self.frames.append(unpack_frame(message))
-                self.arrivals.append(time.monotonic())
                 if self.acks:
                     await self.input()
         except ConnectionClosed as e:

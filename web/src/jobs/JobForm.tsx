@@ -165,7 +165,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
     "aria-describedby": [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ") || undefined,
   };
   return (
-    <div class={`field of-${field.type}`}>
+    <div class={`field of-${field.type === "list" && field.texts ? "texts" : field.type}`}>
       <label for={id}>{label(field.name)}</label>
       {field.type === "input" ? (
         <select
@@ -201,6 +201,8 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
           value={String(value)}
           onInput={(e) => set(e.currentTarget.value)}
         />
+      ) : field.type === "list" && field.texts ? (
+        <textarea {...common} rows={2} title="One a line" value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       ) : (
         <input {...common} type="text" value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       )}

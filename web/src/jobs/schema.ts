@@ -61,7 +61,7 @@ export const ids = (value: Value): string[] => String(value).split(",").filter(B
 /** A config's value as a form holds it; "-" stands in presets for an input still to be chosen. */
 function show(value: unknown): Value {
   if (typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value.join(", ");
+  if (Array.isArray(value)) return value.join(value.every((v) => typeof v === "string") ? "\n" : ", ");
   return value === undefined || value === null || value === "-" ? "" : String(value);
 }
 
@@ -81,10 +81,10 @@ export function startValues(
   );
 }
 
-/** Texts have commas between them, numbers commas or spaces. */
+/** Texts have a line each, numbers have commas or spaces between them. */
 const listOf = (field: Field, text: string): (string | number)[] =>
   field.texts
-    ? text.split(",").map((t) => t.trim()).filter(Boolean)
+    ? text.split("\n").map((t) => t.trim()).filter(Boolean)
     : text.split(/[\s,]+/).filter(Boolean).map(Number);
 
 /** Fields that are folded away, by their groups. */

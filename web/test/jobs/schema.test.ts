@@ -64,8 +64,8 @@ describe("a form out of a schema", () => {
   });
 
   it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
-    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", names: "a b, c", steps: "7", lr: "", flow: true });
-    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], names: ["a b", "c"], steps: 7, flow: true });
+    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", names: "a b, c\n d ", steps: "7", lr: "", flow: true });
+    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], names: ["a b, c", "d"], steps: 7, flow: true });
   });
 
   it("folds away what has a group", () => {
