@@ -31,7 +31,3 @@ def test_sdxl_makes_a_world(db: Session, redis_url: str, data_dir: Path, tmp_pat
         assert job["progress"]["step"] == 4 and job["result"]["blocks"] > 0
         world = http.get(f"/v1/assets/{id}").json()
         assert world["type"] == "block-world" and world["manifest"]["made"]["prompts"] == ["a stone castle"]
-        missing = http.post("/v1/jobs", json=config | {"model": str(tmp_path / "nowhere")}).json()["id"]
-        job = until(lambda: (job := http.get(f"/v1/jobs/{missing}").json())["state"] in AT_REST and job, timeout_s=250)
-        assert job["state"] == "failed" and job["error"]["code"] == "invalid_input", job
-        assert "expected a local folder or a model that was downloaded before" in job["error"]["detail"]

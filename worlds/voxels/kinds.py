@@ -203,7 +203,14 @@ def prior_default() -> PriorConfig:
 def generate_words(prompt: str = "a large stone castle with four towers") -> GenerateConfig:
     """From words, guided by a prior for blocks: 16 blocks a side."""
     return GenerateConfig(
-        guidance="blocks", prompts=(prompt,), size=16, steps=200, t_min=0.6, t_end=0.8, harden_from=0.75, image_every=100
+        guidance="blocks",
+        prompts=(prompt,),
+        size=16,
+        steps=200,
+        t_min=0.6,
+        t_end=0.8,
+        harden_from=0.75,
+        image_every=100,
     )
 
 

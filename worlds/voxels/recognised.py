@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,36 +33,43 @@ from terrarium.worlds.voxels.prior.data import picture
 CLASSES = tuple(name for name in FIRST if name not in ("hut", "gate", "ruin", "well"))
 SIZE = 16
 STRUCTURE_SEED = 9000  # of the structures whose captions are asked for; settings were chosen on others
+EMPTY = np.zeros((SIZE, SIZE, SIZE), np.uint8)
 ANGLES = ((30.0, 25.0), (210.0, 25.0))  # from which the sheet shows a world
 
 
 def evaluate(prior: str | None, out: Path, seeds: int, steps: int | None) -> dict[str, Any]:
     judge = load_judge(shipped_judge())
+    every = [structure(STRUCTURE_SEED + i, SIZE, name=name, split="held_out") for i, name in enumerate(CLASSES)]
     rows: list[dict[str, Any]] = []
-    for number, name in enumerate(CLASSES):
-        wanted = structure(STRUCTURE_SEED + number, SIZE, name=name, split="held_out")
-        rows += evaluate_caption(judge, wanted, prior, out, seeds, steps)
-        report = {"worlds": rows, **summary(rows)}
-        (out / "recognised.json").write_text(json.dumps(report, indent=1))
-        sheet(out, seeds)
+    for seed, wanted in product(range(seeds), every):
+        words = replace(generate_words(), prompts=(wanted.caption,), prior=prior, size=SIZE, seed=seed)
+        words = words if steps is None else replace(words, steps=steps)
+        init = INITS[words.init]((SIZE, SIZE, SIZE), torch.Generator().manual_seed(seed)).blocks()
+        rows.append(row(judge, wanted, "init", seed, init, 0.0))
+        rows.append(row(judge, wanted, "blocks", seed, *made(words, out / wanted.name / f"words_{seed}")))
+        write_report(out, rows, every)
+    for wanted in every:
+        file = out / wanted.name / "wanted.json"
+        if not file.is_file():  # a map is dated, and the job's state knows its target by its content
+            write_map(file, BlockMap(wanted.blocks))
+        target = GenerateConfig(target=str(file), size=SIZE, image=64)
+        rows.append(row(judge, wanted, "target", 0, *made(target, out / wanted.name / "target")))
+        write_report(out, rows, every)
     return summary(rows)
 
 
-def evaluate_caption(
-    judge: Judge, wanted: Structure, prior: str | None, out: Path, seeds: int, steps: int | None
-) -> list[dict[str, Any]]:
-    folder = out / wanted.name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_map(folder / "wanted.json", BlockMap(wanted.blocks))
-    words = replace(generate_words(), prompts=(wanted.caption,), prior=prior, size=SIZE)
-    words = words if steps is None else replace(words, steps=steps)
-    target = GenerateConfig(target=str(folder / "wanted.json"), size=SIZE, image=64)
-    rows = [row(judge, wanted, "target", 0, *made(target, folder / "target"))]
-    for seed in range(seeds):
-        init = INITS[words.init]((SIZE, SIZE, SIZE), torch.Generator().manual_seed(seed)).blocks()
-        rows.append(row(judge, wanted, "init", seed, init, 0.0))
-        rows.append(row(judge, wanted, "blocks", seed, *made(replace(words, seed=seed), folder / f"words_{seed}")))
-    return rows
+def write_report(out: Path, rows: list[dict[str, Any]], every: Sequence[Structure]) -> None:
+    """The figures so far, and a sheet with a row a class: the structure itself, what was made of its caption with each
+    seed, and what guidance `target` made, each from two sides."""
+    (out / "recognised.json").write_text(json.dumps({**summary(rows), "worlds": rows}, indent=1))
+    sheet = []
+    columns = [f"words_{seed}" for seed in sorted({each["seed"] for each in rows})] + ["target"]
+    for wanted in every:
+        maps = [out / wanted.name / column / "output" / "map.json" for column in columns]
+        worlds = [wanted.blocks, *(read_map(file).blocks if file.is_file() else EMPTY for file in maps)]
+        sheet.append(np.concatenate([picture(blocks, *angles) for blocks in worlds for angles in ANGLES], axis=1))
+    image = Image.fromarray(np.concatenate(sheet))
+    image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST).save(out / "sheet.png")
 
 
 def made(config: GenerateConfig, folder: Path) -> tuple[np.ndarray, float]:
@@ -84,6 +93,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for how in ("init", "blocks", "target"):
         own = [each for each in rows if each["by"] == how]
+        if not own:
+            continue
         named = [each["named"] == each["class"] for each in own]
         seconds = [each["seconds"] for each in own]
         found[how] = {
@@ -93,17 +104,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "seconds_most": round(float(np.max(seconds)), 1),
         }
     return found
-
-
-def sheet(out: Path, seeds: int) -> None:
-    """A row a class: the structure itself, guidance `target`, then each seed, from two sides."""
-    rows = []
-    for folder in (out / name for name in CLASSES if (out / name).is_dir()):
-        maps = [folder / "wanted.json", folder / "target" / "output" / "map.json"]
-        maps += [folder / f"words_{seed}" / "output" / "map.json" for seed in range(seeds)]
-        rows.append(np.concatenate([picture(read_map(file).blocks, *a) for file in maps for a in ANGLES], axis=1))
-    image = Image.fromarray(np.concatenate(rows))
-    image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST).save(out / "sheet.png")
 
 
 if __name__ == "__main__":
