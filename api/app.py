@@ -18,7 +18,20 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from terrarium.api import artifacts, assets, catalog, episodes, errors, health, job_events, jobs, play, plays, uploads
+from terrarium.api import (
+    artifacts,
+    assets,
+    catalog,
+    episodes,
+    errors,
+    health,
+    job_events,
+    jobs,
+    play,
+    plays,
+    uploads,
+    worlds,
+)
 from terrarium.api.guard import Guard
 from terrarium.api.job_events import Watch
 from terrarium.api.openapi import describe
@@ -59,7 +72,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    for part in (jobs, job_events, artifacts, assets, episodes, uploads, catalog, play, plays, health):
+    for part in (jobs, job_events, artifacts, assets, episodes, uploads, catalog, play, plays, worlds, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -33,6 +33,7 @@ def register(session: Session, folder: Path) -> bool:
         "name": origin["name"],
         "manifest": manifest | {"origin": origin},
         "evaluation": read_object(report) if report.is_file() else None,
+        "made_from": origin.get("made_from", []),
     }
     return assets.bring(session, origin["type"], folder, clean(facts))
 

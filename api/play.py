@@ -1,6 +1,6 @@
 """Live play's gateway: a session and its ticket over REST, then bytes relayed between browser and player.
 
-    POST /v1/play/sessions {"checkpoint": "shipped", "seed": 7}  ->  {"id", "ticket", "url"}
+    POST /v1/play/sessions {"checkpoint": "shipped", "seed": 7, "world"?}  ->  {"id", "ticket", "url"}
     WS   /v1/play/<id>     subprotocols: terrarium.play, <ticket>     store/play_protocol.py
 
 Once the ticket is used, nothing here touches the database until the session has ended.
@@ -17,15 +17,17 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Request, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import func, text, update
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from terrarium.api.body import described, strict_json
 from terrarium.api.guard import allowed_origin
 from terrarium.api.relay import relay
+from terrarium.store import assets
 from terrarium.store.db import session_scope
 from terrarium.store.errors import InvalidInput, NotFound
 from terrarium.store.places import SHIPPED
-from terrarium.store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL
+from terrarium.store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL, Open
 from terrarium.store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
@@ -36,6 +38,9 @@ class PlayRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     checkpoint: Annotated[str, Field(max_length=64, pattern="^[0-9a-z-]+$")] = SHIPPED
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(None, description="none: a random world")
+    world: Annotated[str, Field(max_length=64, pattern="^[0-9a-z-]+$")] | None = Field(
+        None, description="a block world to play in; the seed says where. none: worlds as the model was trained on"
+    )
 
 
 class PlayTicket(BaseModel):
@@ -65,10 +70,21 @@ def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayT
             raise NotFound(f"checkpoint {body.checkpoint!r} does not exist", code="checkpoint_not_found")
         if checkpoint.type != "world-model":
             raise InvalidInput(f"checkpoint {checkpoint.id} is a {checkpoint.type}, expected a world-model")
-        session.add(
-            PlaySession(id=id, checkpoint=checkpoint.id, seed=seed, ticket_sha256=_sha256(ticket), ended_at=None)
-        )
+        if body.world is not None:
+            check_world(session, body.world, checkpoint)
+        reserved = {"checkpoint": checkpoint.id, "seed": seed, "world": body.world}
+        session.add(PlaySession(id=id, **reserved, ticket_sha256=_sha256(ticket), ended_at=None))
     return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}")
+
+
+def check_world(session: Session, id: str, checkpoint: Asset) -> None:
+    """NotFound, or InvalidInput for what cannot be played in with this model."""
+    world = assets.get(session, id)
+    if world.type != "block-world":
+        raise InvalidInput(f"world {id} is a {world.type}, expected a block-world")
+    kind = checkpoint.manifest.get("data", {}).get("source", {}).get("kind")
+    if kind != "blocks":
+        raise InvalidInput(f"checkpoint {checkpoint.id} was trained on {kind!r}, not on block worlds as {id} is one")
 
 
 @router.websocket("/play/{id}")
@@ -78,29 +94,29 @@ async def play(ws: WebSocket, id: UUID) -> None:
         return
     offered = ws.scope["subprotocols"]
     ticket = next((name for name in offered if name != SUBPROTOCOL), "")
-    session = await run_in_threadpool(use_ticket, id, ticket)
+    opening = await run_in_threadpool(use_ticket, id, ticket)
     await ws.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    if session is None:
+    if opening is None:
         await ws.close(CLOSE_TICKET, f"ticket is unknown, used, or older than {TICKET_S} s")
         return
     try:
-        await relay(ws, str(id), *session)
+        await relay(ws, opening)
     finally:
         await run_in_threadpool(end_session, id)
 
 
-def use_ticket(id: UUID, ticket: str) -> tuple[str, int] | None:
-    """(checkpoint, seed) of the session, once: one conditional UPDATE by the database's clock."""
+def use_ticket(id: UUID, ticket: str) -> Open | None:
+    """What the player is to open, once: one conditional UPDATE by the database's clock."""
     fresh = PlaySession.created_at > func.clock_timestamp() - text(f"interval '{TICKET_S} seconds'")
     claim = (
         update(PlaySession)
         .where(PlaySession.id == id, PlaySession.ticket_sha256 == _sha256(ticket), fresh)
         .values(ticket_sha256=None)
-        .returning(PlaySession.checkpoint, PlaySession.seed)
+        .returning(PlaySession.checkpoint, PlaySession.seed, PlaySession.world)
     )
     with session_scope() as session:
         row = session.execute(claim).one_or_none()
-    return None if row is None else (row.checkpoint, row.seed)
+    return None if row is None else Open(session=str(id), checkpoint=row.checkpoint, seed=row.seed, world=row.world)
 
 
 def end_session(id: UUID) -> None:

@@ -43,7 +43,7 @@ class Ended(Exception):
         self.code, self.message, self.close = code, message, close
 
 
-async def relay(ws: WebSocket, session: str, checkpoint: str, seed: int) -> None:
+async def relay(ws: WebSocket, opening: Open) -> None:
     """From an accepted WebSocket to its close; when either side closes, both do."""
     try:
         try:
@@ -52,7 +52,7 @@ async def relay(ws: WebSocket, session: str, checkpoint: str, seed: int) -> None
             log.warning("player at %s: %s", player_url(), e)
             raise Ended("player_unavailable", "no player answers; try again", protocol.CLOSE_LATER) from e
         async with player:
-            await player.send(Open(session=session, checkpoint=checkpoint, seed=seed).model_dump_json())
+            await player.send(opening.model_dump_json())
             with SESSIONS.track_inprogress():
                 await Relay(ws, player).run()
     except Ended as e:

@@ -18,6 +18,7 @@ from terrarium.store.errors import TerrariumError
 GROUPS = {  # name: (module with a Typer called `app`, help)
     "data": ("terrarium.cli.data", "Record datasets in the block world and look into them."),
     "train": ("terrarium.cli.train", "Train a tokenizer or a world model, here and now."),
+    "worlds": ("terrarium.cli.worlds", "Look into a block world, check its gradient, take pictures of it."),
     "eval": ("terrarium.cli.evaluate", "Measure a world model against its simulator."),
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
@@ -148,6 +149,31 @@ def show_kinds(
     from terrarium.cli.run import show
 
     show(kind, as_json)
+
+
+@app.command(rich_help_panel="Make")
+def generate(
+    prompt: Annotated[str | None, typer.Argument(help="What to build, in words.")] = None,
+    target: Annotated[Path | None, typer.Option(help="A map.json, a block world or a capture set to rebuild.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A map.json or a block world to start from.")] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help="target, blocks, sd or sdxl. If omitted, blocks for words alone, else target.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Blocks along each side.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps at full size.")] = None,
+    init: Annotated[str | None, typer.Option(help="ground_plane, cube or noise.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the init and of the views.")] = None,
+    preset: Annotated[str | None, typer.Option(help="debug, cpu, rebuild, default or plan.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for states, previews and <out>/output.")] = Path("out/world"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a block world from words, or rebuild one from its pictures; the same command goes on after a stop."""
+    from terrarium.cli.generate import generate as run_generate
+
+    given = {"guidance": guidance, "size": size, "steps": steps, "init": init, "seed": seed}
+    inputs = {"target": target and str(target), "start": start and str(start)}
+    run_generate(prompt, given | inputs, preset, set_ or [], out, as_json)
 
 
 @app.command(rich_help_panel="Make")

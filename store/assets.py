@@ -19,6 +19,8 @@ from terrarium.store.jobs import TERMINAL
 from terrarium.store.places import SHIPPED, place
 from terrarium.store.tables import Artifact, Asset, Job, PlaySession
 
+MOST_RELATED = 200  # assets in a family
+
 
 def living() -> Select[Asset]:
     return select(Asset).where(Asset.deleted_at.is_(None))
@@ -78,7 +80,7 @@ def bring(session: Session, type: str, folder: Path, facts: Mapping[str, Any]) -
     """The row of what a person brought; True if it is new. An asset that was deleted and is brought again lives again.
 
     `folder` is its place in the data directory, which may not be that of the settings.
-    `facts`: name, manifest, evaluation. Conflict where its files were deleted in the meantime.
+    `facts`: name, manifest, evaluation, made_from. Conflict where its files were deleted in the meantime.
     """
     id = folder.name
     values = dict(facts) | {"size": size_of(folder)}
@@ -99,6 +101,18 @@ def sources(session: Session, asset: Asset) -> Sequence[Asset]:
 def products(session: Session, asset: Asset) -> Sequence[Asset]:
     """What was made of it, deleted assets included."""
     return session.scalars(select(Asset).where(Asset.made_from.contains([asset.id])).order_by(Asset.created_at)).all()
+
+
+def family(session: Session, asset: Asset) -> list[Asset]:
+    """The assets of its type that were made from one another, deleted ones included; the oldest first."""
+    found, unseen = {asset.id: asset}, [asset]
+    while unseen and len(found) < MOST_RELATED:
+        one = unseen.pop(0)
+        for row in (*sources(session, one), *products(session, one)):
+            if row.type == asset.type and row.id not in found:
+                found[row.id] = row
+                unseen.append(row)
+    return sorted(found.values(), key=lambda row: (row.created_at, row.id))
 
 
 def previews(session: Session, found: Sequence[Asset]) -> dict[str, UUID]:
@@ -146,7 +160,9 @@ def _job_that_needs(session: Session, id: str) -> Job | None:
 
 def _is_played(session: Session, id: str) -> bool:
     playing = select(PlaySession.id).where(
-        PlaySession.checkpoint == id, PlaySession.ended_at.is_(None), PlaySession.ticket_sha256.is_(None)
+        or_(PlaySession.checkpoint == id, PlaySession.world == id),
+        PlaySession.ended_at.is_(None),
+        PlaySession.ticket_sha256.is_(None),
     )
     return session.execute(playing.limit(1)).first() is not None
 

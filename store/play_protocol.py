@@ -34,7 +34,8 @@ An error that ends the session is followed by the close:
 A message of more than MAX_MESSAGE bytes is not read: the close is 1009, with no text before it.
 Browser -> gateway, at the handshake: the subprotocols SUBPROTOCOL and the session's ticket, as a second one. Servers
 and proxies log addresses, and an address that opens a session is a key.
-Gateway -> player, first of all: the text open {session, checkpoint, seed}.
+Gateway -> player, first of all: the text open {session, checkpoint, seed, world}; with `world`, a block world's id,
+all walks of the session take place there, and seeds say where they start.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ class _Message(BaseModel):
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 CheckpointId = Annotated[str, Field(min_length=1, max_length=64)]
+WorldId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Open(_Message):
@@ -159,6 +161,7 @@ class Open(_Message):
     session: Annotated[str, Field(max_length=64)]
     checkpoint: CheckpointId
     seed: Seed
+    world: WorldId | None = None
 
 
 class Reset(_Message):

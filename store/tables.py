@@ -170,6 +170,7 @@ class PlaySession(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     checkpoint: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
     seed: Mapped[int]
+    world: Mapped[str | None] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))  # None: the model's own
     ticket_sha256: Mapped[str | None]  # NULL once used
     created_at: Mapped[datetime] = _now()
     ended_at: Mapped[datetime | None]

@@ -9,6 +9,7 @@ data_dir      an empty data directory for one test; TERRARIUM_DATA_DIR names it
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ from terrarium.store.settings import settings
 if TYPE_CHECKING:
     from redis import Redis
     from sqlalchemy.orm import Session
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch and numba are loaded: one thread for each process of the tests
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 @contextmanager

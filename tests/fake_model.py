@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,12 @@ import numpy as np
 from terrarium.worlds.blocks.actions import BLOCKS, MAX_YAW_DEG, YAW, Layout
 
 DISCRETE = Layout(("left", "right", "fire"), {"KeyA": "left", "KeyD": "right", "Space": "fire"})
+
+
+def opened() -> Event:
+    event = Event()
+    event.set()
+    return event
 
 
 class FakeWorld:
@@ -43,7 +50,8 @@ class FakeState:
 
 @dataclass
 class FakeModel:
-    """`batches` holds each step's batch size, `taken` each state's actions (all of them, in order)."""
+    """`batches` holds each step's batch size, `taken` each state's actions (all of them, in order). It is
+    loaded once `may_load` is set."""
 
     fps: float = 15.0
     frame_size: tuple[int, int] = (16, 16)
@@ -51,18 +59,20 @@ class FakeModel:
     has_simulator: bool = True
     temperature: float = 0.5
     step_s: float = 0.0
-    load_s: float = 0.0
+    may_load: Event = field(default_factory=opened)
     manifest: dict[str, Any] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     states: list[FakeState] = field(default_factory=list)
     worlds: list[FakeWorld] = field(default_factory=list)
+    sources: list[dict[str, Any] | None] = field(default_factory=list)  # of the worlds, as they were asked for
     temperatures: list[float] = field(default_factory=list)
     guidances: list[float] = field(default_factory=list)
     fails: bool = False
 
-    def simulator(self) -> FakeWorld | None:
+    def simulator(self, source: dict[str, Any] | None = None) -> FakeWorld | None:
         if not self.has_simulator:
             return None
+        self.sources.append(source)
         self.worlds.append(FakeWorld())
         return self.worlds[-1]
 

@@ -22,7 +22,6 @@ class PlayClient:
     def __init__(self, ws: ClientConnection, acks: bool = True) -> None:
         self.ws, self.acks = ws, acks
         self.frames: list[Frame] = []
-        self.arrivals: list[float] = []
         self.texts: list[dict[str, Any]] = []
         self.keys = self.seq = 0
         self.closed: tuple[int, str] | None = None
@@ -43,7 +42,6 @@ class PlayClient:
                     self.texts.append(json.loads(message))
                     continue
                 self.frames.append(unpack_frame(message))
-                self.arrivals.append(time.monotonic())
                 if self.acks:
                     await self.input()
         except ConnectionClosed as e:
@@ -102,9 +100,12 @@ class Table:
     def __init__(self, player: Player, url: str) -> None:
         self.player, self.url = player, url
 
-    async def join(self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, **pace: Any) -> PlayClient:
+    async def join(
+        self, checkpoint: str = "shipped", seed: int = 1, acks: bool = True, world: str | None = None, **pace: Any
+    ) -> PlayClient:
         client = await PlayClient.open(self.url, acks)
-        await client.ws.send(Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed).model_dump_json())
+        opening = Open(session=f"s{seed}", checkpoint=checkpoint, seed=seed, world=world)
+        await client.ws.send(opening.model_dump_json())
         if pace:
             await client.say("settings", **pace)
             await client.text("settings")

@@ -45,9 +45,21 @@ def checkpoint_folder(checkpoint: str) -> Path:
     return folder
 
 
-def prepare(model: PlayedModel, seed: int) -> tuple[Simulator | None, Any, np.ndarray]:
+def world_source(world: str) -> dict[str, Any]:
+    """The block world of this id, as recordings and simulators name it. ValueError where it is not here."""
+    from terrarium.worlds.episodes.record import block_source
+
+    folder = place("block-world", world)
+    if not folder.is_dir():
+        raise ValueError(f"world {world} is not here")
+    return block_source(str(folder))
+
+
+def prepare(
+    model: PlayedModel, seed: int, source: dict[str, Any] | None = None
+) -> tuple[Simulator | None, Any, np.ndarray]:
     """A walk's start: the simulator (or None) at `seed` after the burn-in, the model's state there, the picture."""
-    world = model.simulator()
+    world = model.simulator(source)
     frames, actions = model.context(world, seed)
     return world, model.start(frames, actions), frames[-1]
 
@@ -101,12 +113,14 @@ class Models:
         ticker.idle_since = self._loop.time()
         self._loop.call_later(self.unload_after_s, self._unload_if_idle, ticker)
 
-    async def seat(self, session: Session, ticker: Ticker, seed: int) -> Seat:
-        world, state, picture = await self._loop.run_in_executor(self._threads, prepare, ticker.model, seed)
+    async def seat(self, session: Session, ticker: Ticker, seed: int, world_id: str | None = None) -> Seat:
+        """At `seed` of the model's own worlds, or of the block world `world_id`."""
+        source = await self._loop.run_in_executor(self._threads, world_source, world_id) if world_id else None
+        world, state, picture = await self._loop.run_in_executor(self._threads, prepare, ticker.model, seed, source)
         if self.freezer and not ticker.freezing:
             ticker.freezing = True
             self._loop.call_later(FREEZE_AFTER_S, self.freezer.add, ticker)
-        return Seat(session, ticker.model, ticker.checkpoint, seed, world, state, picture)
+        return Seat(session, ticker.model, ticker.checkpoint, seed, world, state, picture, source)
 
     def close(self) -> None:
         if self.freezer:

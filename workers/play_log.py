@@ -100,7 +100,8 @@ class Part(NamedTuple):
 class PlayLog:
     """The recording of one walk, from the picture it begins with. Parts overlap by one frame.
 
-    A tick thread adds, the event loop closes. `lost` is called with the reason if a part could not be kept.
+    A tick thread adds, the event loop closes. `lost` is called with the reason if a part could not be kept. `source` is
+    that of `world` where it is not the model's own.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class PlayLog:
         world: Simulator | None,
         picture: np.ndarray,
         lost: Callable[[str], None],
+        source: dict[str, Any] | None = None,
     ) -> None:
         self.plays, self.world, self.lost = plays, world, lost
         self.walk = f"{seed}-{uuid.uuid4().hex[:12]}"
@@ -121,7 +123,7 @@ class PlayLog:
             "fps": model.fps,
             "action_names": list(model.layout.names),
             "keys": dict(model.layout.keys),
-            "source": model.manifest["data"]["source"],
+            "source": source or model.manifest["data"]["source"],
         }
         self.parts = 0
         self.closed = False

@@ -259,7 +259,7 @@ class Connection:
         """Make a seat ready while the old one plays on, change seats, tell the client, let it play."""
         ticker = await self.player.models.acquire(to.checkpoint)
         try:
-            seat = await self.player.models.seat(self.session, ticker, to.seed)
+            seat = await self.player.models.seat(self.session, ticker, to.seed, to.world)
         except BaseException as e:
             self.player.models.release(ticker)
             if isinstance(e, Exception):

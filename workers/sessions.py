@@ -94,6 +94,7 @@ class Seat:
     world: Simulator | None  # at the same instant as `state`; None where the model has none
     state: Any  # the model's, updated in place
     picture: np.ndarray  # the newest frame, uint8 [H, W, 3]
+    source: dict[str, Any] | None = None  # of `world`, where it is not the model's own
     shown: bool = False  # a first frame was sent
     due: float = 0.0  # time of the next step
     stepped_at: float = 0.0

@@ -160,7 +160,7 @@ def _record(seat: Seat, action: np.ndarray) -> None:
     if seat.log is None:
         if plays:
             walk = (seat.model, seat.checkpoint, seat.seed, seat.world, seat.picture)
-            seat.log = PlayLog(plays, *walk, session.stop_recording)
+            seat.log = PlayLog(plays, *walk, session.stop_recording, seat.source)
     elif plays:
         seat.log.add(action, seat.picture)
     else:

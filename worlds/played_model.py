@@ -43,7 +43,8 @@ class PlayedModel(Protocol):
     folder: Path
     frozen: Any  # the compiled step, once somebody has made it
 
-    def simulator(self) -> Simulator | None: ...
+    def simulator(self, source: dict[str, Any] | None = None) -> Simulator | None:
+        """The world that it was trained on, or that of `source`, a block world's; None where it learned elsewhere."""
 
     def context(self, world: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames uint8 [T, H, W, 3] and actions float32 [T-1, A] to start from; leaves `world` at the last frame."""

@@ -69,13 +69,14 @@ schema = schemathesis.openapi.from_dict(app.openapi(), config=CONFIG)
 JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
     DATASET_ZIP = zipped(make_dataset(Path(made, "mine")))
-KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "play": "walk"}
+KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "block-world": "hill", "voxel-prior": "taste"}
+KNOWN["play"] = "walk"
 
 
 @pytest.fixture
 def known(db: Session) -> None:
     """A row of everything that a request may name."""
-    for type in ("dataset", "tokenizer", "world-model"):
+    for type in KNOWN.keys() - {"play"}:
         db.add(Asset(id=KNOWN[type], name=type, type=type, manifest={}))
     db.add(Job(id=JOB, kind="dataset.record", config=asdict(RecordConfig()), queue="cpu", state="cancelled"))
     db.commit()
@@ -120,4 +121,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
         named["pictures"] = "model"  # of what was recorded here, the simulator's were not shown
     rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env", "flow": True}
     rest["steps"] = max(1, body.get("steps", 1))
+    rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
+    if "target" in row.inputs:
+        named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}

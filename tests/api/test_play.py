@@ -380,7 +380,7 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
             await client.input("w")
             await client.close()
             await until(lambda: heard[-1:] == ["closed"])
-            opening = f'{{"type":"open","session":"{ticket["id"]}","checkpoint":"shipped","seed":5}}'
+            opening = f'{{"type":"open","session":"{ticket["id"]}","checkpoint":"shipped","seed":5,"world":null}}'
             assert heard[0] == opening and len(heard[1]) == 32
 
     asyncio.run(go())

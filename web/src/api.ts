@@ -159,6 +159,15 @@ export const uploadAsset = (file: File, progress: (share: number) => void): Prom
     xhr.onerror = () => reject(unreachable());
     xhr.send(file);
   });
+/** Files of a block world. */
+export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png"): string => `/v1/worlds/${id}/${file}`;
+/** The text of a map.json becomes a block world; `made_from`: the one that it is a version of. */
+export const saveWorld = (map: string, about: { name: string; made_from?: string }): Promise<Asset> =>
+  request(`/uploads?${new URLSearchParams({ type: "block-world", file: "map.json", ...about })}`, { method: "POST", body: map, headers: { "Content-Type": "application/json" } });
+export const saveThumbnail = (id: string, png: Uint8Array<ArrayBuffer>): Promise<void> =>
+  request(`/worlds/${id}/thumbnail.png`, { method: "PUT", body: png, headers: { "Content-Type": "image/png" } });
+/** Of a block world, the oldest first, itself among them. */
+export const listVersions = (id: string): Promise<api.Version[]> => items(`/worlds/${id}/versions`);
 export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;
 /** The bytes [start, end) at a URL. */
 export const getBytes = async (url: string, start: number, end: number): Promise<Uint8Array> =>
@@ -180,11 +189,12 @@ export const getMetrics = (id: string): Promise<Metrics> => request(`/jobs/${id}
 export const submitJob = (config: Config, name: string, key: string): Promise<Job> =>
   post(name ? `/jobs?${new URLSearchParams({ name })}` : "/jobs", config, { "Idempotency-Key": key });
 /** Of an artifact's URL. */
-export const getText = async (url: string): Promise<string> => (await fetch(url)).text();
+export const getText = async (url: string): Promise<string> => (await answer(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
-export const openPlay = (checkpoint: string, seed?: number): Promise<PlaySession> =>
-  post("/play/sessions", seed === undefined ? { checkpoint } : { checkpoint, seed });
+/** `world`: a block world to play in, where the seed says where. */
+export const openPlay = (checkpoint: string, seed: number, world: string | null): Promise<PlaySession> =>
+  post("/play/sessions", { checkpoint, seed, world });
 export const artifactUrl = (id: string): string => `/v1/artifacts/${id}`;
 
 export const releaseJob = (id: string): Promise<Job> => post(`/jobs/${id}/release`);

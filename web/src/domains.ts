@@ -6,8 +6,9 @@ import type { Asset } from "./api";
 import { episodes } from "./episodes/room";
 import { label } from "./format";
 import { worldModel } from "./world-model/room";
+import { worlds } from "./worlds/room";
 
-const ROOMS: Room[] = [episodes, worldModel];
+const ROOMS: Room[] = [worlds, episodes, worldModel];
 
 export type Fact = [name: string, value: string];
 
@@ -25,6 +26,8 @@ export interface AssetType {
   facts: (asset: Asset) => Fact[];
   /** The one thing to do with it that its row offers; jobs that can take it come by themselves. */
   action?: (id: string) => Action;
+  /** Its own picture, where no job has shown one. */
+  picture?: (asset: Asset) => string;
   /** What its row shows of its quality. */
   glance?: ComponentType<{ asset: Asset }>;
   /** What its page shows below the facts. */

@@ -6,7 +6,9 @@ import { reachable } from "./api";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
 import { Play } from "./play/Play";
-import { go, path } from "./router";
+import { go, path, query } from "./router";
+import { World } from "./worlds/World";
+import { Worlds } from "./worlds/Worlds";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import "./play/play.css";
@@ -14,6 +16,7 @@ import "./pages.css";
 
 const SECTIONS: [string, string][] = [
   ["/", "Play"],
+  ["/worlds", "Worlds"],
   ["/jobs", "Jobs"],
   ["/library", "Library"],
 ];
@@ -24,9 +27,13 @@ function page(at: string): ComponentChildren {
   if (job) return <JobPage key={job} id={decodeURIComponent(job)} />;
   const asset = /^\/library\/([^/]+)$/.exec(at)?.[1];
   if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
+  const world = /^\/worlds\/([^/]+)$/.exec(at)?.[1];
+  if (world) return <World id={decodeURIComponent(world)} />;
   switch (at) {
     case "/":
-      return <Play />;
+      return <Play key={query.value.get("world")} />;
+    case "/worlds":
+      return <Worlds />;
     case "/jobs":
       return <Jobs />;
     case "/library":

@@ -1,9 +1,16 @@
 """Block types as arrays: their colours under the light of the map viewer, and that of walks.
 
 Faces are numbered by their outward normal: 0 -x, 1 +x, 2 -y (bottom), 3 +y (top), 4 -z, 5 +z.
+
+    python -m terrarium.worlds.blocks.palette > web/src/worlds/palette.json
+
+is the palette of the browser's viewer; a test compares the two.
 """
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import numpy as np
 
@@ -47,3 +54,12 @@ def patterns() -> np.ndarray:
     """Pattern of each face, int64 [M, 6]."""
     side_top = [[b.side_pattern] * 2 + [b.top_pattern] * 2 + [b.side_pattern] * 2 for b in BLOCKS]
     return np.array(side_top, np.int64)
+
+
+def for_browser() -> dict[str, Any]:
+    """Names, lit colours [M, 6, 3] and the sky's, as the viewer draws them."""
+    return {"names": NAMES, "lut": sun_lut().tolist(), "sky": SKY.tolist()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(for_browser()))

@@ -25,17 +25,19 @@ Terrain = Literal["mixed", "plains", "desert", "forest", "lake", "hills"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordConfig:
-    """Walk the block world and record episodes. Every episode has its own world seed: `seed`, `seed + 1`, ...
+    """Walk the block world and record episodes. Every episode has its own seed: `seed`, `seed + 1`, ...
 
-    On the command line `world` may also be the path of a map.json: one world, the seed says where a walk starts.
+    On the command line `world` may also be the path of a map.json, or of a block world's folder.
     """
 
     __pydantic_config__ = CONFIG
     kind: Literal["dataset.record"] = "dataset.record"
     world: Terrain = "mixed"
     """Terrain of the worlds; mixed: another one for each seed."""
+    map: Annotated[str, Input("block-world")] | None = None
+    """A world to walk in, in place of terrain: seeds say where its walks start."""
     episodes: Annotated[int, Ge(2), Le(100_000)] = 200
-    """Number of walks, each in a world of its own."""
+    """Number of walks; on terrain, each in a world of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
     """Actions in an episode, which holds one frame more."""
     width: Annotated[Side, More("Frames")] = 64

@@ -52,20 +52,23 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
 
 
 def _source(config: RecordConfig) -> dict[str, Any]:
-    source = block_source(config.world)
-    return source | {"config": asdict(config) | {"world": source["terrain"]}}
+    source = block_source(config.map or config.world)
+    named = {"map": source["terrain"]} if config.map else {"world": source["terrain"]}  # no path of this machine
+    return source | {"config": asdict(config) | named}
 
 
 def block_source(world: str) -> dict[str, Any]:
-    """Where walks take place, so that it can be had again: a terrain by name, or a map.json as it is, not its path.
+    """Where walks take place, so that it can be had again: a terrain by name, or a map as it is, not its path: of a
+    map.json, or of a block world's folder.
 
-    ValueError where it is neither.
+    ValueError where it is none of these.
     """
     if world in KINDS:
         return {"kind": "blocks", "terrain": world}
-    if not world.endswith(".json"):
+    file = Path(world) / "map.json" if Path(world).is_dir() else Path(world)
+    if file.suffix != ".json":
         raise ValueError(f"world {world!r}: expected one of {', '.join(KINDS)}, or the path of a map.json")
-    return {"kind": "blocks", "terrain": Path(world).name, "map": pack(read_map(Path(world)).blocks)}
+    return {"kind": "blocks", "terrain": Path(world).name, "map": pack(read_map(file).blocks)}
 
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:

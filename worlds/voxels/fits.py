@@ -15,6 +15,8 @@ def generate_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
         found.append(("target", "is missing: guidance target rebuilds a world, expected one"))
     if config.guidance in PROMPTED and not config.prompts:
         found.append(("prompts", f"is empty: guidance {config.guidance} builds what is said, expected a prompt"))
+    if config.coarse and (config.start is not None or "start" in manifests):
+        found.append(("start", "is beside coarse stages: expected a start world or coarse, not both"))
     sizes = {field: manifests[field]["size"] for field in ("start", "target") if "size" in manifests.get(field, {})}
     if config.size is not None:
         wanted = [config.size] * 3

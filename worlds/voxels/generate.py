@@ -127,7 +127,11 @@ class Run:
             self.best.offer(model, found["hard_psnr"])
             return found
 
-        adam = torch.optim.Adam(grid.parameters(), lr=self.config.lr, betas=(0.9, 0.99))
+        groups = [
+            {"params": [grid.occupancy_logits], "lr": self.config.lr},
+            {"params": [grid.material_logits], "lr": self.config.material_lr or self.config.lr},
+        ]
+        adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
         return Task(
             model=grid,
             learners=[Learner(loss=loss, optimizer=adam)],

@@ -85,6 +85,8 @@ class GenerateConfig:
     """Optimiser steps of each of these stages."""
     lr: Annotated[float, Gt(0), Le(10), More("Optimisation")] = 0.1
     """Adam's learning rate, of logits."""
+    material_lr: Annotated[float, Gt(0), Le(10), More("Optimisation")] | None = None
+    """The same for the materials' logits. If omitted, `lr`."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -114,8 +116,6 @@ class GenerateConfig:
         if self.prompt_weights and len(self.prompt_weights) != len(self.prompts):
             found = f"{len(self.prompt_weights)} for {len(self.prompts)} prompts"
             raise Conflict("prompt_weights", f"{found}: expected one a prompt")
-        if self.start is not None and self.coarse:
-            raise Conflict("coarse", f"{self.coarse} beside a world to start from: expected none")
         if len(self.coarse) != len(self.coarse_steps):
             found = f"{len(self.coarse_steps)} for the {len(self.coarse)} stages of coarse"
             raise Conflict("coarse_steps", f"{found}: expected one a stage")
@@ -145,6 +145,21 @@ def generate_debug(target: str = "-") -> GenerateConfig:
 def generate_cpu(target: str = "-") -> GenerateConfig:
     """A few minutes on a CPU."""
     return GenerateConfig(target=target, size=16)
+
+
+def generate_rebuild(target: str = "-") -> GenerateConfig:
+    """Rebuild a world from its pictures."""
+    # Materials change more slowly than what is there, and stay soft for longer: faster ones settle on a wrong material,
+    # and then the voxel that has it fades. Smoothness fills what pictures leave open, such as a block before its like.
+    return GenerateConfig(
+        target=target,
+        lr=0.2,
+        material_lr=0.1,
+        views_per_step=4,
+        smoothness=20.0,
+        temperature=4.0,
+        last_temperature=1.0,
+    )
 
 
 def generate_default(target: str = "-") -> GenerateConfig:
@@ -230,6 +245,7 @@ KINDS = {
         presets={
             "debug": generate_debug,
             "cpu": generate_cpu,
+            "rebuild": generate_rebuild,
             "default": generate_default,
             "plan": generate_plan,
             "words": generate_words,

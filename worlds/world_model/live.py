@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +67,12 @@ class LiveModel:
             state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
         return to_frames(after.picture).cpu().numpy()
 
-    def simulator(self) -> BlockWorld | None:
-        """The block world that it was trained on; None where it learned from another source."""
+    def simulator(self, source: dict[str, Any] | None = None) -> BlockWorld | None:
+        """The block world that it was trained on, or that of `source`; None where it learned from another source."""
         if self.starts is not None:
             return None
         height, width = self.frame_size
-        return world_of(self.manifest["data"]["source"], width, height)
+        return world_of(source or self.manifest["data"]["source"], width, height)
 
     def context(self, world: BlockWorld | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What the model needs to have seen before play -> frames uint8 [T, H, W, 3], actions float32 [T-1, A].

@@ -25,6 +25,7 @@ BETAS = (0.0, 0.99)
 CALM = (0.9, 0.99)  # without an adversary
 FASTER = 2.0  # the discriminator's learning rate over the painter's
 LAST = 0.1  # of the learning rate, at the end
+CLIP = 10.0  # of gradient norms in the loop, of 3 to 13 mostly: now and then the discriminator's is 50
 EMA = 0.995
 ROUGH_FRAMES = 512  # that the world's roughness is measured on
 
@@ -74,7 +75,8 @@ def painter_stages(
 
         def learner(name: str, module: nn.Module, loss: LossFn, lr: float) -> Learner:
             optimizer = torch.optim.Adam(module.parameters(), lr, BETAS)
-            return Learner(name=name, loss=loss, optimizer=optimizer, schedule=cosine(config.painter_steps, LAST))
+            schedule = cosine(config.painter_steps, LAST)
+            return Learner(name=name, loss=loss, optimizer=optimizer, schedule=schedule, clip=CLIP)
 
         def sample(step: Step) -> Batch:
             part, parts = step.part

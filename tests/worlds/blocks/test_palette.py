@@ -1,5 +1,8 @@
 """Palette: the map format's colours, and light a face."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from terrarium.worlds.blocks import palette
@@ -32,3 +35,8 @@ def test_sun_factors_follow_the_viewers_shader():
 def test_walking_light_tells_all_faces_apart():
     stone = palette.walk_lut()[palette.ID["Stone"]].mean(-1)
     assert np.diff(np.sort(stone)).min() > 0.02
+
+
+def test_the_browser_draws_in_the_same_colours():
+    file = Path(__file__).resolve().parents[3] / "web/src/worlds/palette.json"
+    assert json.loads(file.read_text()) == json.loads(json.dumps(palette.for_browser())), "see palette.py"

@@ -34,8 +34,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
     if (!kind) return;
     const first = Object.keys(kind.presets).find((name) => name === "cpu") ?? Object.keys(kind.presets)[0] ?? "";
     setPreset(first);
-    const kept = { ...values, ...Object.fromEntries(query.value) };
-    setValues(startValues(fields, kind.presets[first], kept));
+    setValues(startValues(fields, kind.presets[first], values, Object.fromEntries(query.value)));
     setProblem(null);
   }, [fields, query.value]);
 
@@ -166,7 +165,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
     "aria-describedby": [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ") || undefined,
   };
   return (
-    <div class={`field of-${field.type}`}>
+    <div class={`field of-${field.type === "list" && field.texts ? "texts" : field.type}`}>
       <label for={id}>{label(field.name)}</label>
       {field.type === "input" ? (
         <select
@@ -202,6 +201,8 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
           value={String(value)}
           onInput={(e) => set(e.currentTarget.value)}
         />
+      ) : field.type === "list" && field.texts ? (
+        <textarea {...common} rows={2} title="One a line" value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       ) : (
         <input {...common} type="text" value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
       )}

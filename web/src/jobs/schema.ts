@@ -61,24 +61,30 @@ export const ids = (value: Value): string[] => String(value).split(",").filter(B
 /** A config's value as a form holds it; "-" stands in presets for an input still to be chosen. */
 function show(value: unknown): Value {
   if (typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value.join(", ");
+  if (Array.isArray(value)) return value.join(value.every((v) => typeof v === "string") ? "\n" : ", ");
   return value === undefined || value === null || value === "-" ? "" : String(value);
 }
 
-/** Field defaults, then the preset's values over them. Inputs keep what `kept` says. */
-export function startValues(fields: Field[], preset: Config = {}, kept: Record<string, Value> = {}): Record<string, Value> {
+/** Field defaults, then the preset's values over them, then those that a link asks for. Inputs keep what `kept` says. */
+export function startValues(
+  fields: Field[],
+  preset: Config = {},
+  kept: Record<string, Value> = {},
+  asked: Record<string, string> = {},
+): Record<string, Value> {
   return Object.fromEntries(
     fields.map((f) => {
+      if (f.name in asked) return [f.name, f.type === "boolean" ? asked[f.name] === "true" : asked[f.name]!];
       if (f.type === "input") return [f.name, kept[f.name] ?? ""];
       return [f.name, f.name in preset ? show(preset[f.name]) : f.initial];
     }),
   );
 }
 
-/** Texts have commas between them, numbers commas or spaces. */
+/** Texts have a line each, numbers have commas or spaces between them. */
 const listOf = (field: Field, text: string): (string | number)[] =>
   field.texts
-    ? text.split(",").map((t) => t.trim()).filter(Boolean)
+    ? text.split("\n").map((t) => t.trim()).filter(Boolean)
     : text.split(/[\s,]+/).filter(Boolean).map(Number);
 
 /** Fields that are folded away, by their groups. */

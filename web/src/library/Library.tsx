@@ -134,14 +134,17 @@ function Row({ asset }: { asset: Asset }) {
   );
 }
 
-/** The newest picture of the job that made it, or its type's first letter. */
+/** The newest picture of the job that made it, its own, or its type's first letter. */
 function Thumbnail({ asset }: { asset: Asset }) {
-  if (!asset.preview) {
+  const [missing, setMissing] = useState(false);
+  const type = assetType(asset.type);
+  const picture = asset.preview ? artifactUrl(asset.preview) : type.picture?.(asset);
+  if (!picture || missing) {
     return (
       <span class="thumbnail" aria-hidden="true">
-        {assetType(asset.type).title.charAt(0)}
+        {type.title.charAt(0)}
       </span>
     );
   }
-  return <img class="thumbnail" src={artifactUrl(asset.preview)} alt="" loading="lazy" />;
+  return <img class="thumbnail" src={picture} alt="" loading="lazy" onError={() => setMissing(true)} />;
 }

@@ -1,7 +1,7 @@
 // Everything that can be changed while playing.
 
 import { useRef, useState } from "preact/hooks";
-import { listCheckpoints, type Checkpoint } from "../api";
+import { getAsset, listCheckpoints, type Checkpoint } from "../api";
 import { ago } from "../format";
 import { retrieval } from "../world-model/evaluation";
 import { checkpointSummary } from "../world-model/manifest";
@@ -36,6 +36,7 @@ export function Panel({ session, numbers, setNumbers, focusPicture }: PanelProps
     <aside class="panel" aria-label="Controls" onPointerDown={point} onPointerUp={point} onClick={giveBack} onChange={giveBack}>
       <section>
         <h2>World</h2>
+        {session.world && <InWorld id={session.world} />}
         <SeedField session={session} focusPicture={focusPicture} />
         <div class="row">
           <button type="button" disabled={off} onClick={() => session.reset()}>
@@ -121,9 +122,22 @@ function SeedField({ session, focusPicture }: { session: Session; focusPicture: 
         />
       </label>
       <button type="submit" class="primary" disabled={seed === null || session.status.value !== "live"}>
-        {draft === null ? "New world" : "Go there"}
+        {draft !== null ? "Go there" : session.world ? "New start" : "New world"}
       </button>
     </form>
+  );
+}
+
+/** The block world that is played in, and the way out of it. */
+function InWorld({ id }: { id: string }) {
+  const { value } = usePoll(() => getAsset(id), 60_000, id);
+  return (
+    <p class="in-world">
+      <a href={`/worlds/${id}`}>{value?.name ?? "A block world"}</a>
+      <a class="quiet" href="/">
+        Leave it
+      </a>
+    </p>
   );
 }
 

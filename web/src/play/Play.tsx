@@ -11,7 +11,9 @@ const GAP_PX = 20;
 const TOUCH = matchMedia("(pointer: coarse)").matches;
 
 export function Play() {
-  const [session] = useState(() => new Session(query.value.get("checkpoint") ?? "shipped", seedAsked() ?? anySeed()));
+  const [session] = useState(
+    () => new Session(query.value.get("checkpoint") ?? "shipped", seedAsked() ?? anySeed(), query.value.get("world")),
+  );
   const [numbers, setNumbers] = useState(true);
   const canvas = useRef<HTMLCanvasElement>(null);
   const both = Boolean(session.settings.value.simulator && session.hello.value?.has_simulator);
@@ -19,6 +21,7 @@ export function Play() {
   useEffect(() => {
     document.title = "Terrarium";
     expose(session);
+    if (session.world) session.set({ simulator: true }); // the world as it is, beside what the model makes of it
     void session.open();
     const silence = listen(session, canvas.current!, {
       KeyR: () => session.reset(),
@@ -41,7 +44,7 @@ export function Play() {
     if (session.checkpoint !== asked) session.set({ checkpoint: asked });
   }, [asked]);
   useEffect(() => {
-    if (playing && playing !== asked) go(playing === "shipped" ? "/" : `/?checkpoint=${playing}`, true);
+    if (playing && playing !== asked) go(address(playing, session.world), true);
   }, [playing]);
 
   return (
@@ -54,6 +57,12 @@ export function Play() {
       <Panel session={session} numbers={numbers} setNumbers={setNumbers} focusPicture={() => canvas.current?.focus()} />
     </main>
   );
+}
+
+/** Of play with a checkpoint, in a block world if one is named. */
+function address(checkpoint: string, world: string | null): string {
+  const named = new URLSearchParams({ ...(checkpoint !== "shipped" && { checkpoint }), ...(world && { world }) });
+  return named.size ? `/?${named}` : "/";
 }
 
 /** `/?seed=7` opens that world. */

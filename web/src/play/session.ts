@@ -84,6 +84,7 @@ export class Session {
   constructor(
     public checkpoint: string,
     private readonly firstSeed: number,
+    readonly world: string | null = null, // a block world to play in; null: those of the model
   ) {}
 
   // Connection
@@ -93,7 +94,7 @@ export class Session {
     const generation = this.generation;
     this.status.value = "connecting";
     try {
-      const { url, ticket } = await openPlay(this.checkpoint, this.seed.value ?? this.firstSeed);
+      const { url, ticket } = await openPlay(this.checkpoint, this.seed.value ?? this.firstSeed, this.world);
       if (generation !== this.generation) return;
       const socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")), [wire.SUBPROTOCOL, ticket]);
       socket.binaryType = "arraybuffer";

@@ -26,6 +26,15 @@ const KIND: JobKind = {
   inputs: { data: ["dataset"], start: ["tokenizer", "world-model"], more: ["dataset"] },
 };
 
+describe("a link to a form", () => {
+  it("fills in any field, over the preset", () => {
+    const asked = { steps: "45", names: "", flow: "true", data: "d1", no: "field" };
+    const values = startValues(fieldsOf(KIND), KIND.presets["debug"], { data: "d0" }, asked);
+    expect(values).toMatchObject({ steps: "45", names: "", flow: true, data: "d1" });
+    expect("no" in values).toBe(false);
+  });
+});
+
 describe("a form out of a schema", () => {
   const fields = fieldsOf(KIND);
 
@@ -55,8 +64,8 @@ describe("a form out of a schema", () => {
   });
 
   it("sends numbers as numbers, lists as lists, and leaves out what is empty", () => {
-    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", names: "a b, c", steps: "7", lr: "", flow: true });
-    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], names: ["a b", "c"], steps: 7, flow: true });
+    const config = toConfig("tokenizer.train", fields, { data: "d1", more: "a,b", levels: "4, 4", names: "a b, c\n d ", steps: "7", lr: "", flow: true });
+    expect(config).toEqual({ kind: "tokenizer.train", data: "d1", more: ["a", "b"], levels: [4, 4], names: ["a b, c", "d"], steps: 7, flow: true });
   });
 
   it("folds away what has a group", () => {

@@ -1,7 +1,8 @@
 """Guidance `target`: the score of a point mass at known pictures. Needs no weights, and must converge.
 
-The score of a Gaussian around the target x* is (x* - x) / sigma^2: its gradient is that of the squared difference,
-which is the loss. The target is a world, of which pictures are taken, or a capture set.
+The score of a Gaussian of unit variance around the target x* is x* - x: minus the gradient of half the squared
+distance, which is the loss, a sum over the pixels as in score distillation. The target is a world, of which pictures
+are taken, or a capture set.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Target:
 
     def loss(self, rgb: Tensor, view: View, done: float, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         wanted = self.pictures[view.number].to(rgb).permute(2, 0, 1)
-        return (rgb - wanted).square().mean(), {}
+        return 0.5 * (rgb - wanted).square().sum(), {}
 
     def measure(self, blocks: np.ndarray) -> dict[str, float]:
         """Of the exported blocks: PSNR in dB, and against known ones IoU and the accuracy of the materials."""

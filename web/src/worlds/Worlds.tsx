@@ -1,0 +1,151 @@
+// All block worlds with their pictures, and the ways to a new one.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { listAssets, worldFile, type Asset } from "../api";
+import { ago } from "../format";
+import { usePoll } from "../poll";
+import { go } from "../router";
+import { parseMap } from "./map";
+import { worldSummary } from "./manifest";
+import { keepWorld } from "./save";
+import "./worlds.css";
+
+const MOST = 100;
+
+export function Worlds() {
+  const { value, error } = usePoll(() => listAssets({ type: "block-world" }, MOST), 4000);
+  useEffect(() => {
+    document.title = "Worlds · Terrarium";
+  }, []);
+  return (
+    <main class="page">
+      <div class="title">
+        <h1>Worlds</h1>
+        <span class="actions">
+          <UploadMap />
+          <a class="button" href="/worlds/new">
+            Build
+          </a>
+        </span>
+      </div>
+      <Generate />
+      {error && (
+        <p class="error" role="alert">
+          {error.message}
+        </p>
+      )}
+      {value && !value.items.length && (
+        <p class="card empty">
+          <b>No world yet.</b>
+          <span>
+            Describe one and generate it, <a href="/worlds/new">build</a> one block by block, or upload a map.json.
+          </span>
+        </p>
+      )}
+      <ul class="worlds">
+        {value?.items.map((asset) => (
+          <Tile key={asset.id} asset={asset} />
+        ))}
+      </ul>
+      {value?.next_cursor && (
+        <p>
+          The newest {MOST} are shown. <a href="/library?type=block-world">Search them all</a>.
+        </p>
+      )}
+    </main>
+  );
+}
+
+/** Words for a world; the form of the job asks for the rest. */
+function Generate() {
+  const [prompt, setPrompt] = useState("");
+  const submit = (e: Event): void => {
+    e.preventDefault();
+    go(`/jobs?${new URLSearchParams({ kind: "world.generate", guidance: "blocks", prompts: prompt.trim() })}`);
+  };
+  return (
+    <form class="card generate" onSubmit={submit}>
+      <label class="field">
+        <span>What to build</span>
+        <input name="prompt" required maxLength={500} placeholder="a stone castle with two towers" value={prompt} onInput={(e) => setPrompt(e.currentTarget.value)} />
+      </label>
+      <button type="submit" class="primary">
+        Generate
+      </button>
+    </form>
+  );
+}
+
+function Tile({ asset }: { asset: Asset }) {
+  return (
+    <li class="card tile" data-id={asset.id}>
+      <Picture asset={asset} />
+      <a class="asset-link" href={`/worlds/${asset.id}`}>
+        <b>{asset.name}</b>
+      </a>
+      <span class="quiet">{worldSummary(asset.manifest)}</span>
+      <span class="quiet">
+        {ago(asset.created_at)}
+        {asset.made_from.length > 0 && !asset.made_by && " · edited"}
+        {asset.made_by && " · generated"}
+      </span>
+    </li>
+  );
+}
+
+/** One that came without a picture, from a script for instance, shows its name's first letter. */
+function Picture({ asset }: { asset: Asset }) {
+  const [missing, setMissing] = useState(false);
+  if (missing) {
+    return (
+      <span class="tile-picture" aria-hidden="true">
+        {asset.name.charAt(0)}
+      </span>
+    );
+  }
+  return <img class="tile-picture" src={worldFile(asset.id, "thumbnail.png")} alt="" loading="lazy" onError={() => setMissing(true)} />;
+}
+
+/** A map.json, checked here, becomes a world and is opened. */
+function UploadMap() {
+  const input = useRef<HTMLInputElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const send = async (file: File): Promise<void> => {
+    setBusy(true);
+    setProblem("");
+    try {
+      const text = await file.text();
+      const asset = await keepWorld(text, parseMap(text), { name: file.name.replace(/\.json$/i, "") });
+      go(`/worlds/${asset.id}`);
+    } catch (e) {
+      setProblem(`${file.name}: ${e instanceof Error ? e.message : e}`);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      {problem && (
+        <span class="error" role="alert">
+          {problem}
+        </span>
+      )}
+      <input
+        ref={input}
+        type="file"
+        accept=".json,application/json"
+        aria-label="map.json to upload"
+        hidden
+        onChange={(e) => {
+          const file = e.currentTarget.files?.[0];
+          e.currentTarget.value = ""; // the same file may be chosen again
+          if (file) void send(file);
+        }}
+      />
+      <button type="button" disabled={busy} onClick={() => input.current?.click()}>
+        {busy ? "Uploading…" : "Upload map.json"}
+      </button>
+    </>
+  );
+}
