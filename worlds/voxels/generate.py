@@ -156,13 +156,18 @@ class Run:
         config, done = self.config, step.done
         temperature = config.temperature + (config.last_temperature - config.temperature) * done
         alpha, colour = grid(temperature, hard=done >= config.harden_from)
+        held = done < config.hold
+        if held:
+            alpha = alpha.detach() + 0 * alpha  # a gradient of zero: DistributedDataParallel misses none
         pull, figures = alpha.new_zeros(()), dict[str, float]()
         for _ in range(config.views_per_step):
             view = self.guide.view(step.rng)
             picture = render(alpha, colour, moved(view.camera, factor), background=self.background(step, alpha))
             part, figures = self.guide.loss(picture.rgb.permute(2, 0, 1), view, done, step.rng)
             pull = pull + part / config.views_per_step
-        terms = self.regularised(grid, temperature, done)
+        terms = self.regularised(
+            grid.occupancy().detach() if held else grid.occupancy(), grid.materials(temperature), done
+        )
         total = torch.stack([pull, *(weight * term for weight, term in terms.values())]).sum()
         occupancy = grid.occupancy().detach()
         metrics = {
@@ -183,15 +188,13 @@ class Run:
             return None
         return torch.from_numpy(step.rng.random(3)).to(like)
 
-    def regularised(
-        self, grid: DifferentiableVoxelGrid, temperature: float, done: float
-    ) -> dict[str, tuple[float, Tensor]]:
+    def regularised(self, occupancy: Tensor, materials: Tensor, done: float) -> dict[str, tuple[float, Tensor]]:
         """{name: weight and value}."""
-        config, occupancy = self.config, grid.occupancy()
+        config = self.config
         entropy = config.entropy if done >= config.entropy_from else 0.0
         values = {
             "sparsity": (config.sparsity, lambda: regularisers.sparsity(occupancy)),
-            "entropy": (entropy, lambda: regularisers.material_entropy(grid.materials(temperature), occupancy)),
+            "entropy": (entropy, lambda: regularisers.material_entropy(materials, occupancy)),
             "smooth": (config.smoothness, lambda: regularisers.smoothness(occupancy)),
             "connectivity": (config.connectivity, lambda: regularisers.connectivity(occupancy)),
         }

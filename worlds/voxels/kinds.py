@@ -87,6 +87,8 @@ class GenerateConfig:
     """Adam's learning rate, of logits."""
     material_lr: Annotated[float, Gt(0), Le(10), More("Optimisation")] | None = None
     """The same for the materials' logits. If omitted, `lr`."""
+    hold: Annotated[Fraction, More("Optimisation")] = 0.0
+    """Share of the run in which only materials change, so that what is there is not covered before it has its own."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -155,6 +157,7 @@ def generate_rebuild(target: str = "-") -> GenerateConfig:
         target=target,
         lr=0.2,
         material_lr=0.1,
+        hold=0.1,
         views_per_step=4,
         smoothness=20.0,
         temperature=4.0,
