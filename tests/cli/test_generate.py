@@ -58,4 +58,4 @@ def test_a_mistake_is_one_line(world: Path, tmp_path: Path) -> None:
     ):
         failed = call("generate", *argv, "--out", tmp_path / "out")
         assert failed.exit_code == 2 and says in failed.stderr.splitlines()[-1], failed.output
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "output").exists()

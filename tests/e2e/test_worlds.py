@@ -31,6 +31,7 @@ from terrarium.worlds.blocks.palette import ID
 from terrarium.worlds.blocks.raycast import Volume, render_flat
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.voxels.camera import orbit
+from terrarium.worlds.voxels.capture import read_capture
 
 ELEVATIONS_DEG = (15, 35, 55)  # of web/src/worlds/capture.ts, in turn
 
@@ -144,6 +145,7 @@ def test_captured_views_are_what_the_ray_caster_draws(new_page: NewPage, castle:
         archive.extractall(tmp_path / "views")
     block_map = read_map(castle)
     volume, shape, s = Volume(block_map.blocks), block_map.blocks.shape, block_map.world_scale
+    assert len(read_capture(tmp_path / "views", shape).views) == 8, "what a job reads"
     described = json.loads((tmp_path / "views" / "metadata.json").read_text())
     assert described["viewCount"] == len(described["views"]) == 8
     for i, view in enumerate(described["views"]):

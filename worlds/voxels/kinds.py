@@ -218,6 +218,20 @@ def prior_default() -> PriorConfig:
     return PriorConfig()
 
 
+def generate_words(prompt: str = "a large stone castle with four towers") -> GenerateConfig:
+    """From words, guided by a prior for blocks: 16 blocks a side."""
+    return GenerateConfig(
+        guidance="blocks",
+        prompts=(prompt,),
+        size=16,
+        steps=150,
+        t_min=0.6,
+        t_end=0.8,
+        harden_from=0.75,
+        image_every=100,
+    )
+
+
 def generated_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """Two training states of eight logits a voxel, each with Adam's two moments, and the best grid."""
     side = config["size"] or 32
@@ -237,6 +251,7 @@ KINDS = {
             "rebuild": generate_rebuild,
             "default": generate_default,
             "plan": generate_plan,
+            "words": generate_words,
         },
         fits=generate_misfits,
         estimate=generated_bytes,

@@ -94,7 +94,7 @@ def picture_loss(prior: Prior, clean: Tensor, t: Tensor, noise: Tensor, tokens: 
 @torch.no_grad()
 def measure(prior: Prior, examples: Sequence[Shown]) -> dict[str, float]:
     """On structures whose combinations were held out: the loss at three noise levels, and how much larger it is
-    without the caption at the middle one (`caption_gain`, 1 where captions are ignored)."""
+    without the caption at the highest (`caption_gain`, 1 where captions are ignored)."""
     device = default_device()
     clean, tokens, *angles = (x.to(device) for x in as_batch(prior, examples))
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -105,7 +105,7 @@ def measure(prior: Prior, examples: Sequence[Shown]) -> dict[str, float]:
         return float(picture_loss(prior, clean, torch.full((len(clean),), t, device=device), noise, said, looking))
 
     found = {f"loss_t{t}": error(t, tokens) for t in (300, 600, 900)}
-    return found | {"caption_gain": error(600, empty) / found["loss_t600"]}
+    return found | {"caption_gain": error(900, empty) / found["loss_t900"]}
 
 
 def sheet(prior: Prior) -> list[np.ndarray]:
@@ -122,7 +122,10 @@ def sheet(prior: Prior) -> list[np.ndarray]:
     return rows
 
 
-def save_prior(folder: Path, prior: Prior, config: PriorConfig, quality: dict[str, float]) -> None:
+def save_prior(
+    folder: Path, prior: Prior, config: PriorConfig, quality: dict[str, float], dtype: torch.dtype = torch.float32
+) -> None:
+    """Writes a checkpoint `voxel-prior` with its weights in `dtype`."""
     manifest = {
         "model": {"channels": list(config.channels), "text": config.text},
         "vocabulary": list(prior.captions.vocabulary),
@@ -130,4 +133,5 @@ def save_prior(folder: Path, prior: Prior, config: PriorConfig, quality: dict[st
         "config": asdict(config),
         "quality": quality,
     }
-    save_checkpoint(folder, "voxel-prior", prior.state_dict(), manifest)
+    tensors = {name: tensor.to(dtype) for name, tensor in prior.state_dict().items()}
+    save_checkpoint(folder, "voxel-prior", tensors, manifest)

@@ -2,11 +2,13 @@ import pytest
 
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
+import torch
 from safetensors.torch import load_file
 from training_toys import Log
 
 from terrarium.worlds.progress import Stopped
 from terrarium.worlds.voxels.kinds import prior_debug
+from terrarium.worlds.voxels.prior.export import export
 from terrarium.worlds.voxels.prior.model import load_prior
 from terrarium.worlds.voxels.prior.recipe import train_prior
 
@@ -16,6 +18,12 @@ def test_a_prior_is_trained_stopped_resumed_and_loaded(tmp_path) -> None:
     with pytest.raises(Stopped):
         train_prior(prior_debug(), tmp_path / "pieces", Log(stop_at=4))
     assert train_prior(prior_debug(), tmp_path / "pieces", again := Log()) == whole
+    exported = export(tmp_path / "pieces", tmp_path / "exported")
+    assert exported == {"step": 10, **whole}
+    assert {v.dtype for v in load_file(tmp_path / "exported" / "model.safetensors").values()} == {torch.bfloat16}
+    assert load_prior(tmp_path / "exported")[0].unet.dtype == torch.float32
+    with pytest.raises(ValueError, match="has no training state"):
+        export(tmp_path / "exported", tmp_path / "no")
     assert again.resumed_at == 4 and again.values == {step: log.values[step] for step in range(5, 11)}
     weights = [load_file(tmp_path / name / "output" / "model.safetensors") for name in ("whole", "pieces")]
     assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
