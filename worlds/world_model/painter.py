@@ -38,7 +38,7 @@ class Painter(nn.Module):
         self.up = nn.ModuleList([nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(c)])
         self.blocks = nn.ModuleList([Block(n) for n in c])
         for conv in (self.look, *self.down, *self.up):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")  # type: ignore[arg-type]
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
         self.out = nn.Conv2d(c[0], colours, 3, padding=1)
         with torch.no_grad():
             for p in self.out.parameters():  # at the start it leaves everything as it is
