@@ -31,7 +31,7 @@ def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:
     """Of the datasets and the recorded play that the job reads."""
     total = 0
     for field, slot in kinds()[config["kind"]].inputs.items():
-        ids = slot.named(config[field])
+        ids = slot.named(config.get(field))  # absent in a job from before there was such a field
         if slot.types == ("play",):
             total += sum(disk.size_of(settings().plays_dir / id) for id in ids or ("",))  # none named: all there are
         if "dataset" in slot.types:

@@ -76,7 +76,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 def test_a_map_that_is_a_folder(tmp_path):
     (tmp_path / "map.json").mkdir()
     failed = data("record", "--preset", "debug", "--world", tmp_path / "map.json", "--out", tmp_path / "data")
-    assert failed.exit_code == 2 and "map.json: Is a directory" in failed.stderr
+    assert failed.exit_code == 2 and "map.json/map.json: No such file or directory" in failed.stderr
 
 
 def test_import_of_recorded_play(tmp_path):

@@ -36,7 +36,10 @@ def test_from_a_recording_to_a_model_that_plays(tmp_path: Path, capsys: pytest.C
     [
         (lambda out: terrarium.record(out, "debug", world="moon"), "world: 'moon': Input should be 'mixed', 'plains'"),
         (lambda out: terrarium.record(out, "tiny"), "unknown preset 'tiny' of dataset.record: expected one of debug"),
-        (lambda out: terrarium.record(out, episode=3), "no field 'episode': expected one of world, episodes, steps"),
+        (
+            lambda out: terrarium.record(out, episode=3),
+            "no field 'episode': expected one of world, map, episodes, steps",
+        ),
         (lambda out: terrarium.record(out, steps="many"), "steps: 'many': Input should be a valid integer"),
         (lambda out: terrarium.train_tokenizer(out / "none", out, levels=(16,) * 5), "levels: .* 1048576 codes"),
         (lambda out: terrarium.run("moon.train"), "unknown kind 'moon.train': expected one of dataset.record"),

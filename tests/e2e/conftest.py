@@ -1,5 +1,5 @@
-"""One server and one browser for all tests that open pages. Without Chromium these are skipped, but fail where CI is
-set."""
+"""A server and a browser for each file of tests that open pages: while Playwright runs, no other test can run an event
+loop. Without Chromium these are skipped, but fail where CI is set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     from browsing import running_terrarium
 
@@ -17,7 +17,7 @@ def url() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     from browsing import running_browser
 

@@ -213,7 +213,7 @@ def test_a_generated_world_is_watched_and_played_in(new_page: NewPage, castle: P
     page.get_by_label("Preset").select_option("debug")
     id = submitted(page, "Generate a world")
     page.goto(f"/jobs/{id}")
-    preview = page.get_by_role("img", name=re.compile("Newest preview"))
+    preview = page.get_by_role("img", name="Newest preview: turntable")
     expect(preview).to_be_visible(timeout=240_000)
     first = preview.get_attribute("src")
     expect(preview).not_to_have_attribute("src", str(first), timeout=240_000)

@@ -238,6 +238,13 @@ def generated_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     return side**3 * 8 * 4 * (3 + 1) * 2
 
 
+def prior_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """Weights, their average and two moments, in three states while one is written, of about as many parameters as
+    prior/model.py makes."""
+    parameters = 155 * sum(c * c for c in config["channels"]) + 17 * config["text"] ** 2
+    return 3 * 16 * parameters
+
+
 KINDS = {
     "world.generate": JobKind(
         config=GenerateConfig,
@@ -263,6 +270,7 @@ KINDS = {
         queue="gpu.train",
         title="Train a prior for blocks",
         presets={"debug": prior_debug, "default": prior_default},
+        estimate=prior_bytes,
     ),
 }
 

@@ -139,7 +139,7 @@ function Notice({ session }: { session: Session }) {
   return (
     <div class="notice" role="alert" data-code={trouble?.code}>
       <p>{nothingShipped ? "No world model came with this installation." : (trouble?.message ?? "The connection was lost.")}</p>
-      {status === "waiting" && <p class="quiet">Trying again…</p>}
+      {(status === "waiting" || status === "connecting") && <p class="quiet">Trying again…</p>}
       {status === "ended" && (
         <p class="row">
           {nothingShipped ? (

@@ -2,15 +2,24 @@ import pytest
 
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
+from dataclasses import asdict
+
 import torch
 from safetensors.torch import load_file
 from training_toys import Log
 
 from terrarium.worlds.progress import Stopped
-from terrarium.worlds.voxels.kinds import prior_debug
+from terrarium.worlds.voxels.kinds import PriorConfig, prior_bytes, prior_debug
 from terrarium.worlds.voxels.prior.export import export
-from terrarium.worlds.voxels.prior.model import load_prior
+from terrarium.worlds.voxels.prior.model import Prior, load_prior
 from terrarium.worlds.voxels.prior.recipe import train_prior
+
+
+@pytest.mark.parametrize("channels", [(64, 128), (64, 128, 256)])
+def test_its_estimate_is_right_within_a_third(channels) -> None:
+    found = sum(p.numel() for p in Prior([str(i) for i in range(120)], channels, 128).parameters())
+    estimate = prior_bytes(asdict(PriorConfig(channels=channels)), 0)
+    assert estimate == pytest.approx(3 * 16 * found, rel=0.33)
 
 
 def test_a_prior_is_trained_stopped_resumed_and_loaded(tmp_path) -> None:
