@@ -1,5 +1,5 @@
 # make play      from an empty machine to a world that answers the keyboard
-# make test      everything that can be tested here
+# make test      everything that can be tested here, in two processes; PROCESSES= for one
 # make test-precision   what bf16 must not touch, with its figures in decibels
 # make test-compose   a real deployment, walked through: needs docker compose and some minutes
 # make train     a world model from nothing
@@ -14,6 +14,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
+PROCESSES ?= -n 2 --dist loadfile
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HAVE = command -v $(1) >/dev/null 2>&1
@@ -61,7 +62,7 @@ train: install data/mixed/manifest.json
 test: test-web test-python  # the first installs axe-core, which the browser tests use
 
 test-python: .venv/installed-test browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
 
 test-precision: .venv/installed-test
 	$(BIN)/python -m pytest -m precision -s tests/worlds/world_model/test_precision.py
