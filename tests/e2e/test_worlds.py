@@ -211,6 +211,7 @@ def test_a_generated_world_is_watched_and_played_in(new_page: NewPage, castle: P
     target = upload(page, castle)
     page.goto(f"/jobs?kind=world.generate&target={target}&guidance=target")
     page.get_by_label("Preset").select_option("debug")
+    page.get_by_label("Steps", exact=True).fill("150")  # for long enough to be watched
     id = submitted(page, "Generate a world")
     page.goto(f"/jobs/{id}")
     preview = page.get_by_role("img", name="Newest preview: turntable")

@@ -55,6 +55,7 @@ const WORDS: Record<string, string> = {
   id: "ID",
   l1: "L1",
   lr: "learning rate",
+  iou: "IoU",
   psnr: "PSNR",
   ssim: "SSIM",
 };
