@@ -1,11 +1,9 @@
 // Which caps the legend of keys shows, and what stands on them. No DOM here.
 
+import type { Cap as Shown } from "../KeyCap";
 import type { Layout } from "./protocol";
 
-export interface Cap {
-  code: string;
-  text: string;
-  does: string;
+export interface Cap extends Shown {
   also: string[]; // other keys that light it
 }
 

@@ -1,15 +1,10 @@
 // The keys and what the pointer does, for the view and the tool in hand. A walker's keys can be held with a finger.
 
+import { KeyCap, type Cap } from "../KeyCap";
 import { spoken } from "./palette";
 import type { Tool, View, Workshop } from "./workshop";
 
 export const TOUCH = matchMedia("(pointer: coarse)").matches;
-
-interface Cap {
-  code: string;
-  text: string;
-  does: string;
-}
 
 const CROSS: Cap[] = [
   { code: "KeyW", text: "W", does: "forward" },
@@ -38,13 +33,19 @@ const LOOK: Cap[] = [
 
 export function Legend({ shop, locked }: { shop: Workshop; locked: boolean }) {
   const view = shop.view.value;
+  const press = (code: string): void => shop.press(code);
+  const release = (code: string): void => shop.release(code);
+  const caps = (list: Cap[], shown = false) =>
+    list.map((cap) => (
+      <KeyCap key={cap.code} cap={cap} lit={shop.held.value.has(cap.code)} shown={shown} press={press} release={release} />
+    ));
   return (
     <div class="legend">
       {view !== "orbit" && (
         <div class="keys" role="group" aria-label="Keys to move by">
-          <div class="cross">{CROSS.map((cap) => <KeyCap key={cap.code} shop={shop} cap={cap} />)}</div>
-          <div class="wide">{WIDE[view].map((cap) => <KeyCap key={cap.code} shop={shop} cap={cap} shown />)}</div>
-          <div class="cross">{LOOK.map((cap) => <KeyCap key={cap.code} shop={shop} cap={cap} />)}</div>
+          <div class="cross">{caps(CROSS)}</div>
+          <div class="wide">{caps(WIDE[view], true)}</div>
+          <div class="cross">{caps(LOOK)}</div>
         </div>
       )}
       <p class="hints">
@@ -89,28 +90,4 @@ function hints(shop: Workshop, view: View, tool: Tool, locked: boolean): Hint[] 
     ["Arrows, Page keys, Enter", "build by keyboard"],
     ["Drag", "turns"],
   ];
-}
-
-function KeyCap({ shop, cap, shown }: { shop: Workshop; cap: Cap; shown?: boolean }) {
-  const up = (): void => shop.release(cap.code);
-  return (
-    <button
-      type="button"
-      tabIndex={-1}
-      class={`cap cap-${cap.code}`}
-      data-lit={shop.held.value.has(cap.code)}
-      onPointerDown={(e) => {
-        e.preventDefault();
-        e.currentTarget.setPointerCapture(e.pointerId);
-        shop.press(cap.code);
-      }}
-      onPointerUp={up}
-      onPointerCancel={up}
-      onLostPointerCapture={up}
-      onContextMenu={(e) => e.preventDefault()}
-    >
-      <kbd>{cap.text}</kbd>
-      <span class={shown ? "" : "unseen"}> {cap.does}</span>
-    </button>
-  );
 }
