@@ -56,7 +56,12 @@ def crossed(shape: tuple[int, int, int], eye: Tensor, rays: Tensor) -> Crossed:
 def march(alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor) -> Tensor:
     """alpha [X, Y, Z] in [0, 1], face_colour [X, Y, Z, 6, 3], eye float64 [3], unit rays float64 [R, 3]
     -> [R, 8]: rgb, opacity, depth, normal, in alpha's dtype."""
-    voxel, face, t, there = crossed((alpha.shape[0], alpha.shape[1], alpha.shape[2]), eye, rays)
+    return over(alpha, face_colour, crossed((alpha.shape[0], alpha.shape[1], alpha.shape[2]), eye, rays))
+
+
+def over(alpha: Tensor, face_colour: Tensor, along: Crossed) -> Tensor:
+    """The light of rays that cross these voxels, as `march`."""
+    voxel, face, t, there = along
     a = alpha.reshape(-1)[voxel] * there
     passed = torch.cumprod(1 - a, dim=1)
     weight = a * torch.cat([torch.ones_like(passed[:, :1]), passed[:, :-1]], 1)

@@ -9,12 +9,14 @@ import torch
 
 from terrarium.worlds.device import default_device
 from terrarium.worlds.voxels.grid import MATERIALS, Shape
+from terrarium.worlds.voxels.render import default_backend
 
 LOGITS = 1 + len(MATERIALS)
 COLOURS = 6 * 3
 # Floats a voxel at the peak, which is a backward: logits with gradient, two moments of Adam, a copy to be looked at and
 # the best; probabilities and their gradients; colours, their gradient, and that of each thread, see cpu.py.
 KEPT = 6 * LOGITS + 4 * LOGITS + 2 * COLOURS
+CROSSING = 160  # bytes that a voxel on a ray takes until the backward, where those are listed as tensors
 
 
 def needed_bytes(shape: Shape, image: int) -> int:
@@ -25,7 +27,10 @@ def needed_bytes(shape: Shape, image: int) -> int:
 
 def check_memory(shape: Shape, image: int) -> None:
     """ValueError where a grid of `shape` takes more than is free."""
-    free, needed = free_bytes(default_device()), needed_bytes(shape, image)
+    device = default_device()
+    free, needed = free_bytes(device), needed_bytes(shape, image)
+    if default_backend(device) == "nvdiffrast":
+        needed += CROSSING * sum(shape) * image * image
     if needed > free:
         x, y, z = shape
         raise ValueError(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from terrarium.kernels.op import runs_triton
 from terrarium.worlds.blocks.palette import AIR, SKY, sun_lut
-from terrarium.worlds.voxels import cpu, gpu, reference
+from terrarium.worlds.voxels import cpu, gpu, peel, reference
 from terrarium.worlds.voxels.camera import Camera
 
 
@@ -39,6 +39,7 @@ BACKENDS: dict[str, Callable[[Tensor, Tensor, Camera], tuple[Tensor, Tensor, Ten
     "reference": reference.march,
     "cpu": cpu.march,
     "triton": gpu.march,
+    "nvdiffrast": peel.march,
 }
 
 
@@ -53,21 +54,32 @@ def render(
     """alpha [X, Y, Z] in [0, 1], face_colour [X, Y, Z, 6, 3] of the same dtype; faces as in worlds/blocks/palette.py.
 
     `background`, [3] or [H, W, 3], is the clear sky if omitted. `backend` is one of BACKENDS; if omitted, `cpu` for
-    tensors on the CPU, `triton` for those on a GPU. Raises ValueError for shapes, dtypes or devices that do not fit.
+    tensors on the CPU, `nvdiffrast` for those on a GPU where it is installed, else `triton`. Raises ValueError for
+    shapes, dtypes or devices that do not fit.
     """
     _check(alpha, face_colour)
-    name = backend or {"cpu": "cpu", "cuda": "triton"}.get(alpha.device.type, "reference")
+    name = backend or default_backend(alpha.device)
     if name not in BACKENDS:
         raise ValueError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
     if name == "cpu" and alpha.device.type != "cpu":
         raise ValueError(f"alpha is on {alpha.device}: the backend cpu expects it on the CPU")
     if name == "triton" and not runs_triton(alpha):
         raise ValueError(f"alpha is on {alpha.device}: the backend triton expects it on a GPU")
+    if name == "nvdiffrast" and alpha.device.type not in peel.DEVICES:
+        raise ValueError(f"alpha is on {alpha.device}: the backend nvdiffrast expects it on a GPU")
+    if name == "nvdiffrast" and not peel.installed():
+        raise ValueError("backend is 'nvdiffrast', which is not installed: expected another, or nvdiffrast 0.3")
     rgb, opacity, depth, normal = BACKENDS[name](alpha, face_colour, camera)
     if background is None:
         background = torch.as_tensor(SKY)
     behind = background.to(rgb) * (1 - opacity).unsqueeze(-1)
     return Picture(rgb + behind, opacity, depth, normal)
+
+
+def default_backend(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "nvdiffrast" if peel.installed() else "triton"
+    return "cpu" if device.type == "cpu" else "reference"
 
 
 def _check(alpha: Tensor, face_colour: Tensor) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from terrarium.worlds.voxels.bench import plain_c
 from terrarium.worlds.voxels.camera import Camera, orbit
+from terrarium.worlds.voxels.memory import CROSSING
 from terrarium.worlds.voxels.render import render
 
 Times = tuple[float, float]  # seconds forward, backward
-REFERENCE_BYTES = 160  # that the reference keeps of a crossing until its backward, with what its sort takes
 MEMORY = 6 * 2**30  # beyond it the reference is left out
 
 
@@ -64,7 +64,7 @@ def _contenders(
         return lambda: _differentiated(alpha, colour, camera, backend, n)
 
     found: dict[tuple[str, int], Callable[[], Times]] = {}
-    if camera.width * camera.height * 3 * alpha.shape[0] * REFERENCE_BYTES < MEMORY:
+    if camera.width * camera.height * 3 * alpha.shape[0] * CROSSING < MEMORY:
         found["reference", torch.get_num_threads()] = of("reference", 1)
     if plain_c.compiler():
         found["c", 1] = _in_c(alpha, colour, camera)
