@@ -171,10 +171,19 @@ def folders(value: Any) -> Any:
 
 
 def run_config(config: Any, out: Path, progress: Progress) -> dict[str, Any]:
-    """Runs a recipe, on inputs that are folders, into `out` and returns its result."""
+    """Runs a recipe, on inputs that are folders, into `out` and returns its result. Input that is refused before any
+    work leaves no folder that was not there."""
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    return kinds()[config.kind].run(config, out, progress)
+    try:
+        return kinds()[config.kind].run(config, out, progress)
+    except ValueError:
+        if new and [file.name for file in out.iterdir()] == ["config.json"]:
+            (out / "config.json").unlink()
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def make_dataset(out: Path, run: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

@@ -56,6 +56,13 @@ def test_a_mistake_is_one_line(world: Path, tmp_path: Path) -> None:
         (("--target", tmp_path / "lost.json"), "is not there: expected a map.json"),
         ((), "target"),
     ):
-        failed = call("generate", *argv, "--out", tmp_path / "out")
+        failed = call("generate", *argv, "--out", tmp_path / "out" / "world")
         assert failed.exit_code == 2 and says in failed.stderr.splitlines()[-1], failed.output
-    assert not (tmp_path / "out" / "output").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_leaves_the_folder_of_an_earlier_run_alone(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").touch()
+    assert call("generate", "--target", tmp_path / "lost.json", "--out", tmp_path / "out").exit_code == 2
+    assert (tmp_path / "out" / "kept").exists()

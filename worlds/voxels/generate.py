@@ -155,8 +155,9 @@ class Run:
     def loss(self, grid: DifferentiableVoxelGrid, step: Step, factor: int) -> tuple[Tensor, dict[str, Tensor]]:
         config, done = self.config, step.done
         temperature = config.temperature + (config.last_temperature - config.temperature) * done
-        alpha, colour = grid(temperature, hard=done >= config.harden_from)
-        held = done < config.hold
+        settled = done >= 1 - config.settle
+        alpha, colour = grid(temperature, hard=done >= config.harden_from or settled)
+        held = done < config.hold or settled
         if held:
             alpha = alpha.detach() + 0 * alpha  # a gradient of zero: DistributedDataParallel misses none
         pull, figures = alpha.new_zeros(()), dict[str, float]()

@@ -89,6 +89,8 @@ class GenerateConfig:
     """The same for the materials' logits. If omitted, `lr`."""
     hold: Annotated[Fraction, More("Optimisation")] = 0.0
     """Share of the run in which only materials change, so that what is there is not covered before it has its own."""
+    settle: Annotated[Fraction, More("Optimisation")] = 0.0
+    """Share of the run, its last, in which pictures show the blocks that would be exported, and only materials change."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -123,6 +125,8 @@ class GenerateConfig:
             raise Conflict("coarse_steps", f"{found}: expected one a stage")
         if any(later >= first or first % later for first, later in zip(self.coarse, self.coarse[1:], strict=False)):
             raise Conflict("coarse", f"{self.coarse}: expected each a divisor of the one before")
+        if self.hold + self.settle > 1:
+            raise Conflict("settle", f"{self.settle} beside hold {self.hold}: expected at most 1 together")
         if self.t_min >= self.t_max:
             raise Conflict("t_min", f"{self.t_min}, not below t_max {self.t_max}")
         for factor in self.coarse:
