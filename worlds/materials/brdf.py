@@ -2,11 +2,11 @@
 
     f(l, v) = D(h) V(l, v) F(v.h) + (1 - F'(n.l)) (1 - F'(n.v)) (1 - metallic) albedo / pi
 
-D, GGX with alpha = roughness^2: Walter et al. 2007 (EGSR), equation 33. V = G / (4 n.l n.v), height-correlated Smith: Heitz 2014 (JCGT 3:2),
-equation 99. F: Schlick 1994. F0 is 0.04 for dielectrics and the albedo for metals, as in glTF 2.0. What reaches the base
-has passed the surface twice (F' is F of dielectrics), so that base and lobe together never reflect more than they get;
-glTF's 1 - F(v.h) reflects 1.19 of what a white dielectric gets at 75 degrees. One scattering only: rough metals lose
-what bounces twice.
+D, GGX with alpha = roughness^2: Walter et al. 2007 (EGSR), equation 33. V = G / (4 n.l n.v), height-correlated Smith:
+Heitz 2014 (JCGT 3:2), equation 99. F: Schlick 1994. F0 is 0.04 for dielectrics and the albedo for metals, as in glTF
+2.0. What reaches the base has passed the surface twice (F' is F of dielectrics), so that base and lobe together never
+reflect more than they get; with 1 - F(v.h) in their place a white dielectric reflected 1.19 of it, at 75 degrees and
+roughness 0.2. One scattering only: rough metals lose what bounces twice.
 
 Under an environment the lobe is split in two sums (Karis 2013, "Real Shading in Unreal Engine 4"): radiance averaged
 under the lobe at n = v = r, times F0 a(n.v, roughness) + b(n.v, roughness).

@@ -65,7 +65,7 @@ def random_poses(count: int, generator: torch.Generator) -> Tensor:
 
 
 def rectify(views: Tensor, taken: Cameras, side: int) -> Tensor:
-    """Pictures [B, C, h, w] as seen from straight above at infinity: texel for texel of the plane [B, C, side, side]."""
+    """Pictures [B, C, h, w], texel for texel of the plane that they show -> [B, C, side, side]."""
     points = plane_points(side).to(views).expand(len(views), side, side, 3)
     return F.grid_sample(views, taken.project(points), padding_mode="border", align_corners=False)
 

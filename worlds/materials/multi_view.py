@@ -28,6 +28,7 @@ from terrarium.worlds.materials.maps import ALBEDO, NORMAL
 VIEWS = 3
 OUTPUTS = ("albedo", "roughness", "metallic", "normal")
 Kind = Literal["clean", "dirty"]
+KINDS: tuple[Kind, ...] = ("clean", "dirty")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class MultiView:
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """clean, dirty or both. ValueError where there is neither."""
-        found = tuple(kind for kind in ("clean", "dirty") if (self.folder / "input" / kind).is_dir())
+        found = tuple(kind for kind in KINDS if (self.folder / "input" / kind).is_dir())
         if not found:
             raise ValueError(f"{self.folder} has neither input/clean nor input/dirty")
         return found
@@ -94,7 +95,7 @@ class MultiView:
             raise ValueError(f"{self.folder} has no input/{kind}: expected {' or '.join(self.kinds)}")
         views = read_views(self.folder / "input" / kind / sample)
         maps = self._maps(self.folder / "output" / self.materials[sample], views.shape[-1])
-        return Sample(sample, self.materials[sample], views, maps, self.poses and self.poses[sample])
+        return Sample(sample, self.materials[sample], views, maps, None if self.poses is None else self.poses[sample])
 
     def _maps(self, folder: Path, side: int) -> np.ndarray:
         for name in OUTPUTS:
