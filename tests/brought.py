@@ -54,9 +54,19 @@ def make_world(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def make_capture(folder: Path, seed: int = 0) -> Path:
+    """Two small pictures of a small built thing, with depth and normals."""
+    from terrarium.worlds.voxels.capture import write_capture
+    from terrarium.worlds.voxels.guidance.target import take
+
+    write_capture(folder, take(structure(seed).blocks, 2, 16), (16, 16, 16))
+    return folder
+
+
 MAKE = {
     "dataset": make_dataset,
     "block-world": make_world,
+    "capture-set": make_capture,
     "tokenizer": make_tokenizer,
     "world-model": make_world_model,
 }

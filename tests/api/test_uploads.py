@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from brought import MAKE, make_dataset, make_world, zipped
+from brought import MAKE, make_capture, make_dataset, make_world, zipped
 from fastapi.testclient import TestClient
 from processes import free_port, until
 from sqlalchemy import func, select
@@ -101,6 +101,21 @@ def test_a_map_comes_by_itself(http: TestClient, tmp_path_factory: Any) -> None:
     assert small.status_code == 422 and "has [16, 16, 16] blocks along x, y and z, size says" in small.text
     nothing = http.post("/v1/jobs", json={"kind": "world.generate"})
     assert nothing.status_code == 422 and "rebuilds a world, expected one" in nothing.text
+
+
+def test_a_capture_set_without_a_manifest_is_a_target(http: TestClient, tmp_path_factory: Any) -> None:
+    """As the browser's viewer leaves it."""
+    folder = make_capture(tmp_path_factory.mktemp("made") / "mine")
+    (folder / "manifest.json").unlink()
+    brought = upload(http, zipped(folder)).json()
+    assert (brought["type"], brought["manifest"]["views"]) == ("capture-set", 2)
+    assert brought["uses"]["world.generate"] == "target"
+    job = {"kind": "world.generate", "target": brought["id"]}
+    small = http.post("/v1/jobs", json=job | {"size": 32})
+    assert small.status_code == 422 and "has [16, 16, 16] blocks along x, y and z, size says" in small.text
+    assert http.post("/v1/jobs", json=job | {"size": 16}).status_code == 201
+    start = http.post("/v1/jobs", json=job | {"start": brought["id"]})
+    assert start.status_code == 422 and "this is a capture-set, expected a block-world" in start.text
 
 
 def test_what_is_wrong_is_named_and_leaves_nothing(http: TestClient, data_dir: Path, tmp_path_factory: Any) -> None:

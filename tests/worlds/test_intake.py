@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from brought import MAKE, change_manifest, make_dataset, make_world, make_world_model, zipped
+from PIL import Image
 
 from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
 from terrarium.worlds.intake import ORIGIN, Taken, new_draft, sweep_drafts, take_in
@@ -111,7 +112,11 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "not JSON": ("dataset", rewrite("manifest.json", lambda b: b[:-9]), "manifest.json is not JSON"),
     "not UTF-8": ("dataset", rewrite("manifest.json", lambda b: b"\xff" + b), "manifest.json is not JSON"),
     "a list": ("dataset", rewrite("manifest.json", lambda b: b"[]"), "expected a JSON object, found list"),
-    "a judge": ("tokenizer", saying(kind="judge"), "is that of 'judge', expected a dataset or block-world or tok"),
+    "a judge": (
+        "tokenizer",
+        saying(kind="judge"),
+        "is that of 'judge', expected a dataset or block-world or capture-set",
+    ),
     "an odd kind": ("tokenizer", saying(kind=["tokenizer"]), r"is that of .*\['tokenizer'\]"),
     "another version": ("dataset", saying(format_version=2), "format_version 2, expected 1"),
     "no frames a second": ("dataset", saying(fps=0), "manifest.json: fps: .* found 0"),
@@ -139,6 +144,16 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "seeds": ("world-model", saying(data={"seeds": []}), "manifest.json: data"),
     "no starts": ("world-model", of_a_game, "starts.npz is missing"),
     "odd starts": ("world-model", with_broken_starts, "starts.npz lacks actions.npy and frames.npy"),
+    "a small view": (
+        "capture-set",
+        lambda folder: Image.new("RGB", (8, 9)).save(folder / "rgb_0001.png"),
+        r"view 1 \(view-0001\): rgb_0001.png has 8 x 9 pixels, imageSize says 16 x 16",
+    ),
+    "a changed view": (
+        "capture-set",
+        lambda folder: Image.new("RGB", (16, 16)).save(folder / "rgb_0001.png"),
+        "manifest.json: files .*the set has",
+    ),
     "a foreign block": (
         "block-world",
         rewrite("map.json", lambda b: b.replace(b"Grass", b"Lava")),

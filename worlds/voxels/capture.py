@@ -12,110 +12,111 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import asin, atan2, degrees, radians, tan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt, MinLen
 from PIL import Image
-from pydantic import TypeAdapter
-from typing_extensions import TypedDict
 
 from terrarium.worlds.durable import new_folder
-from terrarium.worlds.json_file import checked, read_object
 from terrarium.worlds.voxels.camera import Camera
 from terrarium.worlds.voxels.grid import Shape
 from terrarium.worlds.voxels.guidance.base import View
+from terrarium.worlds.voxels.metadata import (
+    FORMAT_VERSION,
+    KINDS,
+    ViewEntry,
+    check_capture,
+    describe_capture,
+    picture_file,
+    read_metadata,
+    size_of,
+)
 
-FORMAT_VERSION = "1.0"
 NEAR, FAR = 0.1, 500.0
 SCALE = 2.0  # world units a block, where a set does not say
 CLOSE = 1e-3  # of matrices to what follows from a view's position and axes
-Vector = Annotated[list[float], MinLen(3)]
-Matrix = Annotated[list[float], MinLen(16)]
-
-
-class _ImageSize(TypedDict):
-    width: Annotated[int, Ge(1), Le(4096)]
-    height: Annotated[int, Ge(1), Le(4096)]
-
-
-class _Intrinsics(TypedDict):
-    fovYDegrees: Annotated[float, Gt(0), Lt(180)]
-    aspect: Annotated[float, Gt(0)]
-    near: Annotated[float, Gt(0)]
-    far: Annotated[float, Gt(0)]
-
-
-class _View(TypedDict):
-    id: str
-    position: Vector
-    forward: Vector
-    up: Vector
-    right: Vector
-    intrinsics: _Intrinsics
-    viewMatrix: Matrix
-    projectionMatrix: Matrix
-    viewProjectionMatrix: Matrix
-    rgbPath: str
-
-
-class _Set(TypedDict):
-    formatVersion: str
-    imageSize: _ImageSize
-    views: Annotated[list[_View], MinLen(1)]
-
-
-SET = TypeAdapter(_Set)
+DEPTH_SCALE = 0.01  # world units a level of a depth picture, which has 16 bits: enough for FAR
+NO_NORMAL, UNIT = 128, 127  # levels of a normal's component that is 0, and that 1 is away from it
 
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """`pictures` float32 [N, H, W, 3] in [0, 1], taken by `views`, whose cameras are in blocks from a map's corner."""
+    """`pictures` float32 [N, H, W, 3] in [0, 1], taken by `views`, whose cameras are in blocks from a map's corner.
+
+    `depths` float32 [N, H, W], blocks along the ray, and `normals` float32 [N, H, W, 3], in the grid's axes, are 0
+    where the sky is; None of a set without them.
+    """
 
     views: list[View]
     pictures: np.ndarray
+    depths: np.ndarray | None = None
+    normals: np.ndarray | None = None
 
 
 def read_capture(folder: Path, shape: Shape) -> Capture:
     """The set of a world of `shape`. ValueError names the view, and what was expected of it."""
-    file = folder / "metadata.json"
-    data = read_object(file)
-    said = checked(data, SET, file)
-    if said["formatVersion"] != FORMAT_VERSION:
-        raise ValueError(f"{file}: formatVersion {said['formatVersion']!r}, expected {FORMAT_VERSION!r}")
-    scale = _scale(data.get("world", {}), shape, file)
+    file, said = folder / "metadata.json", read_metadata(folder)
+    scale = said.get("world", {}).get("worldScale", SCALE)
+    if (found := size_of(said)) is not None and found != list(shape):
+        raise ValueError(f"{file}: pictures of a world of {found} blocks, expected {list(shape)}")
     size = said["imageSize"]["width"], said["imageSize"]["height"]
-    views, pictures = [], []
+    kinds = [kind for kind in KINDS if said["views"][0].get(kind)]
+    levels: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    views = []
     for number, entry in enumerate(said["views"]):
         try:
-            camera = _camera(entry, *size, shape, scale)
-            pictures.append(_picture(folder, entry["rgbPath"], size))
+            views.append(view_of(_camera(entry, *size, shape, scale), number))
+            for kind in kinds:
+                levels[kind].append(_levels(folder, kind, entry.get(kind), size))
         except ValueError as e:
             raise ValueError(f"{file}: view {number} ({entry['id']}): {e}") from None
-        views.append(view_of(camera, number))
-    return Capture(views, np.stack(pictures))
+    found_of = {kind: np.stack(parts).astype(np.float32) for kind, parts in levels.items()}
+    depths, normals = found_of.get("depthPath"), found_of.get("normalPath")
+    return Capture(
+        views,
+        found_of["rgbPath"] / 255,
+        None if depths is None else depths * np.float32(said.get("depthScale", DEPTH_SCALE) / scale),
+        None if normals is None else (normals - NO_NORMAL) / UNIT,
+    )
+
+
+def open_capture(folder: Path) -> Capture:
+    """The set in the folder of an asset, with all its pictures. ValueError as of `read_capture`."""
+    check_capture(folder)
+    nx, ny, nz = size_of(read_metadata(folder)) or (1, 1, 1)  # where it does not say: anything but matrices is right
+    return read_capture(folder, (nx, ny, nz))
 
 
 def write_capture(folder: Path, capture: Capture, shape: Shape, scale: float = SCALE) -> None:
     """Replaces `folder` by the set of a world of `shape`."""
     height, width = capture.pictures.shape[1:3]
     now = datetime.now(UTC).isoformat()
+    levels = {"rgbPath": np.round(capture.pictures * 255).astype(np.uint8)}
+    if capture.depths is not None:
+        levels["depthPath"] = np.round(capture.depths * (scale / DEPTH_SCALE)).clip(0, 2**16 - 1).astype(np.uint16)
+    if capture.normals is not None:
+        levels["normalPath"] = np.round(NO_NORMAL + UNIT * capture.normals).astype(np.uint8)
     with new_folder(folder) as draft:
         entries = []
-        for view, picture in zip(capture.views, capture.pictures, strict=True):
-            name = f"rgb_{view.number:04d}.png"
-            Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(draft / name)
-            entries.append(_entry(view, shape, scale) | {"capturedAt": now, "rgbPath": name})
+        for i, view in enumerate(capture.views):
+            names = dict.fromkeys(KINDS) | {
+                kind: f"{kind.removesuffix('Path')}_{view.number:04d}.png" for kind in levels
+            }
+            for kind, pictures in levels.items():
+                Image.fromarray(pictures[i]).save(draft / str(names[kind]))
+            entries.append(_entry(view, shape, scale) | {"capturedAt": now} | names)
         metadata = {
             "formatVersion": FORMAT_VERSION,
             "exportedAt": now,
             "imageSize": {"width": width, "height": height},
             "viewCount": len(entries),
             "captureId": str(uuid.uuid4()),
+            "depthScale": DEPTH_SCALE,
             "world": {"dimensions": dict(zip("xyz", shape, strict=True)), "worldScale": scale},
             "views": entries,
         }
         (draft / "metadata.json").write_text(json.dumps(metadata, indent=1))
+        describe_capture(draft)
 
 
 def view_of(camera: Camera, number: int) -> View:
@@ -153,12 +154,10 @@ def _entry(view: View, shape: Shape, scale: float) -> dict[str, Any]:
         "right": right,
         "intrinsics": {"fovYDegrees": camera.fovy_deg, "aspect": aspect, "near": NEAR, "far": FAR},
         **{name: matrix.T.ravel().tolist() for name, matrix in found.items()},
-        "depthPath": None,
-        "normalPath": None,
     }
 
 
-def _camera(entry: _View, width: int, height: int, shape: Shape, scale: float) -> Camera:
+def _camera(entry: ViewEntry, width: int, height: int, shape: Shape, scale: float) -> Camera:
     position, lens = np.array(entry["position"]), entry["intrinsics"]
     axes = np.array([entry["right"], entry["up"], entry["forward"]])
     if abs(lens["aspect"] - width / height) > CLOSE:
@@ -182,29 +181,19 @@ def _origin(shape: Shape) -> np.ndarray:
     return np.array([shape[0] / 2, 0.0, shape[2] / 2])
 
 
-def _scale(world: Any, shape: Shape, file: Path) -> float:
-    """World units a block. ValueError where the set is of a world of another size."""
-    try:
-        scale = float(world.get("worldScale", SCALE))
-        size = [int(world["dimensions"][axis]) for axis in "xyz"] if "dimensions" in world else list(shape)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{file}: world {world!r}: expected worldScale, and dimensions x, y and z") from None
-    if size != list(shape):
-        raise ValueError(f"{file}: pictures of a world of {size} blocks, expected {list(shape)}")
-    if not scale > 0:
-        raise ValueError(f"{file}: worldScale {scale}, expected more than 0")
-    return scale
-
-
-def _picture(folder: Path, name: str, size: tuple[int, int]) -> np.ndarray:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise ValueError(f"rgbPath {name!r} is not there: expected a file in {folder}")
+def _levels(folder: Path, kind: str, name: str | None, size: tuple[int, int]) -> np.ndarray:
+    """A picture as its file holds it: [H, W, 3] of 8 bits, of depth [H, W] of 16."""
+    if not name:
+        raise ValueError(f"{kind} is missing: the first view has one")
+    path = picture_file(folder, kind, name)
     try:
         with Image.open(path) as image:
-            found, picture = image.size, np.asarray(image.convert("RGB"))
+            found, mode = image.size, image.mode
+            levels = np.asarray(image if kind == "depthPath" else image.convert("RGB"))
     except OSError as e:
         raise ValueError(f"{name} is no picture: {e}") from None
     if found != size:
         raise ValueError(f"{name} has {found[0]} x {found[1]} pixels, imageSize says {size[0]} x {size[1]}")
-    return picture.astype(np.float32) / 255
+    if kind == "depthPath" and not mode.startswith("I"):
+        raise ValueError(f"{name} is a picture of mode {mode}, expected one grey level of 16 bits a pixel")
+    return levels

@@ -35,8 +35,8 @@ class GenerateConfig:
     """How often each prompt is followed, relative to the others. If omitted, all alike."""
     negative_prompt: Annotated[str, StringConstraints(max_length=500), More("Prompts")] = ""
     """What to avoid, in words."""
-    target: Annotated[str, Input("block-world")] | None = None
-    """The world to be rebuilt from its pictures, for guidance `target`."""
+    target: Annotated[str, Input("block-world", "capture-set")] | None = None
+    """The world to be rebuilt from its pictures, or a set of pictures of one, for guidance `target`."""
     start: Annotated[str, Input("block-world")] | None = None
     """A world to start from. If omitted, `init` says what the grid begins as."""
     guidance: Literal["target", "blocks", "sd", "sdxl"] = "target"
@@ -90,7 +90,7 @@ class GenerateConfig:
     hold: Annotated[Fraction, More("Optimisation")] = 0.0
     """Share of the run in which only materials change, so that what is there is not covered before it has its own."""
     settle: Annotated[Fraction, More("Optimisation")] = 0.0
-    """Share of the run, its last, in which pictures show the blocks that would be exported, and only materials change."""
+    """Share of the run, at its end, in which pictures show the blocks to be exported, and only materials change."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -156,12 +156,14 @@ def generate_cpu(target: str = "-") -> GenerateConfig:
 def generate_rebuild(target: str = "-") -> GenerateConfig:
     """Rebuild a world from its pictures."""
     # Materials change more slowly than what is there, and stay soft for longer: faster ones settle on a wrong material,
-    # and then the voxel that has it fades. Smoothness fills what pictures leave open, such as a block before its like.
+    # and then the voxel that has it fades. What is still a mixture settles at the end. Smoothness fills what pictures
+    # leave open, such as a block before its like.
     return GenerateConfig(
         target=target,
         lr=0.2,
         material_lr=0.1,
         hold=0.1,
+        settle=0.1,
         views_per_step=4,
         smoothness=20.0,
         temperature=4.0,
@@ -286,5 +288,13 @@ ASSETS = {
         opens="terrarium.worlds.voxels.world:open_world",
         alone="map.json",
         describe="terrarium.worlds.voxels.manifest:describe_world",
+    ),
+    "capture-set": AssetType(
+        files=r"(manifest|metadata)\.json|(\w[\w.-]*/)*\w[\w.-]*\.png",
+        content="manifest.json",  # holds the hash of every file
+        check="terrarium.worlds.voxels.metadata:check_capture",
+        opens="terrarium.worlds.voxels.capture:open_capture",
+        alone="metadata.json",
+        describe="terrarium.worlds.voxels.metadata:describe_capture",
     ),
 }

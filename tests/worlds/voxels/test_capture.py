@@ -13,8 +13,10 @@ from PIL import Image
 
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.voxels.camera import orbit
-from terrarium.worlds.voxels.capture import read_capture, write_capture
+from terrarium.worlds.voxels.capture import open_capture, read_capture, write_capture
 from terrarium.worlds.voxels.guidance.target import take
+from terrarium.worlds.voxels.metadata import check_capture, describe_capture
+from terrarium.worlds.voxels.world import shape_of
 
 SHAPE = (16, 16, 16)
 
@@ -28,10 +30,40 @@ def folder(tmp_path: Path) -> Path:
 def test_what_was_written_is_read(folder: Path) -> None:
     taken, read = take(structure(3).blocks, 3, 24), read_capture(folder, SHAPE)
     np.testing.assert_allclose(read.pictures, taken.pictures, atol=0.5 / 255 + 1e-6)
+    assert read.depths is not None and read.normals is not None
+    np.testing.assert_allclose(read.depths, taken.depths, atol=0.5 * 0.01 / 2 + 1e-5)  # half a level, 2 units a block
+    np.testing.assert_allclose(read.normals, taken.normals, atol=1e-6)
+    assert (read.depths == 0).any() and set(np.unique(np.abs(read.normals))) == {0, 1}
     for one, other in zip(read.views, taken.views, strict=True):
         np.testing.assert_allclose(one.camera.eye, other.camera.eye, atol=1e-9)
         np.testing.assert_allclose(one.camera.axes, other.camera.axes, atol=1e-12)
         assert (one.azimuth_deg, one.elevation_deg) == pytest.approx((other.azimuth_deg, other.elevation_deg))
+
+
+def test_a_set_may_lack_depth_and_normals_and_say_no_size(folder: Path) -> None:
+    data = json.loads((folder / "metadata.json").read_text())
+    del data["world"], data["depthScale"]
+    for view in data["views"]:
+        view["depthPath"] = None
+        del view["normalPath"]
+    (folder / "metadata.json").write_text(json.dumps(data))
+    describe_capture(folder)
+    read = open_capture(folder)
+    assert read.depths is None and read.normals is None and len(read.views) == 3
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["depth"], manifest["normals"], manifest["image"]) == (False, False, [24, 24])
+    assert "size" not in manifest and shape_of(folder) is None
+
+
+def test_a_set_as_it_was_taken_is_an_asset(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["kind"], manifest["views"], manifest["size"]) == ("capture-set", 3, [16, 16, 16])
+    assert manifest["depth"] and manifest["normals"] and len(manifest["files"]) == 10
+    open_capture(folder)
+    assert shape_of(folder) == SHAPE
+    Image.new("RGB", (24, 24)).save(folder / "rgb_0001.png")
+    with pytest.raises(ValueError, match=r"manifest.json: files .*the set has"):
+        check_capture(folder)
 
 
 def test_matrices_take_a_point_to_its_pixel(folder: Path) -> None:
@@ -62,6 +94,10 @@ def with_a_small_picture(folder: Path) -> None:
     Image.new("RGB", (8, 9)).save(folder / "rgb_0001.png")
 
 
+def with_a_coloured_depth(folder: Path) -> None:
+    Image.new("RGB", (24, 24)).save(folder / "depth_0002.png")
+
+
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "moved": (of_view(1, position=[0, 0, 0]), r"view 1 \(view-0001\): viewMatrix does not match its position and axes"),
     "other lens": (
@@ -75,6 +111,9 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "no picture": (lambda folder: (folder / "rgb_0002.png").unlink(), r"view 2 .*rgbPath 'rgb_0002.png' is not there"),
     "elsewhere": (of_view(0, rgbPath="../x.png"), r"view 0 .*rgbPath '../x.png' is not there"),
     "other size": (with_a_small_picture, r"view 1 .*has 8 x 9 pixels, imageSize says 24 x 24"),
+    "no depth": (of_view(1, depthPath=None), r"view 1 .*depthPath is missing: the first view has one"),
+    "lost normals": (of_view(1, normalPath="n.png"), r"view 1 .*normalPath 'n.png' is not there"),
+    "coloured depth": (with_a_coloured_depth, r"view 2 .*depth_0002.png is a picture of mode RGB, expected one grey"),
     "no matrix": (of_view(1, viewMatrix=[1, 2]), r"views\.1\.viewMatrix"),
     "no JSON": (lambda folder: (folder / "metadata.json").write_text("["), "is not JSON"),
 }

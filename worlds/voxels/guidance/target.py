@@ -69,5 +69,8 @@ def take(blocks: np.ndarray, count: int, side: int) -> Capture:
         above = float(np.degrees(np.arcsin(low + (high - low) * (i + 0.5) / count)))
         views.append(view_of(orbit((nx, ny, nz), i * GOLDEN_DEG % 360, above, side, side), i))
     alpha, colour = of_blocks(blocks)
-    pictures = [render(alpha, colour, view.camera).rgb.numpy() for view in views]
-    return Capture(views, np.stack(pictures))
+    pictures = [render(alpha, colour, view.camera) for view in views]
+    rgb, depths, normals = (
+        torch.stack([getattr(one, part) for one in pictures]).numpy() for part in ("rgb", "depth", "normal")
+    )
+    return Capture(views, rgb, depths, normals)
