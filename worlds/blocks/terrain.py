@@ -17,6 +17,7 @@ import numpy as np
 
 from terrarium.worlds.blocks import landmarks as lm
 from terrarium.worlds.blocks.palette import ID
+from terrarium.worlds.blocks.settlement import settle
 
 SIZE = (64, 24, 64)
 SALTS = {"mixed": 0, "plains": 1, "desert": 2, "forest": 3, "lake": 4, "hills": 5}  # seed a kind's worlds; never reused
@@ -140,8 +141,9 @@ def _furnish(blocks, biomes, dominant, height, rng) -> None:
 
 
 @lru_cache(maxsize=8)
-def generate(kind: str, seed: int) -> np.ndarray:
-    """The world of a seed, uint8 [X, Y, Z]; shared and read-only."""
+def generate(kind: str, seed: int, structures: int = 0) -> np.ndarray:
+    """The world of a seed, uint8 [X, Y, Z]; shared and read-only. `structures`: so many houses, castles and the like
+    (worlds/blocks/settlement.py) in the place of what stood there, fewer where no room is left."""
     if kind not in SALTS:
         raise ValueError(f"unknown terrain {kind!r}: expected one of {', '.join(SALTS)}")
     rng = np.random.default_rng([SALTS[kind], seed])
@@ -151,5 +153,7 @@ def generate(kind: str, seed: int) -> np.ndarray:
     height = _heights(biomes, weights, rng)
     blocks = _ground(biomes, dominant, height, wet="lake" in names)
     _furnish(blocks, biomes, dominant, height, rng)
+    if structures:
+        settle(blocks, height, (SALTS[kind], seed), structures, RIM + 2, WATER_LEVEL)
     blocks.flags.writeable = False
     return blocks

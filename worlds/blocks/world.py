@@ -30,16 +30,16 @@ class State:
 
 
 @lru_cache(maxsize=8)
-def _volume(kind: str, seed: int) -> raycast.Volume:
-    return raycast.Volume(terrain.generate(kind, seed))
+def _volume(kind: str, seed: int, structures: int) -> raycast.Volume:
+    return raycast.Volume(terrain.generate(kind, seed, structures))
 
 
 class BlockWorld:
     """A walk in a block world: one player, one frame an action.
 
-    `terrain` is one of `terrain.KINDS`; with `blocks` (ids, uint8 [X, Y, Z]) those are every seed's world and
-    the seed only chooses where the walk starts. Blocks are shared between worlds and never change. Frames are `width` x
-    `height`; `smooth` antialiases outlines.
+    `terrain` is one of `terrain.KINDS`, with so many `structures` on it; with `blocks` (ids, uint8 [X, Y, Z]) those are
+    every seed's world and the seed only chooses where the walk starts. Blocks are shared between worlds and never
+    change. Frames are `width` x `height`; `smooth` antialiases outlines.
     """
 
     def __init__(
@@ -49,9 +49,11 @@ class BlockWorld:
         terrain: str = "mixed",
         blocks: np.ndarray | None = None,
         *,
+        structures: int = 0,
         smooth: bool = True,
     ) -> None:
         self.width, self.height, self.terrain, self.smooth = width, height, terrain, smooth
+        self.structures = structures
         self._map = raycast.Volume(blocks) if blocks is not None else None
         self.reset(0)
 
@@ -124,11 +126,11 @@ class BlockWorld:
         self.volume = self._volume_of(seed)
 
     def _volume_of(self, seed: int) -> raycast.Volume:
-        return self._map if self._map is not None else _volume(self.terrain, seed)
+        return self._map if self._map is not None else _volume(self.terrain, seed, self.structures)
 
 
 def world_of(source: dict[str, Any], width: int, height: int) -> BlockWorld:
     """The world of a dataset's manifest (`source` of kind `blocks`): a terrain, or the map that it brings along."""
     if "map" in source:
         return BlockWorld(width, height, blocks=unpack(source["map"]))
-    return BlockWorld(width, height, terrain=source.get("terrain", ""))
+    return BlockWorld(width, height, terrain=source.get("terrain", ""), structures=source.get("structures", 0))

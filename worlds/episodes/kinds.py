@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
 from terrarium.worlds.episodes.fits import play_misfits
-from terrarium.worlds.kinds import CONFIG, AssetType, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
 
 
 def _in_whole_cells(side: int) -> int:
@@ -36,6 +36,8 @@ class RecordConfig:
     """Terrain of the worlds; mixed: another one for each seed."""
     map: Annotated[str, Input("block-world")] | None = None
     """A world to walk in, in place of terrain: seeds say where its walks start."""
+    structures: Annotated[int, Ge(0), Le(4)] = 0
+    """Houses, castles and the like in each world of a terrain; fewer where no room is left."""
     episodes: Annotated[int, Ge(2), Le(100_000)] = 200
     """Number of walks; on terrain, each in a world of its own."""
     steps: Annotated[int, Ge(16), Le(10_000)] = 256
@@ -48,6 +50,10 @@ class RecordConfig:
     """World seed of the first episode."""
     val_fraction: Annotated[float, Ge(0), Le(0.5), More("Splits and seeds")] = 0.05
     """Share of the episodes held out for validation: the last ones, so that no world is in both splits."""
+
+    def __post_init__(self) -> None:
+        if self.structures and self.map is not None:
+            raise Conflict("structures", f"{self.structures} beside a map: expected a terrain to build them on")
 
 
 @dataclass(frozen=True, kw_only=True)

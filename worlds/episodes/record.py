@@ -52,19 +52,21 @@ def record_dataset(config: RecordConfig, out_dir: Path, progress: Progress) -> d
 
 
 def _source(config: RecordConfig) -> dict[str, Any]:
-    source = block_source(config.map or config.world)
+    source = block_source(config.map or config.world, config.structures)
     named = {"map": source["terrain"]} if config.map else {"world": source["terrain"]}  # no path of this machine
     return source | {"config": asdict(config) | named}
 
 
-def block_source(world: str) -> dict[str, Any]:
-    """Where walks take place, so that it can be had again: a terrain by name, or a map as it is, not its path: of a
-    map.json, or of a block world's folder.
+def block_source(world: str, structures: int = 0) -> dict[str, Any]:
+    """Where walks take place, so that it can be had again: a terrain by name, with so many structures on it, or a map
+    as it is, not its path: of a map.json, or of a block world's folder.
 
     ValueError where it is none of these.
     """
     if world in KINDS:
-        return {"kind": "blocks", "terrain": world}
+        return {"kind": "blocks", "terrain": world} | ({"structures": structures} if structures else {})
+    if structures:
+        raise ValueError(f"structures {structures} in the map {world!r}: expected a terrain to build them on")
     file = Path(world) / "map.json" if Path(world).is_dir() else Path(world)
     if file.suffix != ".json":
         raise ValueError(f"world {world!r}: expected one of {', '.join(KINDS)}, or the path of a map.json")
