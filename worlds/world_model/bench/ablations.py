@@ -104,7 +104,7 @@ def _lines(
         for name in names:
             load = partial(without, name)
             with progress(f"{name}, seed {seed}") as shown:
-                found = evaluate(folder, seed=seed, episodes=episodes, progress=shown, held=(), load=load)
+                found = evaluate(folder, seed=seed, episodes=episodes, progress=shown, kinds=(), load=load)
             yield Line(name, seed, step_ms(*load(folder)), figures_of(found))
 
 

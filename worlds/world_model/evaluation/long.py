@@ -77,10 +77,10 @@ def long_walks(
     episodes: int,
     phases: Phases,
     parts: Parts,
-    held: Collection[str] = tuple(HELD),
+    kinds: Collection[str] = tuple(HELD),
 ) -> tuple[Walks, dict[str, Looks]]:
-    """-> the random walks, and looks at the walks of every kind: RANDOM and those of `held`, names of HELD."""
-    counts = {RANDOM: min(24, 2 * episodes)} | dict.fromkeys(held, min(12, max(2, episodes)))
+    """-> the random walks, and looks at the walks of every kind: RANDOM and `kinds`, names of HELD."""
+    counts = {RANDOM: min(24, 2 * episodes)} | dict.fromkeys(kinds, min(12, max(2, episodes)))
     along: dict[str, list[Course]] = {}
     for number, (kind, count) in enumerate(counts.items()):
         at = [held_out_seed(seed, FIRST_WALK + WORLDS * number + i) for i in range(count)]

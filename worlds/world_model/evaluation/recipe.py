@@ -63,13 +63,13 @@ def evaluate(
     progress: Progress | None = None,
     out: Path | None = None,
     states: Path | None = None,
-    held: Collection[str] = tuple(HELD),
+    kinds: Collection[str] = tuple(HELD),
     load: Callable[[Path], tuple[WorldModel, dict[str, Any]]] = load_world_model,
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
     rollouts.png, long.png and sheet.png. The model computes in fp32, or in what the caller chose
     (`precision.computing_in`). `states` keeps the finished parts, after which the next run of the same evaluation goes
-    on. `held`: the kinds of long walks beside random ones. `load`: what makes a model of the folder; one without codes
+    on. `kinds`: those of long walks beside random ones. `load`: what makes a model of the folder; one without codes
     has neither `parity` nor the cross-entropies. ValueError for a checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
     model, manifest = load(folder)
@@ -79,7 +79,7 @@ def evaluate(
         module.register_forward_pre_hook(lambda *_: phases.go_on())
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
     head["precision"] = precision_now(default_device())
-    parts = Parts(states, head, phases.progress)
+    parts = Parts(states, head | {"kinds": sorted(kinds)}, phases.progress)
     trials = unpack(*parts(lambda: pack(find_trials(world, seed, episodes, phases))))
     state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
 
@@ -92,7 +92,7 @@ def evaluate(
     _, found = parts(lambda: ({}, motion(model, world, trials, state, probes) | memory(model, world, trials, state)))
     values |= found
     phases.step("motion and memory")
-    walks, looks = long_walks(model, world, seed, episodes, phases, parts, held)
+    walks, looks = long_walks(model, world, seed, episodes, phases, parts, kinds)
     clips = reference_clips(world, seed, min(CLIPS, len(walks.actions)), phases)
     phases.step("reference clips")
     values |= _long(model, walks, clips, seed)
