@@ -36,8 +36,9 @@ def scalings(sigma: torch.Tensor) -> Scalings:
     """Table 1 of EDM, with the offset's variance added to the noise's."""
     noise = sigma.square() + OFFSET**2
     both = noise + SIGMA_DATA**2
-    c_in, c_skip, c_out = both.rsqrt(), SIGMA_DATA**2 / both, noise.sqrt() * SIGMA_DATA * both.rsqrt()
-    return Scalings(*(c.view(-1, 1, 1, 1) for c in (c_in, c_skip, c_out)), c_noise=noise.log() / 8)
+    c_in, c_skip, c_out = both.rsqrt(), SIGMA_DATA**2 / both, SIGMA_DATA * (noise / both).sqrt()
+    c_in, c_skip, c_out = (c.view(-1, 1, 1, 1) for c in (c_in, c_skip, c_out))
+    return Scalings(c_in, c_skip, c_out, noise.log() / 8)
 
 
 def draw_sigma(n: int, device: torch.device) -> torch.Tensor:

@@ -74,18 +74,19 @@ def task_of(config: DiamondConfig, dataset: Dataset) -> Task:
     model = channels_last(Diamond(tokenizer, len(dataset.manifest["action_names"]), config.channels))
     episodes = dataset.split("train")
     learned = [p for p in model.parameters() if p.requires_grad]
-    weights, biases = ([p for p in learned if (p.ndim > 1) is many] for many in (True, False))
-    optimizer = torch.optim.AdamW([{"params": weights, "weight_decay": DECAY}, {"params": biases}], config.lr)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in learned if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    learner = Learner(
+        loss=lambda _, *clips: (model.loss(*clips), {}),
+        optimizer=torch.optim.AdamW(groups, config.lr),
+        schedule=warm_up(WARM_UP),
+        clip=CLIP,
+    )
     return Task(
         model=model,
-        learners=[
-            Learner(
-                loss=lambda _, *clips: (model.loss(*clips), {}),
-                optimizer=optimizer,
-                schedule=warm_up(WARM_UP),
-                clip=CLIP,
-            )
-        ],
+        learners=[learner],
         sample=lambda step: sample_clips(episodes, config.batch, step),
         ema=None,
         frozen=[model.tokenizer],
