@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from terrarium.worlds.progress import Silent
+from terrarium.worlds.world_model.bench import ablations
 from terrarium.worlds.world_model.bench.ablations import ABLATIONS, ablate, without
-from terrarium.worlds.world_model.evaluation import long
-from terrarium.worlds.world_model.rollout import Rollout, burn_in, rollout, shipped_folder
+from terrarium.worlds.world_model.rollout import burn_in, rollout, shipped_folder
 
 
 def quiet(_):
@@ -42,16 +42,24 @@ def test_each_part_shows(after_turns):
     assert len(set(shown.values())) == len(shown)
 
 
-def test_lines_of_each_seed(debug_model, monkeypatch):
-    def noise(model, state, actions):
-        frames = np.random.default_rng(0).integers(0, 256, (*actions.shape[:2], 32, 32, 3), np.uint8)
-        return Rollout(state.codes, frames, state)
+def test_lines_of_each_seed(monkeypatch):
+    asked = []
 
-    monkeypatch.setattr(long, "rollout", noise)
-    lines = list(ablate(debug_model, ["no_painter"], seeds=[3, 4], episodes=1, progress=quiet))
-    assert [(x.name, x.seed) for x in lines] == [("no_painter", 3), ("no_painter", 4)]
-    assert lines[0].figures.keys() == lines[1].figures.keys() and lines[0].figures != lines[1].figures
-    assert lines[0].step_ms > 0
+    def evaluate(folder, *, seed, load, **_):
+        model, _ = load(folder)
+        asked.append((model.painter is None, seed))
+        return {"seed": seed}
+
+    monkeypatch.setattr(ablations, "evaluate", evaluate)
+    monkeypatch.setattr(ablations, "figures_of", dict)
+    lines = list(ablate(shipped_folder(), ["whole", "no_painter"], seeds=[3, 4], episodes=1, progress=quiet))
+    assert [(x.name, x.seed, x.figures["seed"]) for x in lines] == [
+        ("whole", 3, 3),
+        ("no_painter", 3, 3),
+        ("whole", 4, 4),
+        ("no_painter", 4, 4),
+    ]
+    assert asked == [(False, 3), (True, 3), (False, 4), (True, 4)] and min(x.step_ms for x in lines) > 0
 
 
 @pytest.mark.parametrize(
