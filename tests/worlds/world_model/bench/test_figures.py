@@ -1,5 +1,6 @@
-from terrarium.worlds.world_model.bench.figures import figures_of, over_seeds
+from terrarium.worlds.world_model.bench.figures import figures_of, over_seeds, step_ms
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
+from terrarium.worlds.world_model.rollout import load_world_model
 
 EVALUATION = {
     "judge": {"available": True},
@@ -30,3 +31,7 @@ def test_means_and_deviations_over_seeds():
     both = over_seeds([one, one | {"retrieval_1": 0.75, "frechet_ratio": [2, 3, 4, 5]}])
     assert both["retrieval_1"] == ([0.5], [0.25]) and both["frechet_ratio"] == ([1, 2, 3, 4], [1] * 4)
     assert "memory_drop_circle" not in both
+
+
+def test_a_step_is_timed(debug_model):
+    assert step_ms(*load_world_model(debug_model), steps=2) > 0
