@@ -341,9 +341,15 @@ def _go_on(session: Session, ended: Job) -> None:
         if all(state == "succeeded" for state in needed):
             _requeue(session, job.id, (Job.state == "waiting",), reason=f"step {ended.step} succeeded")
         elif any(state in ("failed", "cancelled") for state in needed):
-            error = {"code": "step_not_made", "message": f"step {ended.step} of its plan {ended.state} (job {ended.id})"}
-            end = {"error": error, "finished_at": func.clock_timestamp()}
-            _move(session, job.id, literal("cancelled"), (Job.state == "waiting",), **end)
+            message = f"step {ended.step} of its plan {ended.state} (job {ended.id})"
+            _move(
+                session,
+                job.id,
+                literal("cancelled"),
+                (Job.state == "waiting",),
+                error={"code": "step_not_made", "message": message},
+                finished_at=func.clock_timestamp(),
+            )
 
 
 # ---- the one UPDATE

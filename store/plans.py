@@ -1,7 +1,7 @@
 """Plans: jobs that follow each other. The caller's transaction throughout.
 
-All jobs of a plan are made when it is submitted. What a step takes from another is in its config by that job's id, which
-will be that of the asset, so lineage, inputs and the hand-over (store/jobs.py) are those of any job.
+All jobs of a plan are made when it is submitted. What a step takes from another is in its config by that job's id,
+which will be that of the asset: lineage and inputs are those of any job. store/jobs.py hands over.
 """
 
 from __future__ import annotations
@@ -43,9 +43,16 @@ def submit(session: Session, name: str, steps: Sequence[NewStep], ids: Mapping[s
     made_here = {str(id) for id in ids.values()}
     for step in steps:
         waits = not made_here.isdisjoint(jobs.ids_in(step.config))
-        facts = {"id": ids[step.name], "plan_id": plan.id, "step": step.name}
-        state = "waiting" if waits else "queued"
-        jobs.submit(session, step.config, step.queue, name=step.job_name, state=state, **facts)
+        jobs.submit(
+            session,
+            step.config,
+            step.queue,
+            name=step.job_name,
+            state="waiting" if waits else "queued",
+            id=ids[step.name],
+            plan_id=plan.id,
+            step=step.name,
+        )
     return plan
 
 
@@ -55,7 +62,9 @@ def newest(session: Session, plans: Sequence[Plan]) -> dict[UUID, list[Job]]:
     statement = statement.ext(distinct_on(Job.plan_id, Job.step))
     rows = session.scalars(statement.order_by(Job.plan_id, Job.step, Job.created_at.desc())).all()
     return {
-        plan.id: sorted((job for job in rows if job.plan_id == plan.id), key=lambda job: plan.steps.index(job.step))
+        plan.id: sorted(
+            (job for job in rows if job.plan_id == plan.id), key=lambda job: plan.steps.index(str(job.step))
+        )
         for plan in plans
     }
 

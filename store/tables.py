@@ -34,7 +34,7 @@ def _now() -> Mapped[datetime]:
 
 
 class Plan(Base):
-    """Jobs that follow each other; one is named after each step. A job that is tried again is another job of its step."""
+    """Jobs that follow each other, one a step; one that is tried again is another job of its step."""
 
     __tablename__ = "plans"
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)

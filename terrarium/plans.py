@@ -21,7 +21,7 @@ from terrarium.recipes import Made, PathLike, Told, folders, reporting, run_conf
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.json_file import read_object
 from terrarium.worlds.kinds import Conflict, Slot, kinds, read_manifest, type_of
-from terrarium.worlds.plans import MADE, PlayableConfig, Step, check, filled, named_steps
+from terrarium.worlds.plans import PlayableConfig, Step, check, filled, named_steps
 from terrarium.worlds.plans import playable as playable_steps
 from terrarium.worlds.progress import Progress
 

@@ -113,7 +113,7 @@ class PlayableConfig:
     """From words, or from a block world that is there, to a world model that plays in it: generate, record, train."""
 
     __pydantic_config__ = CONFIG
-    prompt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")] = ""
     """What to build, in words."""
     world: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
     """A block world to make playable as it is, in place of words."""
