@@ -91,6 +91,7 @@ WITHIN_WORLDS = {
         "worlds.progress",
     ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.materials": ("worlds.materials", *BELOW),
     "worlds.voxels": ("worlds.voxels", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }
