@@ -66,7 +66,8 @@ def capture(
     views: Annotated[int, typer.Option(min=1, max=1000, help="Pictures, from all around and above.")] = 24,
     image: Side = 128,
 ) -> None:
-    """Take pictures of a world with their cameras: metadata.json and PNGs, a target for `terrarium generate`."""
+    """Take pictures, depth and normals of a world with their cameras, a target for `terrarium generate`: metadata.json
+    and PNGs."""
     from terrarium.worlds.voxels.capture import write_capture
     from terrarium.worlds.voxels.guidance.target import take
     from terrarium.worlds.voxels.world import open_world

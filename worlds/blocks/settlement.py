@@ -31,7 +31,7 @@ def settle(
     rough = np.ptp(windows, axis=(2, 3))
     free = np.zeros(rough.shape, bool)
     free[margin : len(rough) - margin, margin : rough.shape[1] - margin] = True
-    built = []
+    built: list[Structure] = []
     while len(built) < count and free.any():
         flat = free & (rough <= np.quantile(rough[free], FLATTEST))
         places = np.argwhere(flat)
