@@ -70,7 +70,7 @@ JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
     DATASET_ZIP = zipped(make_dataset(Path(made, "mine")))
 KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "block-world": "hill", "voxel-prior": "taste"}
-KNOWN["play"] = "walk"
+KNOWN |= {"play": "walk", "material-dataset": "rocks"}
 
 
 @pytest.fixture
@@ -122,6 +122,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env", "flow": True}
     rest["steps"] = max(1, body.get("steps", 1))
     rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
+    rest |= {"dim": 64, "heads": 8}
     if "target" in row.inputs:
         named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}
