@@ -49,7 +49,7 @@ class MaterialTrainConfig:
     """What each view goes through."""
     width: Annotated[int, Ge(8), Le(256), MultipleOf(8)] = 64
     """Channels of the encoder's first stage; each of its four stages has twice as many as the one before."""
-    encoder_stride: Annotated[Literal[1, 2], More("Model")] = 1
+    encoder_stride: Annotated[int, Ge(1), Le(2), More("Model")] = 1
     """2: features of half the picture's size, at a quarter of the memory."""
     dim: Annotated[int, Ge(16), Le(4096), MultipleOf(8), More("Model")] = 512
     """Width of the transformer that reads all views together."""
@@ -69,7 +69,7 @@ class MaterialTrainConfig:
     """Share of the steps that see one or two views in place of three."""
     unposed: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.1
     """Share of the steps that are not told the poses."""
-    curriculum: Annotated[Literal[0, 1, 2], More("Optimisation")] = 0
+    curriculum: Annotated[int, Ge(0), Le(2), More("Optimisation")] = 0
     """Which renders: 0 clean ones, 1 clean and dirty ones alike, 2 dirty ones."""
     lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 2e-4
     """Peak learning rate."""
