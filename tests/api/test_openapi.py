@@ -102,7 +102,7 @@ def name_what_is_there(case: schemathesis.Case) -> None:
         case.body = DATASET_ZIP
     if not isinstance(case.body, dict):
         return
-    case.body = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in case.body.items()}
+    case.body = {k: whole(v) for k, v in case.body.items()}
     match case.operation.path:
         case "/v1/play/sessions":
             case.body["checkpoint"] = "dream"
@@ -116,6 +116,12 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             case.body = {"steps": [record, learn]}
         case "/v1/plans/playable":
             case.body = {"prompt": "a hut", "preset": "debug"}
+
+
+def whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:
