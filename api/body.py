@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from terrarium.worlds.kinds import Conflict
 
 T = TypeVar("T")
+REF = "#/components/schemas/{model}"
 MAX_ERRORS = 20  # that an answer names: a body has room for a hundred thousand
 
 
@@ -42,4 +43,9 @@ def refused(e: ValidationError) -> RequestValidationError:
 
 def described(type: TypeAdapter[Any]) -> dict[str, Any]:
     """The body of an operation in the API's description."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": type.json_schema()}}}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": type.json_schema(ref_template=REF)}},
+        }
+    }

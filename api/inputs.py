@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -38,19 +39,23 @@ class Candidate(Choice):
     misfits: dict[str, str] = Field(description="{field: reason} of what does not fit with this one in its place")
 
 
-def check_inputs(session: Session, config: Any) -> None:
+def check_inputs(session: Session, config: Any, made: Mapping[str, Choice] = MappingProxyType({})) -> dict[str, Any]:
     """Raises a 422 that names each input which does not exist or is of another type; of those that are there, each
-    which does not fit the others, and what would (code `input_misfit`)."""
+    which does not fit the others, and what would (code `input_misfit`). `made`: what is going to be there, by id.
+
+    -> {field: manifest of the input, or a list of them where the field takes many}."""
     kind = kinds()[config.kind]
-    found = {field: _given(session, slot, getattr(config, field)) for field, slot in kind.inputs.items()}
+    found = {field: _given(session, slot, getattr(config, field), made) for field, slot in kind.inputs.items()}
     if isinstance(config, ImportPlayConfig) and not config.plays and not list_plays(settings().plays_dir):
         raise InvalidFields([FieldError(loc=["body", "plays"], msg="nothing was recorded here yet", value="[]")])
     if errors := [error for field, slot in kind.inputs.items() for error in _wrong(field, slot, found[field])]:
         raise InvalidFields(errors)
-    if misfits := kind.misfits(config, _manifests(kind, found)):
+    manifests = _manifests(kind, found)
+    if misfits := kind.misfits(config, manifests):
         offered = candidates(session, config)
         errors = [_misfit(config, field, reason, offered.get(field)) for field, reason in misfits.items()]
         raise InvalidFields(errors, code="input_misfit")
+    return manifests
 
 
 def default_name(session: Session, config: Any) -> str:
@@ -91,9 +96,11 @@ def uses(type: str, manifest: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _given(session: Session, slot: Slot, value: Any) -> dict[str, Choice | None]:
+def _given(
+    session: Session, slot: Slot, value: Any, made: Mapping[str, Choice] = MappingProxyType({})
+) -> dict[str, Choice | None]:
     """{id: asset} of a field's value; None where there is no such."""
-    return {id: _find(session, slot, id) for id in slot.named(value)}
+    return {id: made.get(id) or _find(session, slot, id) for id in slot.named(value)}
 
 
 def _manifests(kind: JobKind, found: dict[str, dict[str, Choice | None]]) -> dict[str, Any]:

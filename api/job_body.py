@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Discriminator, TypeAdapter
+from pydantic import Discriminator, TypeAdapter, ValidationError
 
-from terrarium.api.body import strict_json
+from terrarium.api.body import refused, strict_json
 from terrarium.api.errors import FieldError, InvalidFields, echo
 from terrarium.store.settings import settings
 from terrarium.worlds.episodes.kinds import RecordGymConfig
@@ -27,9 +28,20 @@ def body() -> TypeAdapter[Any]:
 async def job_config(request: Request) -> Any:
     """A dependency."""
     try:
-        config = await strict_json(request, body())
+        return _allowed(await strict_json(request, body()))
     except RequestValidationError as e:
         raise RequestValidationError([_without_tag(error) for error in e.errors()]) from None
+
+
+def config_of(job: dict[str, Any]) -> Any:
+    """Of JSON that stood within another body; errors as of that of POST /v1/jobs."""
+    try:
+        return _allowed(body().validate_json(json.dumps(job), strict=True))
+    except ValidationError as e:
+        raise RequestValidationError([_without_tag(error) for error in refused(e).errors()]) from None
+
+
+def _allowed(config: Any) -> Any:
     if isinstance(config, RecordGymConfig):
         _check_environment(config.env)
     return config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from datetime import datetime
@@ -11,11 +10,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Len
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from terrarium.api import paging
@@ -23,16 +21,19 @@ from terrarium.api.artifacts import ArtifactView, read_artifact
 from terrarium.api.catalog import Kind
 from terrarium.api.inputs import check_inputs, default_name
 from terrarium.api.job_body import job_config
+from terrarium.api.once import Key, once
 from terrarium.api.room import check_room
-from terrarium.store import jobs
+from terrarium.store import jobs, plans
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
-from terrarium.store.tables import Artifact, IdempotencyKey, Job, Metric
+from terrarium.store.tables import Artifact, Job, Metric
 from terrarium.worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
-State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"]
+State = Literal[
+    "waiting", "queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"
+]
 Point = Annotated[list[int | float], Len(2, 2)]
 LOG_TAIL = 256 * 1024
 Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
@@ -64,6 +65,8 @@ class JobView(BaseModel):
     error: JobError | None
     attempt: int
     parent_id: UUID | None = Field(description="the job that this one tries again, or follows if it is of another kind")
+    plan_id: UUID | None = Field(description="the plan that it is a step of")
+    step: str | None = Field(description="name of that step")
     last_seq: int = Field(description="number of the newest event")
     created_at: datetime
     started_at: datetime | None
@@ -91,33 +94,23 @@ class ArtifactList(BaseModel):
 
 @router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
 def submit(
-    config: Annotated[Any, Depends(job_config)],
-    response: Response,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-    name: Name = None,
+    config: Annotated[Any, Depends(job_config)], response: Response, key: Key = None, name: Name = None
 ) -> JobView:
     """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
     omitted, it is made of the kind, its inputs and the preset."""
     body = json.loads(json.dumps(asdict(config)))
-    with session_scope() as session:
-        if idempotency_key is not None:
-            earlier = _job_of_key(session, idempotency_key, body)
-            if earlier is not None:
-                response.status_code = 200
-                return JobView.of(earlier)
+
+    def make(session: Session) -> Job:
         check_inputs(session, config)
         check_room(session, body)
-        name = name or default_name(session, config)
-        job = jobs.submit(session, body, kinds()[config.kind].queue, name=name)
-        if idempotency_key is None or _keep_key(session, idempotency_key, body, job.id):
-            response.headers["Location"] = f"/v1/jobs/{job.id}"
-            return JobView.of(job)
-        session.rollback()  # the same key came in at the same time, and was first
-    with session_scope() as session:
-        earlier = _job_of_key(session, idempotency_key, body)
-        assert earlier is not None
+        return jobs.submit(session, body, kinds()[config.kind].queue, name=name or default_name(session, config))
+
+    view, new = once(key, body, make, lambda _, job: JobView.of(job))
+    if not new:
         response.status_code = 200
-        return JobView.of(earlier)
+        return view
+    response.headers["Location"] = f"/v1/jobs/{view.id}"
+    return view
 
 
 @router.get("/jobs")
@@ -159,13 +152,17 @@ def cancel(id: UUID) -> JobView:
 
 @router.post("/jobs/{id}/retry", status_code=201)
 def retry(id: UUID, response: Response) -> JobView:
-    """A new job with the same config, where the first has ended."""
+    """A new job with the same config, where the first has ended. In a plan, the steps that need what it makes are tried
+    again, too, once it is made."""
     with session_scope() as session:
         job = existing(session, id)
         if job.state not in jobs.AT_REST:
             raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
         check_room(session, job.config)
-        again = jobs.submit(session, job.config, job.queue, parent_id=job.id, name=job.name)
+        if job.plan_id is not None:
+            again = plans.retry(session, job)
+        else:
+            again = jobs.submit(session, job.config, job.queue, parent_id=job.id, name=job.name)
         response.headers["Location"] = f"/v1/jobs/{again.id}"
         return JobView.of(again)
 
@@ -230,28 +227,6 @@ def existing(session: Session, id: UUID) -> Job:
 
 def missing(id: UUID) -> NotFound:
     return NotFound(f"there is no job {id}", code="job_not_found")
-
-
-def _job_of_key(session: Session, key: str, body: dict[str, Any]) -> Job | None:
-    """The job that was made with this key; Conflict where it was made from another body."""
-    kept = session.get(IdempotencyKey, key)
-    if kept is None:
-        return None
-    if kept.body_sha256 != _sha256(body):
-        message = f"Idempotency-Key {key!r} was used for another request: take a new key for a new job"
-        raise Conflict(message, code="idempotency_conflict")
-    return existing(session, kept.job_id)
-
-
-def _keep_key(session: Session, key: str, body: dict[str, Any], job_id: UUID) -> bool:
-    """False where the key is there already; waits for a transaction that is just writing it."""
-    new = insert(IdempotencyKey).values(key=key, body_sha256=_sha256(body), job_id=job_id)
-    statement = new.on_conflict_do_nothing().returning(IdempotencyKey.key)
-    return session.execute(statement).scalar_one_or_none() is not None
-
-
-def _sha256(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _tail(path: Path) -> bytes:

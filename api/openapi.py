@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from terrarium.api.body import REF
 from terrarium.api.errors import Problem
 from terrarium.api.job_body import schemas
 
-REF = "#/components/schemas/{model}"
 DESCRIPTION = "Train, generate and stream small neural worlds. Errors are RFC 9457 problem+json with a stable `code`."
 
 
@@ -26,7 +26,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         components |= {**problem.pop("$defs"), "Problem": problem}
         for path in document["paths"].values():
             for operation in path.values():
+                components |= _named_parts(operation)
                 _add_problems(operation)
+        components["StepBody"]["properties"]["job"] = {"$ref": REF.format(model="JobConfig")}
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -40,6 +42,12 @@ def _add_body(document: dict[str, Any], components: dict[str, Any]) -> None:
         "required": True,
         "content": {"application/json": {"schema": reference}},
     }
+
+
+def _named_parts(operation: dict[str, Any]) -> dict[str, Any]:
+    """The schemas that those of a body refer to, taken out of it."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return {name: part for body in content.values() for name, part in body["schema"].pop("$defs", {}).items()}
 
 
 def _add_problems(operation: dict[str, Any]) -> None:

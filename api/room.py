@@ -14,17 +14,20 @@ from terrarium.store.tables import Asset
 from terrarium.worlds.kinds import kinds
 
 
-def check_room(session: Session, config: Mapping[str, Any]) -> None:
-    """Conflict (disk_full) with the estimate and what is on the disk, if the job would eat into the reserve.
+def check_room(session: Session, *configs: Mapping[str, Any]) -> None:
+    """Conflict (disk_full) with the estimate and what is on the disk, if the jobs would eat into the reserve.
 
     Nothing is checked on a gateway that does not see the workers' data directory.
     """
     data_dir = settings().data_dir
     if not data_dir.is_dir():
         return
-    estimate = kinds()[config["kind"]].estimate
-    needed = estimate(config, _frame_bytes(session, config)) if estimate else 0
-    disk.check_room(data_dir, needed, f"{config['kind']} with this config")
+    needed = 0
+    for config in configs:
+        estimate = kinds()[config["kind"]].estimate
+        needed += estimate(config, _frame_bytes(session, config)) if estimate else 0
+    names = " and ".join(config["kind"] for config in configs)
+    disk.check_room(data_dir, needed, f"{names} with this config")
 
 
 def _frame_bytes(session: Session, config: Mapping[str, Any]) -> int:

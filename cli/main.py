@@ -177,6 +177,26 @@ def generate(
 
 
 @app.command(rich_help_panel="Make")
+def playable(
+    prompt: Annotated[str, typer.Argument(help="What to build, in words.")] = "",
+    world: Annotated[
+        str | None, typer.Option(help="A map.json or a block world to make playable; with --url, its id.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="debug, cpu or small.")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder with a folder for each step.")] = Path("out/playable"),
+    url: Annotated[str | None, typer.Option(help="Address of a gateway: have the jobs of a plan done there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """From a prompt to a world model to play: generate, record, train; the same command goes on after a stop."""
+    from terrarium.cli import playable as commands
+
+    if url is None:
+        commands.here(prompt, world, preset, out, as_json)
+    else:
+        commands.there(prompt, world, preset, url, as_json)
+
+
+@app.command(rich_help_panel="Make")
 def add(
     path: Annotated[Path, typer.Argument(help="Folder of an asset, a zip of one, or a map.json.")],
     type: Annotated[str | None, typer.Option(help="What it must be. If omitted, its manifest decides.")] = None,

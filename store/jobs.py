@@ -1,10 +1,14 @@
 """The life of a job. Every change is one conditional UPDATE and an event row in the caller's transaction.
 
+    waiting -> queued (what it takes is made) | cancelled
     queued -> running | cancelled
     running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
     retry_wait -> queued | cancelled
     cancelling -> cancelled | succeeded (the commit won) | failed
     quarantined -> queued (an operator releases it)
+
+A job of a plan (store/plans.py) waits for those that make what it takes, named in its config by their ids. Their ends
+move it, in the same transaction: queued with the last that succeeds, cancelled with the first that does not.
 
 Who holds a job holds its fence, the number that the claim returned. A write with an older fence, or on a job
 that is no longer running, raises `LeaseLost` and so rolls back all else in its transaction. All times are the
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, case, func, literal, select, update
@@ -27,6 +31,7 @@ from terrarium.store.events import Event
 from terrarium.store.tables import Job, Outbox, Run
 
 EDGES: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"queued", "cancelled"}),
     "queued": frozenset({"running", "cancelled"}),
     "running": frozenset({"succeeded", "failed", "cancelling", "retry_wait", "queued", "quarantined"}),
     "retry_wait": frozenset({"queued", "cancelled"}),
@@ -56,22 +61,32 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(session: Session, config: dict[str, Any], queue: str, parent_id: UUID | None = None, name: str = "") -> Job:
-    """A queued job with its first event and the outbox row that will bring it to a worker of `queue`. If `name` is
-    omitted, it is the kind."""
-    kind = config["kind"]
-    job = Job(id=uuid4(), kind=kind, name=name or kind, config=config, queue=queue, parent_id=parent_id, last_seq=1)
+def submit(
+    session: Session,
+    config: dict[str, Any],
+    queue: str,
+    parent_id: UUID | None = None,
+    name: str = "",
+    *,
+    state: Literal["queued", "waiting"] = "queued",
+    **facts: Any,
+) -> Job:
+    """A job with its first event and, if it is queued, the outbox row that will bring it to a worker of `queue`. If
+    `name` is omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
+    values = {"id": uuid4(), "name": name or config["kind"], "config": config, "queue": queue} | facts
+    job = Job(kind=config["kind"], parent_id=parent_id, state=state, last_seq=1, **values)
     session.add(job)
     session.flush()
     session.refresh(job)
-    events.append(session, job.id, 1, [_state_event("queued")])
-    emit(session, job.id)
+    events.append(session, job.id, 1, [_state_event(state)])
+    if state == "queued":
+        emit(session, job.id)
     return job
 
 
 def cancel(session: Session, job_id: UUID) -> Job | None:
     """Waiting jobs end at once, running ones begin to stop, any other stays as it is. None: no such job."""
-    waiting = Job.state.in_(("queued", "retry_wait"))
+    waiting = Job.state.in_(("waiting", "queued", "retry_wait"))
     moved = _move(
         session,
         job_id,
@@ -305,6 +320,38 @@ def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
     return [(job_id, queue) for job_id, queue in session.execute(statement)]
 
 
+# ---- the plan's side
+
+
+def ids_in(config: dict[str, Any]) -> set[str]:
+    """Every text in a config's fields: the ids of what the job takes are among them, and occur nowhere else."""
+    values = [one for value in config.values() for one in (value if isinstance(value, list) else [value])]
+    return {value for value in values if isinstance(value, str)}
+
+
+def _go_on(session: Session, ended: Job) -> None:
+    """Moves the jobs of its plan that wait for one that has ended. Their rows are locked first, so of several that end
+    at once the last sees the others' ends."""
+    in_plan = select(Job).where(Job.plan_id == ended.plan_id)
+    locked = in_plan.where(Job.state == "waiting").order_by(Job.created_at, Job.id).with_for_update()
+    waiting = session.scalars(locked.execution_options(populate_existing=True)).all()
+    for job in waiting:
+        states = {str(id): state for id, state in session.execute(in_plan.with_only_columns(Job.id, Job.state))}
+        needed = [states[id] for id in ids_in(job.config) if id in states]
+        if all(state == "succeeded" for state in needed):
+            _requeue(session, job.id, (Job.state == "waiting",), reason=f"step {ended.step} succeeded")
+        elif any(state in ("failed", "cancelled") for state in needed):
+            message = f"step {ended.step} of its plan {ended.state} (job {ended.id})"
+            _move(
+                session,
+                job.id,
+                literal("cancelled"),
+                (Job.state == "waiting",),
+                error={"code": "step_not_made", "message": message},
+                finished_at=func.clock_timestamp(),
+            )
+
+
 # ---- the one UPDATE
 
 
@@ -326,6 +373,8 @@ def _move(
     job = session.execute(statement).scalar_one_or_none()
     if job is not None:
         events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
+        if job.plan_id is not None and job.state in TERMINAL:
+            _go_on(session, job)
     return job
 
 

@@ -1,6 +1,7 @@
 """The tables. Postgres owns the truth; every state change is one conditional UPDATE plus an event row.
 
 Job states (the edges live in store/jobs.py):
+    waiting -> queued | cancelled
     queued -> running | cancelled
     running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
     retry_wait -> queued | cancelled
@@ -32,6 +33,17 @@ def _now() -> Mapped[datetime]:
     return mapped_column(server_default=func.clock_timestamp())
 
 
+class Plan(Base):
+    """Jobs that follow each other, one a step; one that is tried again is another job of its step."""
+
+    __tablename__ = "plans"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    steps: Mapped[list[str]]  # in their order
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (Index("plans_by_age", "created_at", "id"),)
+
+
 class Job(Base):
     """What the user asked for. `fence` grows with every claim; a write with an old fence changes nothing."""
 
@@ -49,6 +61,8 @@ class Job(Base):
     retry_at: Mapped[datetime | None]  # retry_wait: when it goes back to queued
     queued_at: Mapped[datetime] = _now()  # long ago and in no Celery queue: its message was lost
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))  # retry of, or follows
+    plan_id: Mapped[UUID | None] = mapped_column(ForeignKey("plans.id", ondelete="SET NULL"), index=True)
+    step: Mapped[str | None]  # of the plan
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {step, total, phase, eta_s}
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]  # {code, message}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from terrarium.client import Client as Client
     from terrarium.film import Film as Film
+    from terrarium.plans import playable as playable
     from terrarium.player import load as load
     from terrarium.player import simulator as simulator
     from terrarium.recipes import evaluate as evaluate
@@ -37,6 +38,7 @@ _WHERE = {
     "evaluate": "recipes",
     "load": "player",
     "open_dataset": "worlds.episodes.format",
+    "playable": "plans",
     "record": "recipes",
     "run": "recipes",
     "simulator": "player",

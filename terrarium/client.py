@@ -123,6 +123,25 @@ class Client:
         """A new job of the same config, for one that has ended."""
         return self.call("POST", f"/jobs/{self._job_id(job)}/retry")
 
+    # Plans
+
+    def playable(self, prompt: str = "", *, world: str | Row | None = None, preset: str = "cpu") -> dict[str, Any]:
+        """Queues the jobs from words, or from a block world, to a world model that plays in it; returns their plan."""
+        body: dict[str, Any] = {"prompt": prompt, "preset": preset}
+        if world is not None:
+            body["world"] = self._asset_id(world)
+        return self.call("POST", "/plans/playable", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
+    def plan(self, plan: str | Row) -> dict[str, Any]:
+        """As it is now: its state, and the newest job of each step."""
+        return self.call("GET", f"/plans/{_id(plan)}")
+
+    def cancel_plan(self, plan: str | Row) -> dict[str, Any]:
+        """Asks all its jobs to stop that have not ended."""
+        return self.call("POST", f"/plans/{_id(plan)}/cancel")
+
+    # What jobs have written
+
     def metrics(self, job: str | Row) -> dict[str, list[tuple[int, float]]]:
         """{name: [(step, value), ...]}"""
         series = self.call("GET", f"/jobs/{self._job_id(job)}/metrics")["series"]

@@ -1,7 +1,7 @@
 """Who may import whom. Walks every import of every package, those inside functions too.
 
 kernels -> torch    worlds -> kernels    store -> nothing of ours
-api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.headers, worlds.json_file
+api -> store, worlds.kinds and the rooms' kinds, worlds.intake, worlds.headers, worlds.json_file, worlds.plans
 workers -> store, worlds    migrations -> store.tables
 the door (terrarium/*.py: what Python users import) -> store.errors, store.places, worlds
 cli -> the door, api, workers, worlds, store
@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "worlds.intake",
         "worlds.headers",
         "worlds.json_file",
+        "worlds.plans",
         *map(without_prefix, ROOMS),
     ),
     "workers": ("workers", "store", "worlds"),
@@ -69,6 +70,7 @@ MAY_IMPORT = {
 }
 WITHIN_WORLDS = {
     "worlds.kinds": ("worlds.json_file", "worlds.progress"),
+    "worlds.plans": ("worlds.kinds",),
     "worlds.progress": (),
     "worlds.json_file": (),
     "worlds.archive": (),
@@ -89,6 +91,7 @@ WITHIN_WORLDS = {
         "worlds.progress",
     ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.materials": ("worlds.materials", *BELOW),
     "worlds.voxels": ("worlds.voxels", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),
 }

@@ -105,6 +105,9 @@ class JobKind:
     """(id, manifest) of what a finished job made -> config of the job that follows it, or None."""
     fits: Callable[[Any, Manifests], list[Misfit]] | None = None
     """(config, manifests of the inputs that are known) -> those that do not fit the others or the config."""
+    promises: Callable[[Any, Manifests], dict[str, Any]] | None = None
+    """(config, manifests of the inputs) -> the manifest of what it will make, as far as it is known before: what comes
+    next in a plan is checked against it. If omitted, nothing is."""
     estimate: Callable[[Mapping[str, Any], int], int] | None = None
     """(config as plain values, bytes of the frames in its inputs) -> bytes on the disk at the job's peak, to be right
     within a third. If omitted, the job takes next to nothing."""

@@ -110,6 +110,12 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             case.body = {}
         case "/v1/jobs":
             case.body = agreeing(case.body)
+        case "/v1/plans":
+            record = {"name": "walks", "job": {"kind": "dataset.record"}}
+            learn = {"name": "model", "job": {"kind": "world-model.train", "data": "@walks"}}
+            case.body = {"steps": [record, learn]}
+        case "/v1/plans/playable":
+            case.body = {"prompt": "a hut", "preset": "debug"}
 
 
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +125,15 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     named = {field: [id] if row.inputs[field].many else id for field, id in there.items()}
     if "plays" in named:
         named["pictures"] = "model"  # of what was recorded here, the simulator's were not shown
-    rest = {"accumulate": 1, "burn_in": 2, "frames": 8, "levels": [8, 8], "env": "crafter:Env", "flow": True}
+    rest = {
+        "accumulate": 1,
+        "burn_in": 2,
+        "frames": 8,
+        "levels": [8, 8],
+        "env": "crafter:Env",
+        "flow": True,
+        "keep_painter": False,
+    }
     rest["steps"] = max(1, body.get("steps", 1))
     rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
     if "target" in row.inputs:

@@ -24,6 +24,8 @@ FENCE = 1
 
 def make(db: Session, state: str) -> Job:
     """A job in `state`, brought there by the functions under test; fence 1 wherever it was claimed."""
+    if state == "waiting":
+        return jobs.submit(db, CONFIG, "cpu", state="waiting")
     job = jobs.submit(db, CONFIG, "cpu")
     if state == "queued":
         return job
@@ -74,7 +76,7 @@ ACTS: dict[str, Callable[[Session, UUID], object]] = {
 # What each act makes of each state; a state that is not named stays as it is.
 AFTER = {
     "claim": {"queued": "running"},
-    "cancel": {"queued": "cancelled", "retry_wait": "cancelled", "running": "cancelling"},
+    "cancel": {"waiting": "cancelled", "queued": "cancelled", "retry_wait": "cancelled", "running": "cancelling"},
     "finish": {"running": "succeeded", "cancelling": "succeeded"},
     "fail": {"running": "failed", "cancelling": "failed"},
     "cancelled": {"cancelling": "cancelled"},

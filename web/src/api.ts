@@ -16,6 +16,8 @@ export type JobKind = Omit<api.JobKindView, "schema"> & { schema: Schema };
 export type JobState = Job["state"];
 export type Lineage = api.Lineage;
 export type Metrics = api.Series;
+export type Plan = api.PlanView;
+export type Playable = ({ prompt: string } | { world: string }) & { preset: "debug" | "cpu" | "small" };
 export type PlaySession = api.PlayTicket;
 export type Progress = api.Progress;
 export type RecordedPlay = api.PlayView;
@@ -185,6 +187,9 @@ export const getCandidates = async (kind: string, draft: Config): Promise<Record
   (await post<{ inputs: Record<string, Candidate[]> }>(`/job-kinds/${kind}/candidates`, draft)).inputs;
 export const getLogs = (id: string): Promise<string> => request(`/jobs/${id}/logs`, { headers: { Accept: "text/plain" } });
 export const getMetrics = (id: string): Promise<Metrics> => request(`/jobs/${id}/metrics`);
+/** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
+export const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 /** If `name` is empty, the gateway makes one. */
 export const submitJob = (config: Config, name: string, key: string): Promise<Job> =>
   post(name ? `/jobs?${new URLSearchParams({ name })}` : "/jobs", config, { "Idempotency-Key": key });
@@ -192,6 +197,12 @@ export const submitJob = (config: Config, name: string, key: string): Promise<Jo
 export const getText = async (url: string): Promise<string> => (await answer(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
+/** From words or a world to a world model that plays in it. */
+export const makePlayable = (from: Playable, key: string): Promise<Plan> =>
+  post("/plans/playable", from, { "Idempotency-Key": key });
+export const listPlans = (limit: number): Promise<Plan[]> => items(`/plans?limit=${limit}`);
+export const getPlan = (id: string): Promise<Plan> => request(`/plans/${id}`);
+export const cancelPlan = (id: string): Promise<Plan> => post(`/plans/${id}/cancel`);
 /** `world`: a block world to play in, where the seed says where. */
 export const openPlay = (checkpoint: string, seed: number, world: string | null): Promise<PlaySession> =>
   post("/play/sessions", { checkpoint, seed, world });

@@ -5,6 +5,7 @@ import { Jobs } from "./jobs/Jobs";
 import { reachable } from "./api";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
+import { PlanPage } from "./plans/PlanPage";
 import { Play } from "./play/Play";
 import { go, path, query } from "./router";
 import { World } from "./worlds/World";
@@ -25,6 +26,8 @@ const MOVED: Record<string, string> = { "/checkpoints": "/library", "/datasets":
 function page(at: string): ComponentChildren {
   const job = /^\/jobs\/([^/]+)$/.exec(at)?.[1];
   if (job) return <JobPage key={job} id={decodeURIComponent(job)} />;
+  const plan = /^\/plans\/([^/]+)$/.exec(at)?.[1];
+  if (plan) return <PlanPage key={plan} id={decodeURIComponent(plan)} />;
   const asset = /^\/library\/([^/]+)$/.exec(at)?.[1];
   if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
   const world = /^\/worlds\/([^/]+)$/.exec(at)?.[1];

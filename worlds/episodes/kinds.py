@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
 
 from terrarium.worlds.episodes.fits import play_misfits
-from terrarium.worlds.kinds import CONFIG, AssetType, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Input, JobKind, Manifests, More
 
 
 def _in_whole_cells(side: int) -> int:
@@ -178,6 +178,10 @@ def import_play_ochre() -> ImportPlayConfig:
     return ImportPlayConfig(width=128, height=72)
 
 
+def recorded_facts(config: RecordConfig, manifests: Manifests) -> dict[str, Any]:
+    return {"frame_size": [config.height, config.width], "source": {"kind": "blocks"}}
+
+
 def recorded_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """uint8 frames, and columns of actions and pose in float32."""
     frames = config["episodes"] * (config["steps"] + 1)
@@ -196,6 +200,7 @@ KINDS = {
         makes="dataset",
         queue="cpu",
         title="Record a dataset",
+        promises=recorded_facts,
         estimate=recorded_bytes,
         presets={"debug": record_debug, "cpu": record_cpu, "small": record_cpu, "ochre": record_ochre},
     ),

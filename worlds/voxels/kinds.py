@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
 from terrarium.worlds.voxels.fits import generate_misfits
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -232,6 +232,10 @@ def generate_words(prompt: str = "a large stone castle with four towers") -> Gen
     )
 
 
+def generated_facts(config: GenerateConfig, manifests: Manifests) -> dict[str, Any]:
+    return {"size": [config.size] * 3} if config.size is not None else {}
+
+
 def generated_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """Two training states of eight logits a voxel, each with Adam's two moments, and the best grid."""
     side = config["size"] or 32
@@ -261,6 +265,7 @@ KINDS = {
             "words": generate_words,
         },
         fits=generate_misfits,
+        promises=generated_facts,
         estimate=generated_bytes,
     ),
     "prior.train": JobKind(

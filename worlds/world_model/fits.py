@@ -37,6 +37,8 @@ def world_model_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     for field in ("tokenizer", "start"):
         found += [(field, reason) for reason in _other_frames(facts(manifests.get(field, {})), data)]
     found += [("start", reason) for reason in _other_shape(config, start, names)]
+    if config.keep_painter and start:
+        found += [("start", reason) for reason in _other_painter(config, start)]
     return found + [("start", reason) for reason in _other_tokenizer(start, manifests.get("tokenizer", {}))]
 
 
@@ -89,6 +91,14 @@ def _other_tokenizer(start: dict[str, Any], tokenizer: dict[str, Any]) -> Iterat
     theirs, ours = start.get("tokenizer_sha256"), tokenizer.get("tokenizer_sha256")
     if theirs and ours and theirs != ours:
         yield "was trained with another tokenizer: leave the tokenizer out to use the one in this world model"
+
+
+def _other_painter(config: Any, start: dict[str, Any]) -> Iterator[str]:
+    theirs = start.get("dynamics", {}).get("painter_channels")
+    if not start.get("painter"):
+        yield "has no painter to keep"
+    elif theirs != config.painter_channels:
+        yield f"has painter_channels {theirs}, this training {config.painter_channels}"
 
 
 def _pixels(frame_size: list[int]) -> str:

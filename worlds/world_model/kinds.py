@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import StringConstraints
 
-from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
 from terrarium.worlds.world_model.fits import evaluation_misfits, tokenizer_misfits, world_model_misfits
 
 MOST_CODES = 2**16  # they are kept in two bytes each
@@ -142,6 +142,8 @@ class WorldModelConfig:
     """Share of the actions hidden in training, for guidance."""
     painter: Annotated[bool, More("Painter")] = True
     """Train a painter last, which redraws each frame so that long walks stay sharp."""
+    keep_painter: Annotated[bool, More("Painter")] = False
+    """Keep the painter of `start` as it is, in place of training one."""
     painter_channels: Annotated[int, Ge(3), Le(1024), MultipleOf(3), More("Painter")] = 48
     """Width of the painter at half the frame's resolution."""
     painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 400
@@ -178,7 +180,9 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         if self.burn_in >= self.frames:
             raise Conflict("burn_in", f"{self.burn_in} of the {self.frames} frames of a clip: expected fewer")
-        if not self.steps and not (self.start and self.painter):
+        if self.keep_painter and not (self.start and self.painter):
+            raise Conflict("keep_painter", "true without a world model to start from, or without a painter")
+        if not self.steps and (self.keep_painter or not (self.start and self.painter)):
             raise Conflict("steps", "0 without a world model to start from and a painter to train: nothing to do")
         if self.painter and not self.flow:
             raise Conflict("painter", "true without a flow: frames in which nothing moves are not painted")
@@ -375,6 +379,10 @@ def evaluation_of(id: str, manifest: dict[str, Any]) -> EvaluateConfig | None:
     return None if evaluation_misfits(config, {"checkpoint": manifest}) else config
 
 
+def trained_facts(config: TokenizerConfig | WorldModelConfig, manifests: Manifests) -> dict[str, Any]:
+    return {"data": manifests.get("data", {})}
+
+
 STATE_BYTES = 3 * 16  # for each parameter: weights, their average and two moments, in three states while one is written
 
 
@@ -438,6 +446,7 @@ KINDS = {
         estimate=tokenizer_bytes,
         presets={"debug": tokenizer_debug, "cpu": tokenizer_cpu, "small": tokenizer_cpu, "ochre": tokenizer_ochre},
         fits=tokenizer_misfits,
+        promises=trained_facts,
     ),
     "world-model.train": JobKind(
         config=WorldModelConfig,
@@ -454,6 +463,7 @@ KINDS = {
             "ochre_v6": world_model_ochre_v6,
         },
         fits=world_model_misfits,
+        promises=trained_facts,
         then=evaluation_of,
     ),
     "world-model.evaluate": JobKind(

@@ -30,7 +30,7 @@ from terrarium.worlds.world_model.geometry import nearness
 from terrarium.worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from terrarium.worlds.world_model.losses import Losses
 from terrarium.worlds.world_model.painter_losses import Painting
-from terrarium.worlds.world_model.rollout import burn_in, rollout
+from terrarium.worlds.world_model.rollout import burn_in, load_world_model, rollout
 from terrarium.worlds.world_model.starts import save_starts
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, load_tokenizer, to_pictures
 from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
@@ -78,9 +78,11 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         identity=run_identity(config, dataset, **inputs),
     )
     stages = [Stage("train", config.steps, lambda _: task)]
-    if config.painter:
+    if config.painter and not config.keep_painter:
         stages += painter_stages(config, dataset, preview)
     ema = world_model_of(train(stages, loop, out_dir, progress))
+    if config.keep_painter:
+        ema.painter = load_world_model(Path(config.start or ""))[0].painter
     values, _ = _look(ema, *held_out)
 
     def save() -> None:

@@ -31,7 +31,7 @@ ROUGH_FRAMES = 512  # that the world's roughness is measured on
 
 
 def painter_steps(config: WorldModelConfig) -> int:
-    return config.painter_warm_up + config.painter_steps if config.painter else 0
+    return config.painter_warm_up + config.painter_steps if config.painter and not config.keep_painter else 0
 
 
 def painter_stages(

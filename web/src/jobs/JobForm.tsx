@@ -1,16 +1,12 @@
 // A form for every kind of job, made from GET /v1/job-kinds.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getJobKinds, Problem, submitJob, type Job } from "../api";
+import { getJobKinds, newKey, Problem, submitJob, type Job } from "../api";
 import { ago, duration, label } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
 import { choose, fitting, leftOut, useOffers, type Offers } from "./candidates";
 import { fieldsOf, folded, ids, lastTook, startValues, toConfig, type Field, type Value } from "./schema";
-
-/** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
-const newKey = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
 export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => void }) {
   const kinds = usePoll(getJobKinds, 60_000);

@@ -185,6 +185,12 @@ function Times({ job }: { job: Job }) {
       submitted {ago(job.created_at)}
       {job.started_at && ` · ${job.finished_at ? "took" : "running for"} ${duration((end - Date.parse(job.started_at)) / 1000)}`}
       {job.attempt > 1 && ` · attempt ${job.attempt}`}
+      {job.plan_id && (
+        <>
+          {` · step ${job.step} of `}
+          <a href={`/plans/${job.plan_id}`}>its plan</a>
+        </>
+      )}
       <Family job={job} />
     </p>
   );

@@ -72,6 +72,11 @@ export function StateMark({ state }: { state: Job["state"] }) {
   );
 }
 
+const WAITS: Partial<Record<Job["state"], string>> = {
+  waiting: "until what it takes is made",
+  queued: "waiting for a worker",
+};
+
 export function ProgressBar({ job }: { job: Job }) {
   const { step, total, phase, eta_s } = job.progress ?? {};
   const known = step !== undefined && total;
@@ -83,7 +88,7 @@ export function ProgressBar({ job }: { job: Job }) {
   return (
     <div class="progress">
       <progress aria-label={`Progress of ${job.name}`} max={total || 1} value={known ? step : 0} />
-      <span class="quiet">{text.join(" · ") || (job.state === "queued" ? "waiting for a worker" : "starting")}</span>
+      <span class="quiet">{text.join(" · ") || (WAITS[job.state] ?? "starting")}</span>
     </div>
   );
 }

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import * as api from "../api";
 import { ago } from "../format";
+import { PlayableButton } from "../plans/Playable";
 import { usePoll } from "../poll";
 import { Files } from "./Files";
 import { faceColour, SOLID, spoken } from "./palette";
@@ -169,6 +170,7 @@ function Use({ asset, unsaved }: { asset: api.Asset; unsaved: boolean }) {
           </a>
         ))}
         <Train world={asset.id} />
+        <PlayableButton title="Make this playable" from={{ world: asset.id }} />
         <a class="button" href={`/library/${asset.id}`}>
           Name, notes, lineage
         </a>

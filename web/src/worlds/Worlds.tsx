@@ -1,8 +1,10 @@
 // All block worlds with their pictures, and the ways to a new one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listAssets, worldFile, type Asset } from "../api";
+import { listAssets, listPlans, worldFile, type Asset } from "../api";
 import { ago } from "../format";
+import { StateMark } from "../jobs/Jobs";
+import { PlayableButton } from "../plans/Playable";
 import { usePoll } from "../poll";
 import { go } from "../router";
 import { parseMap } from "./map";
@@ -11,6 +13,7 @@ import { keepWorld } from "./save";
 import "./worlds.css";
 
 const MOST = 100;
+const NEWEST_PLANS = 3;
 
 export function Worlds() {
   const { value, error } = usePoll(() => listAssets({ type: "block-world" }, MOST), 4000);
@@ -29,6 +32,7 @@ export function Worlds() {
         </span>
       </div>
       <Generate />
+      <Plans />
       {error && (
         <p class="error" role="alert">
           {error.message}
@@ -72,7 +76,23 @@ function Generate() {
       <button type="submit" class="primary">
         Generate
       </button>
+      <PlayableButton title="From prompt to playable" from={{ prompt }} />
     </form>
+  );
+}
+
+/** The newest plans: worlds on their way to be played. */
+function Plans() {
+  const { value } = usePoll(() => listPlans(NEWEST_PLANS), 4000);
+  if (!value?.length) return null;
+  return (
+    <ul class="plans" aria-label="Plans">
+      {value.map((plan) => (
+        <li key={plan.id}>
+          <a href={`/plans/${plan.id}`}>{plan.name}</a> <StateMark state={plan.state} /> <span class="quiet">{ago(plan.created_at)}</span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

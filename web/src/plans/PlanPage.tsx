@@ -1,0 +1,126 @@
+// A plan: its steps with their jobs, live, and at its end the way into what it made.
+
+import { useEffect, useState } from "preact/hooks";
+import { AT_REST, cancelPlan, getPlan, getJobKinds, Problem, retryJob, type Job, type JobKind, type Plan } from "../api";
+import { assetType } from "../domains";
+import { ago, duration, label } from "../format";
+import { ProgressBar, StateMark } from "../jobs/Jobs";
+import { usePoll } from "../poll";
+
+const LOOK_MS = 1000;
+
+export function PlanPage({ id }: { id: string }) {
+  const { value: plan, error, refresh } = usePoll(() => getPlan(id), LOOK_MS);
+  const kinds = usePoll(getJobKinds, 60_000).value;
+  useEffect(() => {
+    document.title = `${plan?.name ?? "Plan"} · Terrarium`;
+  }, [plan?.name]);
+  if (!plan) {
+    return (
+      <main class="page">
+        <h1>Plan</h1>
+        <p role={error ? "alert" : undefined}>{error?.message ?? "Loading…"}</p>
+      </main>
+    );
+  }
+  return (
+    <main class="page">
+      <p class="back">
+        <a href="/jobs">Jobs</a>
+      </p>
+      <div class="title">
+        <h1>{plan.name}</h1>
+        <StateMark state={plan.state} />
+        <Actions plan={plan} kinds={kinds} changed={refresh} />
+      </div>
+      <p class="quiet">
+        submitted {ago(plan.created_at)}
+        {tookAltogether(plan)}
+      </p>
+      <ol class="jobs steps">
+        {plan.steps.map(({ name, job }) => (
+          <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]} />
+        ))}
+      </ol>
+    </main>
+  );
+}
+
+function tookAltogether(plan: Plan): string {
+  const ends = plan.steps.map((step) => step.job.finished_at);
+  if (ends.includes(null)) return "";
+  return `, took ${duration((Math.max(...ends.map((end) => Date.parse(end!))) - Date.parse(plan.created_at)) / 1000)}`;
+}
+
+function StepRow({ name, job, kind }: { name: string; job: Job; kind: JobKind | undefined }) {
+  const made = job.state === "succeeded" && kind && kind.makes !== "evaluation";
+  return (
+    <li class="card job" data-state={job.state} data-step={name} data-id={job.id}>
+      <a class="job-link" href={`/jobs/${job.id}`}>
+        <b>{label(name)}</b> <span class="quiet kind">{kind?.title ?? job.kind}</span>
+      </a>
+      <StateMark state={job.state} />
+      {made && (
+        <a class="made" href={kind.makes === "block-world" ? `/worlds/${job.id}` : `/library/${job.id}`}>
+          {assetType(kind.makes).title}
+        </a>
+      )}
+      {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
+      {!AT_REST.has(job.state) && <ProgressBar job={job} />}
+    </li>
+  );
+}
+
+interface ActionsProps {
+  plan: Plan;
+  kinds: Record<string, JobKind> | null;
+  changed: () => void;
+}
+
+function Actions({ plan, kinds, changed }: ActionsProps) {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const attempt = (what: () => Promise<unknown>) => async (): Promise<void> => {
+    try {
+      setProblem(null);
+      await what();
+      changed();
+    } catch (error) {
+      setProblem(error as Problem);
+    }
+  };
+  const jobs = plan.steps.map((step) => step.job);
+  const play = playLink(jobs, kinds);
+  const stopped = jobs.find((job) => job.state === "failed" || job.state === "quarantined") ?? jobs.find((job) => job.state === "cancelled");
+  return (
+    <span class="actions">
+      {play && (
+        <a class="button primary" href={play}>
+          Play
+        </a>
+      )}
+      {jobs.some((job) => !AT_REST.has(job.state)) && (
+        <button type="button" onClick={attempt(() => cancelPlan(plan.id))}>
+          Cancel
+        </button>
+      )}
+      {stopped && (
+        <button type="button" onClick={attempt(() => retryJob(stopped.id))}>
+          Go on from {label(stopped.step ?? "").toLowerCase()}
+        </button>
+      )}
+      {problem && (
+        <span class="error" role="alert">
+          {problem.message}
+        </span>
+      )}
+    </span>
+  );
+}
+
+/** The newest world model that the plan has made, in the world that it knows. */
+function playLink(jobs: Job[], kinds: Record<string, JobKind> | null): string | null {
+  const model = jobs.findLast((job) => job.state === "succeeded" && kinds?.[job.kind]?.makes === "world-model");
+  if (!model) return null;
+  const world = jobs.map((job) => job.config.map).find((map) => typeof map === "string");
+  return `/?${new URLSearchParams({ checkpoint: model.id, ...(world ? { world: world as string } : {}) })}`;
+}

@@ -1,0 +1,66 @@
+"""How far predicted maps are from true ones. All on maps as pictures store them (albedo in sRGB, normals in [0, 1])."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from terrarium.kernels.ssim.fused import ssim
+from terrarium.worlds.materials.brdf import COLUMNS, ROWS, environment
+from terrarium.worlds.materials.cameras import cameras
+from terrarium.worlds.materials.colour import linear_to_srgb
+from terrarium.worlds.materials.maps import MAPS, NORMAL, to_pixels, unit
+from terrarium.worlds.materials.render import Lights, render
+
+LEAST_ERROR = 1e-6  # mean squared; a PSNR of 60
+Figures = dict[str, dict[str, float]]
+
+
+def map_figures(found: Tensor, true: Tensor) -> Figures:
+    """{map: {psnr, rmse, mae, ssim}} of maps [B, 8, H, W], the mean over materials of each one's own."""
+    x, y = to_pixels(found), to_pixels(true)
+    figures = {}
+    for name, channels in MAPS.items():
+        a, b = x[:, channels], y[:, channels]
+        squared = (a - b).square().mean((1, 2, 3))
+        figures[name] = {
+            "psnr": float(psnr(squared).mean()),
+            "rmse": float(squared.sqrt().mean()),
+            "mae": float((a - b).abs().mean()),
+            "ssim": float(ssim(a.contiguous(), b.contiguous(), data_range=1.0).mean()),
+        }
+    return figures
+
+
+def psnr(squared: Tensor) -> Tensor:
+    """Of mean squared errors of pictures in [0, 1], dB, at most 60."""
+    return -10 * squared.clamp(min=LEAST_ERROR).log10()
+
+
+def normal_angles_deg(found: Tensor, true: Tensor) -> Tensor:
+    """Between the normals of maps [B, 8, H, W] -> [B, H, W]."""
+    cosine = (unit(found[:, NORMAL]) * unit(true[:, NORMAL])).sum(1)
+    return torch.rad2deg(cosine.clamp(-1, 1).acos())
+
+
+def angle_figures(angles: Sequence[Tensor]) -> dict[str, float]:
+    """{mean, median, p90, p95} in degrees over all pixels."""
+    every = torch.cat([each.flatten() for each in angles]).double()
+    quantiles = {"median": 0.5, "p90": 0.9, "p95": 0.95}
+    ordered = every.sort().values
+    at = {name: float(ordered[round(q * (len(ordered) - 1))]) for name, q in quantiles.items()}
+    return {"mean": float(every.mean()), **at}
+
+
+def rerender_psnr(found: Tensor, true: Tensor) -> float:
+    """PSNR of planes of both materials [B, 8, H, W] lit from four sides in turn, directions that no view had."""
+    side, scores = true.shape[-1], []
+    around = environment(torch.full((len(true), 3, ROWS, COLUMNS), 0.3))
+    eye = cameras(torch.tensor([[15.0, 30.0, 4.0]]).expand(len(true), 3))
+    for light in ([2.5, 0.0, 2.5], [0.0, 2.5, 2.5], [-2.0, -2.0, 2.0], [0.5, -0.5, 4.0]):
+        lights = Lights(torch.tensor(light).expand(len(true), 1, 3), torch.full((len(true), 1, 3), 30.0), around)
+        a, b = (linear_to_srgb(render(maps, "plane", eye, lights, side)) for maps in (found, true))
+        scores.append(psnr((a - b).square().mean((1, 2, 3))))
+    return float(torch.stack(scores).mean())
