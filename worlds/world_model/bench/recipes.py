@@ -34,6 +34,7 @@ from terrarium.worlds.world_model.rollout import load_world_model
 from terrarium.worlds.world_model.tokenizer import load_tokenizer
 from terrarium.worlds.world_model.train import load_clips, new_model, train_world_model
 from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
+from terrarium.worlds.world_model.views import camera_of
 from terrarium.worlds.world_model.walks import EVERY, YOUNG
 
 PROBES = 8  # steps that are timed, evenly spread over the curriculum where there is one
@@ -75,6 +76,11 @@ RECIPES = {
     "no_blur": Recipe("sharp pictures alone, no contrast loss", lambda c: replace(c, blur=0.0, contrast=0.0)),
     "one_round": Recipe("codes of a frame do not know each other", lambda c: replace(c, refine=0.0)),
     "no_rare": Recipe("clips as they come", lambda c: replace(c, rare_share=0.0)),
+    "true_flow": Recipe("the simulator's depths teach the flow", lambda c: replace(c, true_flow=1.0)),
+    "moving_camera": Recipe(
+        "the flow is that of a camera, through predicted depths",
+        lambda c: replace(c, true_flow=1.0, moving_camera=True),
+    ),
     "painter": Recipe("a painter on top", lambda c: replace(c, painter=True)),
     "ochre_v6": Recipe("the prior art's recipe", _ochre_v6),
     "diamond": Recipe("DIAMOND: diffusion of the next frame", _diamond),
@@ -182,13 +188,14 @@ def _trained(config: AnyConfig, folder: Path, progress: Progress) -> float:
 
 
 def _share_codes(config: WorldModelConfig, out: Path, folder: Path) -> None:
-    """The data is tokenised once, for all recipes."""
+    """The data is tokenised once, and its depths are found once, for all recipes."""
     assert config.tokenizer is not None
     tokenizer, _ = load_tokenizer(Path(config.tokenizer))
     for split in ("train", "val"):
         load_clips(open_dataset(config.data), split, tokenizer, config, out)
-        if not (name := folder / f"codes_{split}.npy").exists():
-            name.hardlink_to(out / name.name)
+        for made in out.glob(f"*_{split}.npy"):
+            if not (name := folder / made.name).exists():
+                name.hardlink_to(made)
 
 
 def affordable(config: AnyConfig, folder: Path, seconds: float) -> dict[str, int]:
@@ -211,7 +218,7 @@ def seconds_a_step(config: WorldModelConfig, folder: Path) -> float:
     dataset = open_dataset(config.data)
     clips = load_clips(dataset, "train", tokenizer, config, folder)
     model = new_model(config, dataset, tokenizer)
-    losses, times = Losses(model, config), []
+    losses, times = Losses(model, config, camera_of(dataset.manifest)), []
     for i in range(PROBES + 1):  # the first warms up
         torch.manual_seed(i)
         step = Step(max(i - 1, 0), PROBES, (0, 1), np.random.default_rng(i))

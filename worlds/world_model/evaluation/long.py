@@ -23,6 +23,7 @@ CHUNK = 16  # steps between two looks at a stop request
 BEFORE = 2  # real frames in front of each random walk, which the judge needs
 RANDOM = "random"
 HELD = {"w": act.action("w"), "s": act.action("s"), "circle": act.action("w", yaw=1.0)}
+WALKS = {RANDOM: 20, "w": 10, "s": 6, "circle": 6}  # at most; they take two thirds of the evaluation's time
 FIRST_WALK, FIRST_OTHER, FIRST_REFERENCE = 90_000, 92_500, 95_000  # worlds of `held_out_seed` that no trial uses
 WORLDS = 500  # of them for each kind of walk
 OTHERS = 3
@@ -80,7 +81,7 @@ def long_walks(
     kinds: Collection[str] = tuple(HELD),
 ) -> tuple[Walks, dict[str, Looks]]:
     """-> the random walks, and looks at the walks of every kind: RANDOM and `kinds`, names of HELD."""
-    counts = {RANDOM: min(24, 2 * episodes)} | dict.fromkeys(kinds, min(12, max(2, episodes)))
+    counts = {RANDOM: min(WALKS[RANDOM], 2 * episodes)} | {k: min(WALKS[k], max(2, episodes)) for k in kinds}
     along: dict[str, list[Course]] = {}
     for number, (kind, count) in enumerate(counts.items()):
         at = [held_out_seed(seed, FIRST_WALK + WORLDS * number + i) for i in range(count)]
