@@ -156,12 +156,14 @@ def generate_cpu(target: str = "-") -> GenerateConfig:
 def generate_rebuild(target: str = "-") -> GenerateConfig:
     """Rebuild a world from its pictures."""
     # Materials change more slowly than what is there, and stay soft for longer: faster ones settle on a wrong material,
-    # and then the voxel that has it fades. Smoothness fills what pictures leave open, such as a block before its like.
+    # and then the voxel that has it fades. What is still a mixture settles at the end. Smoothness fills what pictures
+    # leave open, such as a block before its like.
     return GenerateConfig(
         target=target,
         lr=0.2,
         material_lr=0.1,
         hold=0.1,
+        settle=0.1,
         views_per_step=4,
         smoothness=20.0,
         temperature=4.0,
