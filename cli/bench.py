@@ -26,6 +26,7 @@ import httpx
 import typer
 from websockets.exceptions import WebSocketException
 
+from terrarium.cli.bench_ablations import ablations
 from terrarium.cli.bench_player import BenchFailed, Player, play_all
 from terrarium.cli.bench_recipes import recipes
 from terrarium.cli.bench_render import render
@@ -35,6 +36,7 @@ from terrarium.cli.machine import machine
 from terrarium.store.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(ablations)
 app.command()(recipes)
 app.command()(render)
 app.command()(step)
@@ -46,7 +48,7 @@ WARM_UP_S = 2.0
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, training, training recipes, and the voxel renderer."""
+    """Measure live play, its step alone, training, recipes, parts of a world model, and the voxel renderer."""
 
 
 @app.command()

@@ -6,14 +6,16 @@ terrarium bench recipes --data data/mixed --minutes 10 --recipes cpu,ochre_v6 --
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from terrarium.cli.console import ConsoleProgress, configure, run_recipe
+from terrarium.cli.figures import figures_table
+from terrarium.cli.machine import machine
 
 
 def recipes(
@@ -22,9 +24,13 @@ def recipes(
     names: Annotated[
         str, typer.Option("--recipes", help="Names with commas between; all: every one.")
     ] = "cpu,ochre_v6",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time of each.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Training time of each; on a CPU, of its processor time.")
+    ] = 10.0,
     steps: Annotated[int | None, typer.Option(min=1, help="The same number for each, instead of minutes.")] = None,
-    tokenizer: Annotated[Path | None, typer.Option(help="Folder of a tokenizer; none: one is trained first.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a tokenizer or world model. If omitted, one is trained.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the evaluation.")] = 7,
     episodes: Annotated[int, typer.Option(min=1, help="Of the evaluation.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a recipe on stdout.")] = False,
@@ -37,7 +43,8 @@ def recipes(
         if not (tokenizer / "manifest.json").is_file():
             run_recipe(configure("tokenizer.train", "cpu", {"data": str(data)}, []), out / "tokenizer")
     chosen = list(RECIPES) if names == "all" else [n.strip() for n in names.split(",")]
-    rows = compare(
+    rows = []
+    for row in compare(
         chosen,
         data=data,
         tokenizer=tokenizer,
@@ -47,12 +54,11 @@ def recipes(
         seed=seed,
         episodes=episodes,
         progress=ConsoleProgress,
-    )
-    if as_json:
-        for row in rows:
-            print(json.dumps(row))
-    else:
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*(str(v) for v in row.values()))
-        Console().print(table)
+    ):
+        rows.append(row)
+        if as_json:
+            print(json.dumps(asdict(row) | {"seed": seed, "episodes": episodes} | machine()), flush=True)
+    if not as_json:
+        cost = ("steps", "painter_steps", "minutes", "parameters", "step_ms")
+        models = {r.recipe: (r.what, [{name: getattr(r, name) for name in cost} | r.figures]) for r in rows}
+        Console().print(figures_table(models))

@@ -53,7 +53,9 @@ def running_terrarium() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="terrarium-e2e-") as home:
         port, output = free_port(), Path(home) / "up.out"
         argv = [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", f"{home}/data", "--port", str(port)]
-        env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}  # its own, not other tests'
+        env = {
+            k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")
+        }  # its own, not other tests'
         with output.open("wb") as out:
             up = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:

@@ -46,9 +46,18 @@ class ClipStore:
 
     RARE = 0.15  # of the frames, at most, a rare key is held
 
-    def __init__(self, episodes: list[Episode], codes: list[np.ndarray], length: int, rare_share: float = 0.0) -> None:
-        self.episodes, self.codes, self.length = episodes, codes, length
+    def __init__(
+        self,
+        episodes: list[Episode],
+        codes: list[np.ndarray],
+        length: int,
+        rare_share: float = 0.0,
+        near: list[np.ndarray] | None = None,
+    ) -> None:
+        """`near` float16 [T, h, w] an episode (see geometry.py): what the flow is taught by."""
+        self.episodes, self.codes, self.length, self.near = episodes, codes, length, near
         self.actions = [np.asarray(e.actions) for e in episodes]
+        self.poses = [] if near is None else [np.asarray(e.pose) for e in episodes]
         room = [len(c) - length + 1 for c in codes]
         if min(room) < 1:
             shortest = min(len(c) for c in codes)
@@ -65,10 +74,9 @@ class ClipStore:
         changes = [np.flatnonzero(np.diff(a[:, rare], axis=0).any(axis=1)) + 1 for a in self.actions]
         return np.array([(e, t) for e, ts in enumerate(changes) for t in ts], np.int64).reshape(-1, 2)
 
-    def sample(
-        self, rng: np.random.Generator, n: int, part: tuple[int, int] = (0, 1)
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A], frames uint8 [n, length, H, W, 3].
+    def sample(self, rng: np.random.Generator, n: int, part: tuple[int, int] = (0, 1)) -> tuple[torch.Tensor, ...]:
+        """-> codes int64 [n, length, h, w], actions float32 [n, length - 1, A], frames uint8 [n, length, H, W, 3], and
+        where there are any, `near` float32 [n, length, h, w] and poses float32 [n, length, 5].
 
         Or of these the i-th of k parts: `part` (i, k) draws all n and loads n / k.
         """
@@ -81,7 +89,11 @@ class ClipStore:
         codes = np.stack([self.codes[e][i : i + self.length] for e, i in at])
         acts = np.stack([self.actions[e][i : i + self.length - 1] for e, i in at])
         frames = np.stack([self.episodes[e].frames[i : i + self.length] for e, i in at])
-        return torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(acts), torch.from_numpy(frames)
+        clips = [codes.astype(np.int64), acts, frames]
+        if self.near is not None:
+            clips.append(np.stack([self.near[e][i : i + self.length] for e, i in at]).astype(np.float32))
+            clips.append(np.stack([self.poses[e][i : i + self.length] for e, i in at]))
+        return tuple(torch.from_numpy(x) for x in clips)
 
 
 def located(ends: np.ndarray, picks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,29 +121,35 @@ def tokenise(
         at_work()
         return tokenizer.encode(episode.frames).cpu().numpy().astype(np.uint16)
 
+    return cached(cache, episodes, encoded)
+
+
+def cached(cache: Path, episodes: list[Episode], made: Callable[[Episode], np.ndarray]) -> list[np.ndarray]:
+    """What is `made` of each episode, an entry a frame; `cache` (.npy) is read if it holds them, else written."""
+
     def write() -> None:
         if _loaded(cache, length) is not None:
             return
-        codes = np.concatenate([encoded(e) for e in episodes])
+        everything = np.concatenate([made(e) for e in episodes])
         cache.parent.mkdir(parents=True, exist_ok=True)
         with new_file(cache) as file:
-            np.save(file, codes)
+            np.save(file, everything)
 
     length = sum(len(e.frames) for e in episodes)
     parallel.join()
     parallel.on_first(write)
-    codes = _loaded(cache, length)
-    assert codes is not None
-    return np.split(codes, np.cumsum([len(e.frames) for e in episodes])[:-1])
+    entries = _loaded(cache, length)
+    assert entries is not None
+    return np.split(entries, np.cumsum([len(e.frames) for e in episodes])[:-1])
 
 
 def _loaded(cache: Path, length: int) -> np.ndarray | None:
-    """Codes of `length` frames; None if the file is missing, damaged, or of other episodes."""
+    """Entries of `length` frames; None if the file is missing, damaged, or of other episodes."""
     try:
-        codes = np.load(cache, allow_pickle=False)
+        entries = np.load(cache, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return codes if len(codes) == length else None
+    return entries if len(entries) == length else None
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from terrarium.worlds.precision import FullWeights
 from terrarium.worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from terrarium.worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.geometry import MovingCamera, Seen
 from terrarium.worlds.world_model.kinds import WorldModelConfig
 from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import move_pictures, picture_flow
@@ -86,6 +87,7 @@ class Prediction:
     flow: torch.Tensor  # [B, T, 2, H, W] in pixels, from each pixel back into the frame before
     guess: torch.Tensor  # int64 [B, T, h, w], the codes of `moved`
     memory: Memory  # after frame T
+    seen: Seen | None = None  # with a moving camera
 
 
 class Dynamics(FullWeights):
@@ -134,6 +136,10 @@ class Dynamics(FullWeights):
         self.echo = nn.Linear(c, actions) if config.echo else None
         self.head = Head(c * config.layers + tokenizer.quantiser.dim + 1, c, factors, places)
         self.refine = Refine(c, factors)
+        self.moving_camera: MovingCamera | None = None
+        if config.moving_camera:
+            assert camera is not None
+            self.moving_camera = MovingCamera(camera, c, EMBED)
         self.painter: Painter | None = None
 
     @property
@@ -204,7 +210,11 @@ class Dynamics(FullWeights):
             newest = moved_states[-1].unflatten(0, (b, t))
             moved_states[-1] = self.recent(newest, recent).flatten(0, 1)
             recent = torch.cat([recent, newest], dim=1)[:, t:]
+        seen = None
         flow = picture_flow(field).unflatten(0, (b, t))
+        if self.moving_camera is not None:
+            seen = self.moving_camera(moved_states[-1], flat_act, action.flatten(0, 1))
+            flow = seen.flow.unflatten(0, (b, t))
         moved, margins = move_pictures(pictures, flow, memory.margins, memory.fresh)
         moved, known, fresh = moved.tensor_split((3, 4), dim=1)
         looks = memory.looks
@@ -224,7 +234,7 @@ class Dynamics(FullWeights):
         )
         codes = likeliest(odds, self.factors).unflatten(0, (b, t))
         kept = Memory(states, action[:, -1], margins, recent, torch.ones_like(memory.fresh), memory.views, looks)
-        return Prediction(logits, moved, mask, known, fresh, flow, codes, kept)
+        return Prediction(logits, moved, mask, known, fresh, flow, codes, kept, seen)
 
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""

@@ -30,6 +30,8 @@ def world_model_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     found = tokenizer_misfits(config, manifests)
     data, start = facts(manifests.get("data", {})), manifests.get("start", {})
     names = data.get("action_names")
+    if (config.true_flow or config.moving_camera) and (pictures_of(data) or "blocks") != "blocks":
+        found.append(("data", f"shows {pictures_of(data)}: only block worlds tell depths, which this training needs"))
     if config.film == "paths" and names and names[:2] != CAMERA:
         found.append(("data", "has no camera, which film 'paths' needs: its first actions are not yaw and pitch"))
     for field in ("tokenizer", "start"):

@@ -90,6 +90,8 @@ class WorldModelConfig:
     """Warp the state and the picture in each step by a bounded, learned, zero-initialised flow."""
     flow_context: Annotated[bool, More("Network")] = True
     """Let the picture's flow see up to six cells around."""
+    moving_camera: Annotated[bool, More("Network")] = False
+    """Move the picture as a camera does, through depths that are predicted; block worlds alone."""
     moving: Annotated[bool, More("Network")] = True
     """Show the warped picture where it serves; otherwise every picture is decoded from codes alone."""
     reset: Annotated[Literal["after", "before"], More("Network")] = "after"
@@ -130,6 +132,8 @@ class WorldModelConfig:
     """Loss weight of the composed picture's difference from the next."""
     contrast: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 10.0
     """Loss weight of the composed picture's local contrast against the next one's."""
+    true_flow: Annotated[float, Ge(0), Le(100), More("Loss weights")] = 0.0
+    """Loss weight of the flow's difference from the simulator's, which follows from its depths. Block worlds alone."""
     blur: Annotated[Fraction, More("Clips and rollouts")] = 0.5
     """Share of the clips shown blurred, to be drawn sharp."""
     rare_share: Annotated[Fraction, More("Clips and rollouts")] = 0.3

@@ -13,27 +13,33 @@ import torch.nn.functional as F
 
 from terrarium.worlds.training.task import Step
 from terrarium.worlds.world_model.codes import likeliest, nats, sample, soft_latents
+from terrarium.worlds.world_model.conv_gru import MAX_FLOW
 from terrarium.worlds.world_model.dynamics import Dynamics, Prediction
 from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.geometry import EACH, camera_flow, in_view
 from terrarium.worlds.world_model.kinds import WorldModelConfig
 from terrarium.worlds.world_model.picture import compose
 from terrarium.worlds.world_model.tokenizer import to_pictures
+from terrarium.worlds.world_model.views import Camera
 
 OTHERS = 3  # actions that the true one is told from
 WITNESSES = 16  # independent cells in a frame, more or less: neighbours say the same
+MADE_OF = 5.0  # weight of 1 / depth, of the step and of the pitch, over that of the flow
 SAMPLE_AT = 0.5  # temperature of the codes that training shows itself
 
 
 class Losses:
     """The loss of one training step."""
 
-    def __init__(self, model: Dynamics, config: WorldModelConfig) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: Dynamics, config: WorldModelConfig, camera: Camera | None = None) -> None:
+        """`camera` of the data, where the flow is taught."""
+        self.model, self.config, self.camera = model, config, camera
 
     def __call__(
-        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: torch.Tensor
+        self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: torch.Tensor, *truth: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics."""
+        """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics. `truth`, where
+        the flow is taught: `near` [B, T, h, w] and poses [B, T, 5] (see geometry.py)."""
         config = self.config
         pictures = to_pictures(frames)
         drop = torch.rand(actions.shape[:2], device=actions.device) < config.action_dropout
@@ -54,6 +60,8 @@ class Losses:
             losses["photometric"] = difference((moved - target) * known)
             losses["composed"] = difference(shown - after)
             losses["contrast"] = (contrast(shown) - contrast(after)).abs().mean()
+        if config.true_flow:
+            losses["true_flow"] = self._true_flow(predictions, *truth)
         if config.soft:
             losses["soft"] = self._soft(logits, codes[:, 1:], after)
         if self.model.echo is not None:
@@ -72,6 +80,24 @@ class Losses:
         """A model that is trained on has been through the shorter ones."""
         config = self.config
         return config.horizon if config.start else horizon(step.index / config.steps, config.horizon)
+
+    def _true_flow(self, predictions: list[Prediction], near: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+        """Mean absolute difference of the flow from the simulator's in pixels, where a flow can be as long; with a
+        moving camera, also of what it is made of."""
+        assert self.camera is not None
+        before, after, near = poses[:, :-1].flatten(0, 1), poses[:, 1:].flatten(0, 1), near[:, 1:].flatten(0, 1)
+        true, ahead = camera_flow(self.camera, near, before, after, EACH)
+        told = (ahead & (true.abs().amax(dim=1, keepdim=True) < DOWN * MAX_FLOW)).to(true.dtype)
+        flow = torch.cat([p.flow for p in predictions], dim=1).flatten(0, 1)[..., ::EACH, ::EACH]
+        loss = ((flow - true).abs() * told).sum() / (2 * told.sum()).clamp(min=1)
+        if predictions[0].seen is None:
+            return loss
+        own_near, step, pitch = (
+            torch.cat([getattr(p.seen, name).unflatten(0, p.flow.shape[:2]) for p in predictions], dim=1).flatten(0, 1)
+            for name in ("near", "step", "pitch")
+        )
+        parts = own_near[:, ::EACH, ::EACH] - near, step - in_view(before, after), (pitch - before[:, 4]) / 90
+        return loss + MADE_OF * torch.stack([part.abs().mean() for part in parts]).sum()
 
     def _soft(self, logits: torch.Tensor, codes: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """Softly drawn codes against the true ones, as latents and as pictures."""

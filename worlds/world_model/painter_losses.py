@@ -31,7 +31,8 @@ OLD = 0.1  # of that weight is left where it is not
 COLOURS = 30.0  # weight of how far the colours of all walks lie from those of real frames
 CELL, BANDS, DIRECTIONS = 8, 4, 16  # pixels a side, from top to bottom, of colours
 RESTORED = 10.0  # weight of warm-up pairs in the loop
-OVERSHOOT = 25.0  # weight of colours out of range and of more roughness than the world's
+TEXTURES = 40.0  # weight of how far their roughness lies from the same
+OVERSHOOT = 25.0  # weight of colours out of range
 LAZY = 2  # steps between penalties on the discriminator, of the cells' answers and of the whole picture's in turn
 NOISE = (0.015, 0.05)  # of the two, in units of the range of colours
 PENALTY = (200.0, 40.0)  # likewise
@@ -72,7 +73,8 @@ class Loop:
     def __init__(self, model: Painting, pools: list[Walks], rows: int, rough: torch.Tensor, steps: int) -> None:
         """A pool for each part of a batch that this process computes, `rows` of whose long walks go on in a step;
         `rough` [3] is the world's mean roughness."""
-        self.model, self.pools, self.rows, self.rough, self.steps = model, pools, rows, rough, steps
+        self.model, self.pools, self.rows, self.steps = model, pools, rows, steps
+        self.rough = rough.view(3, 1, 1)
         self.shown: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # a part of the batch: real and painted pictures
 
     def painter_loss(
@@ -99,19 +101,21 @@ class Loop:
             others = walks.pictures_but(turn.rows)
             as_many = torch.cat([real, to_pictures(frames[: len(others)])])
         self.shown[step.part[0]] = real, shown.detach().clamp(-0.5, 0.5)
+        walked = torch.cat([shown, others])
         mask, _, fresh = composed.clues.split(1, dim=1)
         kept = (mask > 0.5).to(shown.dtype)
         losses = {
             "adversarial": ADVERSARIAL * relative(model.discriminator(shown), answers),
             "paired": PAIRED * paired(shown, real, kept, turn),
             "identity": IDENTITY * ((shown - given).abs() * kept * (OLD + (1 - OLD) * fresh)).mean(),
-            "overshoot": OVERSHOOT * (beyond(shown) + F.relu(roughness(shown).mean(dim=(0, 2, 3)) - self.rough).sum()),
-            "colours": COLOURS * colour_distance(torch.cat([shown, others]), as_many),
+            "overshoot": OVERSHOOT * beyond(shown),
+            "colours": COLOURS * sliced_distance(*(F.avg_pool2d(x, CELL) for x in (walked, as_many))),
+            "textures": TEXTURES * sliced_distance(*(roughness(x) / self.rough for x in (walked, as_many))),
             "restored": RESTORED * warm_up_loss(model, frames[: (self.rows + 1) // 2])[0],
         }
         with torch.no_grad():
             metrics = {
-                "roughness": roughness(shown)[:, :2].mean() / self.rough[:2].mean(),
+                "roughness": (roughness(shown) / self.rough)[:, :2].mean(),
                 "changed": (shown - given).abs().mean(),
                 "walked": turn.frames.float().mean(),
             }
@@ -150,18 +154,19 @@ def penalty(model: Discriminator, pictures: torch.Tensor, answers: Answers, *, w
     return PENALTY[whole] * torch.stack(changes).sum()
 
 
-def colour_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Sliced Wasserstein distance (Heitz et al. 2021, arXiv:2006.07229) between the colours of two batches of pictures
-    [N, 3, H, W]: of CELL x CELL pixels, in BANDS from top to bottom, along random directions.
+def sliced_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Sliced Wasserstein distance (Heitz et al. 2021, arXiv:2006.07229) between the cells of two batches of pictures
+    [N, 3, h, w], in BANDS from top to bottom, along random directions.
 
-    Repainted every frame, dark walls go black and others brick: too slowly for the discriminator's slope, but it shows
-    in how often a colour occurs.
+    Repainted every frame, dark walls go black, others brick, and paving cracks: too slowly for the discriminator's
+    slope, but it shows in how often a colour or a roughness occurs. Of all walks together, each against its like in
+    order, so that dark walls do not make up for cracked ones.
     """
     directions = F.normalize(torch.randn(DIRECTIONS, 3, device=a.device), dim=1)
 
-    def ordered(pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Each band's colours along each direction, smallest first."""
-        along = (directions[:, None, :, None, None] * F.avg_pool2d(pictures, CELL)).sum(dim=2)
+    def ordered(cells: torch.Tensor) -> list[torch.Tensor]:
+        """Each band's cells along each direction, smallest first."""
+        along = (directions[:, None, :, None, None] * cells).sum(dim=2)
         return [band.flatten(1).sort(dim=1).values for band in along.chunk(BANDS, dim=2)]
 
     return torch.stack([(x - y).abs().mean() for x, y in zip(ordered(a), ordered(b), strict=True)]).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +19,7 @@ from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
 from terrarium.worlds.world_model.manifest import check_world_model
 from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import STILL, compose
-from terrarium.worlds.world_model.tokenizer import channels_last, to_frames, to_pictures, tokenizer_from
+from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, to_frames, to_pictures, tokenizer_from
 from terrarium.worlds.world_model.views import camera_of, keep
 
 BURN_IN = 8  # real frames before evaluation and play begin
@@ -86,22 +87,48 @@ class State:
         return State(torch.cat([s.codes for s in states]), torch.cat([s.picture for s in states]), memory)
 
 
+class Peer(torch.nn.Module, ABC):
+    """A world model of another architecture, to compare with: the functions below run it like a Dynamics.
+
+    What its states remember is its own affair. Its tokenizer draws nothing: the evaluation compares pictures by it.
+    """
+
+    tokenizer: Tokenizer
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device: ...
+
+    @abstractmethod
+    def burn_in(self, frames: np.ndarray, actions: torch.Tensor) -> State:
+        """As the function below."""
+
+    @abstractmethod
+    def step(self, state: State, action: torch.Tensor) -> State:
+        """One frame on: action [B, A]; what is drawn is drawn by torch's global generator."""
+
+
+WorldModel = Dynamics | Peer
+
+
 @dataclass
 class Rollout:
     """What a model made along N actions, without the frame that it started from."""
 
-    codes: torch.Tensor  # int64 [B, N, h, w], as sampled
+    codes: torch.Tensor  # int64 [B, N, h, w], as sampled; a Peer's are its own affair
     frames: np.ndarray  # uint8 [B, N, H, W, 3], as shown
     state: State  # at the last frame
 
 
 @torch.inference_mode()
-def burn_in(model: Dynamics, frames: np.ndarray, actions: np.ndarray | torch.Tensor) -> State:
+def burn_in(model: WorldModel, frames: np.ndarray, actions: np.ndarray | torch.Tensor) -> State:
     """Real frames uint8 [B, T, H, W, 3] and actions [B, T-1, A] -> the state at the last frame."""
     b, t = frames.shape[:2]
+    action = torch.as_tensor(actions, dtype=torch.float32, device=model.device)
+    if isinstance(model, Peer):
+        return model.burn_in(frames, action)
     codes = model.tokenizer.encode(frames.reshape(b * t, *frames.shape[2:])).unflatten(0, (b, t))
     pictures = to_pictures(frames).to(model.device)
-    action = torch.as_tensor(actions, dtype=torch.float32, device=model.device)
     before = model.initial(b)
     prediction = model(codes[:, :-1], pictures[:, :-1], action, before)
     memory, flow = prediction.memory, prediction.flow
@@ -176,11 +203,11 @@ def seen(model: Dynamics, state: State) -> State:
     return state
 
 
-def rollout(model: Dynamics, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
+def rollout(model: WorldModel, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
     """Along actions [B, N, A]; codes are drawn by torch's global generator, and are the likeliest at 0."""
     codes, frames = [], []
     for action in actions.to(model.device).unbind(1):
-        state = step(model, state, action, temperature)
+        state = model.step(state, action) if isinstance(model, Peer) else step(model, state, action, temperature)
         codes.append(state.codes)
         frames.append(to_frames(state.picture))
     return Rollout(torch.stack(codes, dim=1), torch.stack(frames, dim=1).cpu().numpy(), state)

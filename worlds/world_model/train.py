@@ -26,6 +26,7 @@ from terrarium.worlds.world_model.codes import nats
 from terrarium.worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.fits import DOWN
+from terrarium.worlds.world_model.geometry import nearness
 from terrarium.worlds.world_model.kinds import WorldModelConfig, first_tokenizer
 from terrarium.worlds.world_model.losses import Losses
 from terrarium.worlds.world_model.painter_losses import Painting
@@ -64,7 +65,7 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
 
     task = Task(
         model=model,
-        learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+        learners=[adamw(model, Losses(model, config, camera_of(dataset.manifest)), lr=config.lr, steps=config.steps)],
         sample=lambda step: train_clips.sample(step.rng, config.batch, step.part),
         ema=config.ema,
         preview=preview,
@@ -134,7 +135,10 @@ def go_on_from(folder: Path, model: Dynamics) -> str:
     for name, mine in model.tokenizer.state_dict(prefix="tokenizer.").items():
         if name not in tensors or not torch.equal(tensors[name], mine.cpu()):
             raise ValueError(f"start: {folder} was trained with another tokenizer; give it as the tokenizer, too")
-    load_into(model, {k: v for k, v in tensors.items() if not k.startswith("painter.")}, folder)
+    given = {k: v for k, v in tensors.items() if not k.startswith("painter.")}
+    if model.moving_camera is not None and not any(k.startswith("moving_camera.") for k in given):
+        given |= model.moving_camera.state_dict(prefix="moving_camera.")
+    load_into(model, given, folder)
     return manifest["sha256"]
 
 
@@ -170,12 +174,13 @@ def load_clips(
     """Clips of a split, tokenised; the codes are kept in `out_dir`. `at_work` is called before each episode."""
     episodes = dataset.split(split)
     codes = tokenise(episodes, tokenizer, out_dir / f"codes_{split}.npy", at_work)
-    return ClipStore(episodes, codes, config.frames, config.rare_share)
+    near = nearness(dataset, split, out_dir / f"near_{split}.npy", at_work) if config.true_flow else None
+    return ClipStore(episodes, codes, config.frames, config.rare_share, near)
 
 
 @torch.no_grad()
 def _look(
-    model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames_u8: torch.Tensor
+    model: Dynamics, codes: torch.Tensor, actions: torch.Tensor, frames_u8: torch.Tensor, *_: torch.Tensor
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Held-out cross-entropy, and rows for a strip: real frames above the model's free rollout."""
     frames, codes, actions = frames_u8.numpy(), codes.to(model.device), actions.to(model.device)

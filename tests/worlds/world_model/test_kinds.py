@@ -90,6 +90,8 @@ def test_an_accepted_tokenizer_can_be_trained(debug_data, tmp_path_factory, valu
         flow=(True, False),
         flow_context=(True, False),
         moving=(True, False),
+        moving_camera=(True, False),
+        true_flow=(0, 1),
         reset=("after", "before"),
         film=("place", "uniform", "paths"),
         recent=(0, 1, 16),

@@ -28,6 +28,7 @@ from terrarium.worlds.world_model.rollout import Rollout, load_world_model, step
 from terrarium.worlds.world_model.tokenizer import load_tokenizer
 from terrarium.worlds.world_model.train import load_clips, new_model, train_world_model
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
+from terrarium.worlds.world_model.views import camera_of
 
 PRESETS = kinds()["world-model.train"].presets
 FORMS = {
@@ -35,6 +36,7 @@ FORMS = {
     "echo, contrast of actions, recent states": {"echo": 0.2, "action_contrast": 0.2, "recent": 2},
     "paths, reset before": {"film": "paths", "reset": "before"},
     "uniform, no flow": {"film": "uniform", "flow": False, "painter": False},
+    "moving camera": {"moving_camera": True, "true_flow": 1.0},
     "codes alone": {"moving": False, "margin": 0},
     "teacher forcing": {"rollout_fraction": 0.0, "refine": 0.0, "blur": 0.0},
 }
@@ -76,7 +78,8 @@ def step_through(config, data, tokenizer, out):
     clips = load_clips(dataset, "train", tokenizer, config, out)
     model = new_model(config, dataset, tokenizer)
     step = Step(0, 1, (0, 1), np.random.default_rng(0))
-    loss, _ = Losses(model, config)(step, *(x.to(SECOND) for x in clips.sample(step.rng, config.batch)))
+    losses = Losses(model, config, camera_of(dataset.manifest))
+    loss, _ = losses(step, *(x.to(SECOND) for x in clips.sample(step.rng, config.batch)))
     loss.backward()
     assert loss.item() > 0 and all(p.grad.device == SECOND for p in model.parameters() if p.grad is not None)
 

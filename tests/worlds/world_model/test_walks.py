@@ -16,10 +16,10 @@ from terrarium.worlds.world_model.painter_losses import (
     TELLS,
     Loop,
     Painting,
-    colour_distance,
     paired,
     penalty,
     relative,
+    sliced_distance,
     unlikeness,
     warm_up_loss,
 )
@@ -240,12 +240,19 @@ def test_the_warm_up_learns_from_damage(model):
     assert losses[-1] < 0.97 * losses[0]
 
 
-def test_colours_are_compared_by_how_often_they_occur_from_top_to_bottom():
-    pictures = torch.rand(4, 3, 2, 4).repeat_interleave(16, 2).repeat_interleave(8, 3) - 0.5
-    assert colour_distance(pictures, pictures.flip(0, 3)) < 1e-6, "elsewhere in the band, or in another picture"
-    assert colour_distance(pictures, pictures.flip(2)) > 0.02
+def test_cells_are_compared_by_how_often_they_occur_from_top_to_bottom():
+    pictures = torch.rand(4, 3, 8, 4).sub(0.5).repeat_interleave(2, 2)
+    assert sliced_distance(pictures, pictures.flip(0, 3)) < 1e-6, "elsewhere in the band, or in another picture"
+    assert sliced_distance(pictures, pictures.flip(2)) > 0.02
     dark = (pictures - 0.1).requires_grad_()
-    distance = colour_distance(dark, pictures)
+    distance = sliced_distance(dark, pictures)
     (slope,) = torch.autograd.grad(distance, dark)
     assert distance.item() == pytest.approx(0.1 * 3**0.5 / 2, rel=0.5), "a shift along random directions"
     assert (slope.sum(dim=1) < 0).all()
+
+
+def test_a_smooth_walk_does_not_make_up_for_a_rough_one():
+    half = torch.linspace(0.5, 1.5, 8).view(8, 1, 1, 1).expand(8, 3, 16, 16).contiguous()
+    torn = torch.cat([half[:4] - 0.4, half[4:] + 0.4])  # the mean is the same
+    assert torn.mean() == pytest.approx(half.mean())
+    assert sliced_distance(torn, half) > 0.1

@@ -25,7 +25,7 @@ from terrarium.worlds.voxels.kinds import PriorConfig
 from terrarium.worlds.voxels.prior.data import Shown, picture, shown, vocabulary
 from terrarium.worlds.voxels.prior.model import STEPS, Looking, Prior
 
-MAY_CHANGE = ("checkpoint_every_s", "log_every", "validate_every")
+MAY_CHANGE = ("steps", "checkpoint_every_s", "log_every", "validate_every")
 HIGH = 1.5  # times are drawn with density t^(HIGH - 1): score distillation asks at high noise
 LEAST_VARIANCE = 0.1  # of the noise, by which an error is divided
 SHEET = ("castle", "house", "tower", "tree", "ship", "pyramid", "bridge", "lighthouse")

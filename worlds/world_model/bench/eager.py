@@ -6,6 +6,8 @@ in PyTorch's default order; the state is moved by `grid_sample`; nothing is hois
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -44,7 +46,7 @@ class EagerDynamics(Dynamics):
             steps.append(self._step(codes[:, t], pictures[:, t], action[:, t], memory, noise, left_out))
             memory = steps[-1].memory
         names = ("logits", "moved", "mask", "known", "fresh", "flow", "guess")
-        parts = {name: torch.stack([getattr(p, name) for p in steps], dim=1) for name in names}
+        parts: dict[str, Any] = {name: torch.stack([getattr(p, name) for p in steps], dim=1) for name in names}
         return Prediction(**parts, memory=memory)
 
     def _step(

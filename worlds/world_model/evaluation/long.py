@@ -3,6 +3,7 @@ all the way, and circles. The model takes them all in one batch."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,10 +13,9 @@ import torch
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.blocks.walk import Walker
 from terrarium.worlds.blocks.world import BlockWorld
-from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.parts import Part, Parts
 from terrarium.worlds.world_model.evaluation.states import Phases, held_out_seed, stroll, warm_up
-from terrarium.worlds.world_model.rollout import State, burn_in, rollout
+from terrarium.worlds.world_model.rollout import State, WorldModel, burn_in, rollout
 
 FAR = 512  # steps
 LOOKS = np.r_[2:17:2, 20:65:4, 72 : FAR + 1 : 8]  # steps at which the walks of every kind are looked at
@@ -23,6 +23,7 @@ CHUNK = 16  # steps between two looks at a stop request
 BEFORE = 2  # real frames in front of each random walk, which the judge needs
 RANDOM = "random"
 HELD = {"w": act.action("w"), "s": act.action("s"), "circle": act.action("w", yaw=1.0)}
+WALKS = {RANDOM: 20, "w": 10, "s": 6, "circle": 6}  # at most; they take two thirds of the evaluation's time
 FIRST_WALK, FIRST_OTHER, FIRST_REFERENCE = 90_000, 92_500, 95_000  # worlds of `held_out_seed` that no trial uses
 WORLDS = 500  # of them for each kind of walk
 OTHERS = 3
@@ -71,10 +72,16 @@ class Holder:
 
 
 def long_walks(
-    model: Dynamics, world: BlockWorld, seed: int, episodes: int, phases: Phases, parts: Parts
+    model: WorldModel,
+    world: BlockWorld,
+    seed: int,
+    episodes: int,
+    phases: Phases,
+    parts: Parts,
+    kinds: Collection[str] = tuple(HELD),
 ) -> tuple[Walks, dict[str, Looks]]:
-    """-> the random walks, and looks at the walks of every kind: RANDOM and those of HELD."""
-    counts = {RANDOM: min(24, 2 * episodes)} | dict.fromkeys(HELD, min(12, max(2, episodes)))
+    """-> the random walks, and looks at the walks of every kind: RANDOM and `kinds`, names of HELD."""
+    counts = {RANDOM: min(WALKS[RANDOM], 2 * episodes)} | {k: min(WALKS[k], max(2, episodes)) for k in kinds}
     along: dict[str, list[Course]] = {}
     for number, (kind, count) in enumerate(counts.items()):
         at = [held_out_seed(seed, FIRST_WALK + WORLDS * number + i) for i in range(count)]
@@ -106,7 +113,7 @@ def _course(world: BlockWorld, seed: int, kind: str, phases: Phases, *, looks: b
     return Course(seen, before, *stroll(world, policy, FAR, LOOKS if looks else None))
 
 
-def _rollouts(model: Dynamics, along: dict[str, list[Course]], phases: Phases, parts: Parts) -> dict[str, np.ndarray]:
+def _rollouts(model: WorldModel, along: dict[str, list[Course]], phases: Phases, parts: Parts) -> dict[str, np.ndarray]:
     """-> the model's frames along the walks of each kind: of random ones at every step, else at LOOKS."""
     courses = [c for some in along.values() for c in some]
     seen, before, actions = (np.stack([getattr(c, x) for c in courses]) for x in ("seen", "before", "actions"))
@@ -120,11 +127,13 @@ def _rollouts(model: Dynamics, along: dict[str, list[Course]], phases: Phases, p
         looked.append(tensors["looked"].numpy())
         state = State.of(tensors)
         phases.step("long rollouts")
-    held = np.split(np.concatenate(looked, axis=1), len(HELD))
-    return {RANDOM: np.concatenate(walked, axis=1)} | dict(zip(HELD, held, strict=True))
+    ends = np.cumsum([len(some) for kind, some in along.items() if kind != RANDOM])[:-1]
+    held = [kind for kind in along if kind != RANDOM]
+    looks = np.split(np.concatenate(looked, axis=1), ends) if held else []
+    return {RANDOM: np.concatenate(walked, axis=1)} | dict(zip(held, looks, strict=True))
 
 
-def _chunk(model: Dynamics, state: State, actions: torch.Tensor, random: int, at: np.ndarray) -> Part:
+def _chunk(model: WorldModel, state: State, actions: torch.Tensor, random: int, at: np.ndarray) -> Part:
     made = rollout(model, state, actions)
     frames = torch.from_numpy(made.frames)
     return {"walked": frames[:random], "looked": frames[random:, at]} | made.state.tensors(), {}

@@ -16,9 +16,8 @@ import torch
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.blocks.world import BlockWorld
 from terrarium.worlds.pictures.metrics import psnr
-from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.states import Trial, rounded, through
-from terrarium.worlds.world_model.rollout import State, rollout
+from terrarium.worlds.world_model.rollout import State, WorldModel, rollout
 
 TURNS = (2, 6, 12)
 AROUND = round(360 / act.MAX_YAW_DEG)  # steps of a full circle
@@ -33,7 +32,7 @@ def ways() -> dict[str, list[str]]:
     return turns | {"circle": ["yaw-"] * AROUND, "there_and_back": ["w"] * AHEAD + ["s"] * AHEAD}
 
 
-def memory(model: Dynamics, world: BlockWorld, trials: list[Trial], state: State) -> dict[str, Any]:
+def memory(model: WorldModel, world: BlockWorld, trials: list[Trial], state: State) -> dict[str, Any]:
     """`state` of the trials. Beside `memory_psnr` the tokenizer's own, and that of two views that have nothing in
     common; null where no state is left to judge by."""
     trials = trials[:MOST]

@@ -14,9 +14,8 @@ import torch.nn.functional as F
 
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.blocks.world import BlockWorld
-from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.states import HELD, Trial, rounded
-from terrarium.worlds.world_model.rollout import State, rollout
+from terrarium.worlds.world_model.rollout import State, WorldModel, rollout
 
 YAWS = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)  # of MAX_YAW_DEG, in one step
 SHIFTS = np.arange(-12, 12.25, 0.25)  # pixels of a frame 64 wide
@@ -24,14 +23,16 @@ ZOOMS = np.exp(np.linspace(-0.25, 0.25, 51))  # in one step
 MIDDLE = 0.6  # of the picture's width and height, in which pictures are compared
 
 
-def motion(model: Dynamics, world: BlockWorld, trials: list[Trial], state: State, probes: np.ndarray) -> dict[str, Any]:
+def motion(
+    model: WorldModel, world: BlockWorld, trials: list[Trial], state: State, probes: np.ndarray
+) -> dict[str, Any]:
     """`state` of the trials; `probes` as retrieval.hold_probes gives it."""
     last = np.stack([t.frames[-1] for t in trials])
     return {"yaw": _yaw(model, world, trials, state, last), "zoom": _zoom(trials, probes, last)}
 
 
 def _yaw(
-    model: Dynamics, world: BlockWorld, trials: list[Trial], state: State, last: np.ndarray
+    model: WorldModel, world: BlockWorld, trials: list[Trial], state: State, last: np.ndarray
 ) -> dict[str, dict[str, float]]:
     actions = np.stack([act.action(yaw=y) for y in YAWS])
     own = rollout(model, state.repeat(len(YAWS)), torch.from_numpy(np.tile(actions, (len(trials), 1)))[:, None]).frames

@@ -10,6 +10,7 @@ in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from terrarium.worlds.world_model.evaluation.frechet import far_distance
 from terrarium.worlds.world_model.evaluation.judged import judged, read
 from terrarium.worlds.world_model.evaluation.long import (
     BEFORE,
+    HELD,
     RANDOM,
     Looks,
     Walks,
@@ -45,7 +47,7 @@ from terrarium.worlds.world_model.evaluation.states import Phases, Trial, find_t
 from terrarium.worlds.world_model.judge.model import KEYS, Judge, load_judge, shipped_judge
 from terrarium.worlds.world_model.kinds import EvaluateConfig
 from terrarium.worlds.world_model.probe.model import Probe, load_probe, shipped_probe
-from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, rollout
+from terrarium.worlds.world_model.rollout import TEMPERATURE, State, WorldModel, burn_in, load_world_model, rollout
 
 CLIPS = 8  # real ones, whose features the judge's Frechet distance is to
 SHOWN = (1, 8, 32, 64, 128, 256, 512)  # steps of a long rollout that its strip and the sheet show
@@ -61,20 +63,23 @@ def evaluate(
     progress: Progress | None = None,
     out: Path | None = None,
     states: Path | None = None,
+    kinds: Collection[str] = tuple(HELD),
+    load: Callable[[Path], tuple[WorldModel, dict[str, Any]]] = load_world_model,
 ) -> dict[str, Any]:
     """The evaluation of a world-model checkpoint as a JSON dict; `out` also gets evaluation.json, report.html,
     rollouts.png, long.png and sheet.png. The model computes in fp32, or in what the caller chose
     (`precision.computing_in`). `states` keeps the finished parts, after which the next run of the same evaluation goes
-    on. ValueError for a checkpoint that no simulator goes with."""
+    on. `kinds`: those of long walks beside random ones. `load`: what makes a model of the folder; one without codes
+    has neither `parity` nor the cross-entropies. ValueError for a checkpoint that no simulator goes with."""
     torch.manual_seed(seed)
-    model, manifest = load_world_model(folder)
+    model, manifest = load(folder)
     world = simulator(manifest)
     phases = Phases(progress or Silent(), total=episodes + chunks() + 6)
     for module in (model, model.tokenizer.encoder, model.tokenizer.decoder):
         module.register_forward_pre_hook(lambda *_: phases.go_on())
     head = {"checkpoint_sha256": manifest["sha256"], "seed": seed, "episodes": episodes, "temperature": TEMPERATURE}
     head["precision"] = precision_now(default_device())
-    parts = Parts(states, head, phases.progress)
+    parts = Parts(states, head | {"kinds": sorted(kinds)}, phases.progress)
     trials = unpack(*parts(lambda: pack(find_trials(world, seed, episodes, phases))))
     state = burn_in(model, np.stack([t.frames for t in trials]), np.stack([t.actions for t in trials]))
 
@@ -87,10 +92,12 @@ def evaluate(
     _, found = parts(lambda: ({}, motion(model, world, trials, state, probes) | memory(model, world, trials, state)))
     values |= found
     phases.step("motion and memory")
-    walks, looks = long_walks(model, world, seed, episodes, phases, parts)
+    walks, looks = long_walks(model, world, seed, episodes, phases, parts, kinds)
     clips = reference_clips(world, seed, min(CLIPS, len(walks.actions)), phases)
     phases.step("reference clips")
-    values |= _long(model, walks, clips, seed) | parity(model, trials)
+    values |= _long(model, walks, clips, seed)
+    if isinstance(model, Dynamics):
+        values |= parity(model, trials)
     phases.step("long rollouts read")
     values |= parts(lambda: ({}, _real(looks, seed, phases)))[1]
     phases.step("realism")
@@ -119,20 +126,22 @@ def evaluate_recipe(config: EvaluateConfig, out_dir: Path, progress: Progress) -
     return result
 
 
-def _held(model: Dynamics, trials: list[Trial], state: State) -> Part:
+def _held(model: WorldModel, trials: list[Trial], state: State) -> Part:
     """Every probe held from every state, and the figures on that."""
     probes = hold_probes(model, state)
     return {"probes": torch.from_numpy(probes)}, retrieval(model, trials, probes)
 
 
-def _short(model: Dynamics, trials: list[Trial], state: State) -> Part:
+def _short(model: WorldModel, trials: list[Trial], state: State) -> Part:
     """Frames of the rollouts along the trials' walks, and the figures on them."""
     own = rollout(model, state, torch.from_numpy(np.stack([t.walk_actions for t in trials])))
-    values = rollout_quality(model, trials, own.frames) | stability.ce_gap(model, trials, state, own)
+    values = rollout_quality(model, trials, own.frames)
+    if isinstance(model, Dynamics):
+        values |= stability.ce_gap(model, trials, state, own)
     return {"frames": torch.from_numpy(own.frames)}, values | {"noop_churn": stability.noop_churn(model, state)}
 
 
-def _long(model: Dynamics, walks: Walks, clips: np.ndarray, seed: int) -> dict[str, Any]:
+def _long(model: WorldModel, walks: Walks, clips: np.ndarray, seed: int) -> dict[str, Any]:
     values: dict[str, Any] = {"long_rollouts": [{"rollouts": len(walks.actions), "steps": walks.steps}]}
     judge, why_not, thresholds = fitting_judge(walks.real.shape[2:4])
     if judge is None:

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 from terrarium.worlds.blocks import actions as act
-from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.states import HELD, Trial, rounded, through
-from terrarium.worlds.world_model.rollout import State, rollout
+from terrarium.worlds.world_model.rollout import State, WorldModel, rollout
 
 RETRIEVAL_AT = (1, HELD)
 
 
-def hold_probes(model: Dynamics, state: State) -> np.ndarray:
+def hold_probes(model: WorldModel, state: State) -> np.ndarray:
     """Every probe held from every one of N states -> uint8 [N, probes, HELD, H, W, 3]."""
     probes = len(act.PROBES)
     n = len(state.codes)
@@ -30,7 +29,7 @@ def hold_probes(model: Dynamics, state: State) -> np.ndarray:
     return frames.reshape(n, probes, *frames.shape[1:])
 
 
-def retrieval(model: Dynamics, trials: list[Trial], own: np.ndarray) -> dict[str, Any]:
+def retrieval(model: WorldModel, trials: list[Trial], own: np.ndarray) -> dict[str, Any]:
     """`own` as `hold_probes` gives it."""
     hits = {}
     for k in RETRIEVAL_AT:

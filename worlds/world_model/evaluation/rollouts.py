@@ -18,14 +18,14 @@ import torch
 from terrarium.worlds.device import default_device
 from terrarium.worlds.pictures.metrics import edge_energy, psnr, ssim
 from terrarium.worlds.pictures.perceptual import LPIPS
-from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.states import Trial, rounded, through
+from terrarium.worlds.world_model.rollout import WorldModel
 
 ROLLOUT_AT = (1, 4, 8, 16)
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]  # uint8 [..., H, W, 3] twice -> [...]
 
 
-def rollout_quality(model: Dynamics, trials: list[Trial], own: np.ndarray) -> dict[str, Any]:
+def rollout_quality(model: WorldModel, trials: list[Trial], own: np.ndarray) -> dict[str, Any]:
     """`own` uint8 [N, WALK, H, W, 3]: the model along the trials' walks."""
     real = np.stack([t.walk_frames for t in trials])
     still = np.broadcast_to(np.stack([t.frames[-1:] for t in trials]), real.shape)

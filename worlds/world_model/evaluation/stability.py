@@ -27,7 +27,7 @@ from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.long import BEFORE, LOOKS, Walks
 from terrarium.worlds.world_model.evaluation.realism import Side
 from terrarium.worlds.world_model.evaluation.states import Trial, encoded, rounded
-from terrarium.worlds.world_model.rollout import Rollout, State, rollout
+from terrarium.worlds.world_model.rollout import Rollout, State, WorldModel, rollout
 from terrarium.worlds.world_model.tokenizer import to_pictures
 
 SETTLED = 200  # steps
@@ -37,14 +37,14 @@ WINDOW = 32
 UNLIKE = 0.01  # of real windows are below what counts as a divergence
 
 
-def settled(model: Dynamics, walks: Walks) -> dict[str, Any]:
+def settled(model: WorldModel, walks: Walks) -> dict[str, Any]:
     """Ratios to the simulator after SETTLED steps."""
     own, real = (_look(model, x) for x in (walks.own, walks.real))
     names = {"churn_ratio": "churn", "codes_per_frame_ratio": "codes", "edge_energy_ratio_settled": "edges"}
     return {name: rounded(own[key] / max(real[key], 1e-9)) for name, key in names.items()}
 
 
-def _look(model: Dynamics, frames: np.ndarray) -> dict[str, float]:
+def _look(model: WorldModel, frames: np.ndarray) -> dict[str, float]:
     after = frames[:, BEFORE + SETTLED :]
     codes = encoded(model.tokenizer, np.stack([after[:, :-1:EVERY], after[:, 1::EVERY]]))
     return {
@@ -64,7 +64,7 @@ def codes_per_frame(codes: torch.Tensor) -> float:
     return 1 + (ordered.diff(dim=1) != 0).sum(dim=1).float().mean().item()
 
 
-def noop_churn(model: Dynamics, state: State) -> float:
+def noop_churn(model: WorldModel, state: State) -> float:
     still = torch.from_numpy(act.action()).expand(len(state.codes), CHURN_STEPS, -1)
     codes = encoded(model.tokenizer, rollout(model, state, still).frames)
     return rounded(churn(codes[:, :-1], codes[:, 1:]))
@@ -110,7 +110,7 @@ def _first(low: np.ndarray) -> int:
     return WINDOW * int(windows[0] if len(windows) else len(low))
 
 
-def curves(model: Dynamics, walks: Walks) -> dict[str, Any]:
+def curves(model: WorldModel, walks: Walks) -> dict[str, Any]:
     """Mean edge energy of windows, and different codes a frame in the middle of each, over the steps."""
     at = np.arange(WINDOW // 2, walks.steps, WINDOW)
     edges: dict[str, Any] = {"steps": [WINDOW * (i + 1) for i in range(len(at))]}
