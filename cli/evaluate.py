@@ -1,4 +1,5 @@
-"""terrarium eval world-model shipped --seed 7 --episodes 20 --json"""
+"""terrarium eval world-model shipped --seed 7 --episodes 20 --json
+terrarium eval material out/material/output --seed 3 --json"""
 
 from __future__ import annotations
 
@@ -16,12 +17,7 @@ SINGLE = (
     *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
     *("steps_to_divergence", "steps_to_divergence_real", "frechet_distance", "frechet_distance_real"),
 )
-app = typer.Typer(no_args_is_help=True, help="Measure a world model against its simulator.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `world-model` a command of its own while it is the only one."""
+app = typer.Typer(no_args_is_help=True, help="Measure a world model, or a model of materials.")
 
 
 @app.command("world-model")
@@ -42,6 +38,40 @@ def world_model(
         except Stopped:
             raise typer.Exit(130) from None
     print(json.dumps(result, allow_nan=False)) if as_json else _tables(result)
+
+
+@app.command("material")
+def material(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a material model.")],
+    seed: Annotated[int, typer.Option(help="Which held-out materials.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder in either layout (docs/materials.md), in place of procedural ones.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Maps, normals and re-rendered pictures beside baselines, on materials that training never saw."""
+    from terrarium.worlds.materials.evaluate import evaluate as evaluate_material
+    from terrarium.worlds.materials.model import load_model
+
+    result = evaluate_material(*load_model(checkpoint), seed=seed, folder=data)
+    print(json.dumps(result, allow_nan=False)) if as_json else _material_tables(result)
+
+
+def _material_tables(result: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for title, of in (("Held out by seed", result), ("Held out by family", result.get("by_family"))):
+        if of is None:
+            continue
+        rows = {"three views": of, **of["baselines"], "two views": of["two_views"], "wrong poses": of["shuffled_poses"]}
+        for figure in ("psnr", "rmse", "ssim"):
+            maps = {name: {m: row["maps"].get(m, {}).get(figure) for m in of["maps"]} for name, row in rows.items()}
+            console.print(_table(f"{title}: {figure} of {of['materials']} materials", "", maps, digits=3))
+        angles = {name: row["normal_deg"] for name, row in rows.items() if "normal_deg" in row}
+        console.print(_table(f"{title}: angle between normals, degrees", "", angles))
+        drawn = {name: {"PSNR": row["rerender_psnr"]} for name, row in rows.items() if "rerender_psnr" in row}
+        console.print(_table(f"{title}: pictures under new light", "", drawn))
 
 
 def _tables(result: dict[str, Any]) -> None:
@@ -70,12 +100,12 @@ def _tables(result: dict[str, Any]) -> None:
             console.print(f"{name:>28}  {result[name]:.4g}")
 
 
-def _table(title: str, corner: str, rows: dict[str, dict[str, float | None]]) -> Any:
+def _table(title: str, corner: str, rows: dict[str, dict[str, float | None]], digits: int = 2) -> Any:
     from rich.table import Table
 
     table = Table(title=title)
     for name in (corner, *next(iter(rows.values()))):
         table.add_column(name, justify="right")
     for name, values in rows.items():
-        table.add_row(name, *("-" if v is None else f"{v:.2f}" for v in values.values()))
+        table.add_row(name, *("-" if v is None else f"{v:.{digits}f}" for v in values.values()))
     return table

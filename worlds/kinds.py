@@ -24,7 +24,12 @@ from terrarium.worlds.json_file import read_object
 from terrarium.worlds.progress import Progress
 
 # Each holds dict literals KINDS: {kind: JobKind} and, where people may bring what it makes, ASSETS: {type: AssetType}.
-ROOMS = ("terrarium.worlds.episodes.kinds", "terrarium.worlds.voxels.kinds", "terrarium.worlds.world_model.kinds")
+ROOMS = (
+    "terrarium.worlds.episodes.kinds",
+    "terrarium.worlds.materials.kinds",
+    "terrarium.worlds.voxels.kinds",
+    "terrarium.worlds.world_model.kinds",
+)
 
 # Of every config: unknown fields, infinity and NaN are refused, and the string below a field is its help text.
 CONFIG: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}

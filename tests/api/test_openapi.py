@@ -70,7 +70,7 @@ JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
     DATASET_ZIP = zipped(make_dataset(Path(made, "mine")))
 KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "block-world": "hill", "voxel-prior": "taste"}
-KNOWN["play"] = "walk"
+KNOWN |= {"play": "walk", "material-dataset": "rocks"}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def name_what_is_there(case: schemathesis.Case) -> None:
         case.body = DATASET_ZIP
     if not isinstance(case.body, dict):
         return
-    case.body = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in case.body.items()}
+    case.body = {k: whole(v) for k, v in case.body.items()}
     match case.operation.path:
         case "/v1/play/sessions":
             case.body["checkpoint"] = "dream"
@@ -116,6 +116,12 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             case.body = {"steps": [record, learn]}
         case "/v1/plans/playable":
             case.body = {"prompt": "a hut", "preset": "debug"}
+
+
+def whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +142,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     }
     rest["steps"] = max(1, body.get("steps", 1))
     rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
+    rest |= {"dim": 64, "heads": 8}
     if "target" in row.inputs:
         named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}

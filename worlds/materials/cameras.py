@@ -56,6 +56,18 @@ def cameras(pose: Tensor) -> Cameras:
     return Cameras(pose, eye, axes, spread)
 
 
+def poses_of_part(poses: Tensor, centre: Tensor, half: Tensor | float) -> Tensor:
+    """Poses [..., 3] as a part of the plane sees them, a square around `centre` [..., 2] whose half side is `half`
+    [..., 1] of the plane's: its own [-1, 1]^2. They say from where it is seen, not how the picture was framed."""
+    polar, azimuth = torch.deg2rad(poses[..., 0]), torch.deg2rad(poses[..., 1])
+    flat = poses[..., 2] * polar.sin()
+    eye = torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), poses[..., 2] * polar.cos()], dim=-1)
+    away = (eye - F.pad(centre, (0, 1))) / half
+    distance = away.norm(dim=-1)
+    around = torch.atan2(away[..., 1], away[..., 0]) % (2 * torch.pi)
+    return torch.stack([torch.rad2deg((away[..., 2] / distance).acos()), torch.rad2deg(around), distance], dim=-1)
+
+
 def random_poses(count: int, generator: torch.Generator) -> Tensor:
     """[count, 3], polar angles drawn so that directions are even over the cap."""
     low, high = torch.deg2rad(torch.tensor(POLAR_DEG)).cos()

@@ -10,11 +10,11 @@ Without poses.json the views are taken as rectified already.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +85,7 @@ class MultiView:
         if not file.is_file():
             return None
         found = read_object(file)
-        return {sample: _poses(found, sample, file) for sample in self.materials}
+        return {sample: check_poses(found.get(sample), f"{file}: {sample}") for sample in self.materials}
 
     def read(self, sample: str, kind: Kind = "clean") -> Sample:
         """ValueError names the file, and what was expected of it."""
@@ -105,6 +105,12 @@ class MultiView:
         grey = [read_grey(folder / f"{name}.png", size)[None] for name in ("roughness", "metallic")]
         normal = read_normal(folder / "normal.png", size, directx=self.directx)
         return np.concatenate([read_colour(folder / "albedo.png", size), *grey, normal])
+
+
+def lists_sha256(folder: Path) -> str:
+    """Of the samples, their materials and their poses."""
+    lists = [folder / name for name in ("render_metadata.json", "poses.json")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in lists if file.is_file())).hexdigest()
 
 
 def read_views(folder: Path) -> np.ndarray:
@@ -151,15 +157,16 @@ def write_lists(folder: Path, materials: Mapping[str, str], poses: Mapping[str, 
     write_text(folder / "poses.json", json.dumps({name: each.tolist() for name, each in poses.items()}))
 
 
-def _poses(found: Mapping[str, object], sample: str, file: Path) -> np.ndarray:
+def check_poses(found: object, where: str) -> np.ndarray:
+    """Three poses [3, 3] from JSON. ValueError names what is wrong with them."""
     try:
-        poses = np.array(found[sample], np.float32)
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{file}: {sample}: expected three poses [polar_deg, azimuth_deg, distance]") from None
-    if poses.shape != (VIEWS, 3) or not all(map(isfinite, poses.flat)):
-        raise ValueError(f"{file}: {sample} has poses of shape {list(poses.shape)}, expected [3, 3], finite")
+        poses = np.array(found, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: expected three poses [polar_deg, azimuth_deg, distance]") from None
+    if poses.shape != (VIEWS, 3) or not np.isfinite(poses).all():
+        raise ValueError(f"{where}: an array of shape {list(poses.shape)}, expected [3, 3] finite numbers")
     if (poses[:, 0] < 0).any() or (poses[:, 0] > 60).any() or (poses[:, 2] < 2).any():
-        raise ValueError(f"{file}: {sample}: {poses.tolist()}, expected polar angles of 0 to 60 and distances above 2")
+        raise ValueError(f"{where}: {poses.tolist()}, expected polar angles of 0 to 60 degrees and distances above 2")
     return poses
 
 

@@ -1,12 +1,12 @@
-"""Pictures of materials on a plane, a sphere or a cube, differentiable in the maps, the lights and the environment.
+"""Pictures of materials on shapes, differentiable in the maps, the lights and the environment.
 
-World coordinates: z up. The plane is the square [-1, 1]^2 at z = 0, texels' rows from y = 1 down; sphere and cube have
-radius 1. Maps repeat where a shape shows more than one tile.
+World coordinates: z up. The plane is the square [-1, 1]^2 at z = 0, texels' rows from y = 1 down, and the floor goes on
+all around it; sphere and cube have radius 1. Maps repeat where a shape shows more than one tile.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -18,7 +18,7 @@ from terrarium.worlds.materials.cameras import Cameras
 from terrarium.worlds.materials.colour import srgb_to_linear
 from terrarium.worlds.materials.maps import ALBEDO, METALLIC, NORMAL, ROUGHNESS, unit
 
-Shape = Literal["plane", "sphere", "cube"]
+Shape = Literal["floor", "plane", "sphere", "cube"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +78,18 @@ def sample_wrapped(maps: Tensor, uv: Tensor) -> Tensor:
     return F.grid_sample(padded, at, padding_mode="border", align_corners=False)
 
 
-def hit_plane(eye: Tensor, ray: Tensor) -> Hits:
-    """eye [B, 1, 1, 3], rays [B, H, W, 3]."""
+def hit_floor(eye: Tensor, ray: Tensor) -> Hits:
+    """The plane without an end; eye [B, 1, 1, 3], rays [B, H, W, 3]."""
     down = torch.where(ray[..., 2:] < -1e-6, ray[..., 2:], -torch.ones_like(ray[..., 2:]))
     position = eye - eye[..., 2:] / down * ray
     uv = torch.stack([0.5 + 0.5 * position[..., 0], 0.5 - 0.5 * position[..., 1]], dim=-1)
-    there = (ray[..., 2:] < -1e-6) & (position[..., :2].abs() <= 1).all(-1, keepdim=True)
     frame = torch.eye(3, dtype=ray.dtype, device=ray.device).expand(*ray.shape, 3)
-    return Hits(position, unit_last(eye - position), frame, uv, there)
+    return Hits(position, unit_last(eye - position), frame, uv, ray[..., 2:] < -1e-6)
+
+
+def hit_plane(eye: Tensor, ray: Tensor) -> Hits:
+    found = hit_floor(eye, ray)
+    return replace(found, there=found.there & (found.position[..., :2].abs() <= 1).all(-1, keepdim=True))
 
 
 def hit_sphere(eye: Tensor, ray: Tensor) -> Hits:
@@ -117,4 +121,4 @@ def hit_cube(eye: Tensor, ray: Tensor) -> Hits:
     return Hits(position, -ray, torch.stack([right, up, normal], dim=-2), uv, there)
 
 
-HITS = {"plane": hit_plane, "sphere": hit_sphere, "cube": hit_cube}
+HITS = {"floor": hit_floor, "plane": hit_plane, "sphere": hit_sphere, "cube": hit_cube}

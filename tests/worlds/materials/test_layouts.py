@@ -120,7 +120,7 @@ WRONG = {
     "two views": (lambda f: drop(f / VIEW), r"holds 2 views \(0.png, 2.png\), expected exactly 3"),
     "poses of two views": (
         lambda f: (f / "poses.json").write_text(json.dumps({"sample_0000": [[0, 0, 4]] * 2})),
-        r"poses of shape \[2, 3\], expected \[3, 3\]",
+        r"of shape \[2, 3\], expected \[3, 3\]",
     ),
     "no inputs": (lambda f: drop(f / "input"), "neither input/clean nor input/dirty"),
 }

@@ -1,0 +1,258 @@
+"""The kinds of jobs that make materials' data and models: configs, presets and rows. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+
+from terrarium.worlds.kinds import CONFIG, Conflict, Input, JobKind, More
+
+Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
+Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
+Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
+EncoderName = Literal["unet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialDatasetConfig:
+    """Render three views of procedural materials, with their poses and true maps."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.dataset"] = "material.dataset"
+    materials: Annotated[int, Ge(2), Le(100_000)] = 100
+    """Number of materials, taken from all families in turn."""
+    samples: Annotated[int, Ge(1), Le(100)] = 2
+    """Samples of three views of each material."""
+    size: Side = 256
+    """Side of views and maps in pixels."""
+    dirty: bool = True
+    """Also write each sample with a shadow, smudges and scratches."""
+    seed: Seed = 0
+    """Seed of the first material; every material has its own: `seed`, `seed + 1`, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialTrainConfig:
+    """Train a model that turns three views of a surface into its maps: albedo, roughness, metallic, normal.
+
+    Code: worlds/materials/model.py.
+    """
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.train"] = "material.train"
+    data: Annotated[str, Input("material-dataset")] | None = None
+    """Rendered views to learn from. If omitted, procedural materials without end, rendered as they are needed."""
+    encoder: EncoderName = "unet"
+    """What each view goes through."""
+    width: Annotated[int, Ge(8), Le(256), MultipleOf(8)] = 64
+    """Channels of the encoder's first stage; each of its four stages has twice as many as the one before."""
+    encoder_stride: Annotated[int, Ge(1), Le(2), More("Model")] = 1
+    """2: features of half the picture's size, at a quarter of the memory."""
+    dim: Annotated[int, Ge(16), Le(4096), MultipleOf(8), More("Model")] = 512
+    """Width of the transformer that reads all views together."""
+    heads: Annotated[int, Ge(1), Le(64), More("Model")] = 8
+    """Attention heads; a divisor of `dim`."""
+    depth: Annotated[int, Ge(0), Le(48), More("Model")] = 4
+    """Layers of the transformer."""
+    mlp_ratio: Annotated[float, Gt(0), Le(16), More("Model")] = 4.0
+    """Width of the layers inside the transformer's blocks, as a multiple of `dim`."""
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 100_000
+    """Optimiser steps."""
+    batch: Annotated[int, Ge(1), Le(1024), More("Optimisation")] = 8
+    """Materials in a step."""
+    crop: Annotated[Side, More("Optimisation")] = 128
+    """Side of the pictures in a step, in pixels."""
+    fewer_views: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.2
+    """Share of the steps that see one or two views in place of three."""
+    unposed: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.1
+    """Share of the steps that are not told the poses."""
+    curriculum: Annotated[int, Ge(0), Le(2), More("Optimisation")] = 0
+    """Which renders: 0 clean ones, 1 clean and dirty ones alike, 2 dirty ones."""
+    lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 2e-4
+    """Peak learning rate."""
+    beta1: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.5
+    """AdamW's momentum."""
+    schedule: Annotated[Literal["cosine", "step", "plateau", "none"], More("Optimisation")] = "cosine"
+    """How the learning rate falls: to a two-hundredth, to a tenth after each third of the steps, to a half after three
+    validations without a better one, or not."""
+    warmup: Annotated[int, Ge(0), Le(1_000_000), More("Optimisation")] = 500
+    """Steps over which the learning rate rises."""
+    clip: Annotated[float, Gt(0), Le(1e6), More("Optimisation")] = 1.0
+    """Greatest norm of the gradient."""
+    ema: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.999
+    """Share of the weights' average that each step keeps."""
+    freeze_encoder: Annotated[bool, More("Optimisation")] = False
+    """Leave the encoder as it is initialised or was before."""
+    freeze_norms: Annotated[bool, More("Optimisation")] = False
+    """Leave the normalisation layers' scales and shifts as they are."""
+    albedo: Weight = 1.0
+    """Loss weight of the albedo's absolute error."""
+    roughness: Weight = 1.0
+    """Loss weight of the roughness's absolute error."""
+    metallic: Weight = 1.0
+    """Loss weight of the metalness's absolute error."""
+    normal: Weight = 1.0
+    """Loss weight of the normals' absolute error."""
+    ssim: Weight = 0.3
+    """Loss weight of the albedo's structural dissimilarity."""
+    angle: Weight = 0.5
+    """Loss weight of 1 - cosine of the angle between normals."""
+    val_fraction: Annotated[float, Gt(0), Le(0.5), More("Splits and seeds")] = 0.1
+    """Share of a dataset's materials that is held out."""
+    seed: Seed = 42
+    """Seed of the weights, of what is drawn and of the split."""
+    validate_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 1000
+    """Steps between measurements on held-out materials."""
+    checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 60.0
+    """Seconds between saved training states, each with a sheet of maps."""
+    log_every: Annotated[int, Ge(1), Le(10_000_000), More("Saving and reporting")] = 10
+    """Steps between reported metrics."""
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise Conflict("heads", f"{self.heads} does not divide dim {self.dim}")
+
+
+def dataset_debug() -> MaterialDatasetConfig:
+    """Four small materials: tries everything out."""
+    return MaterialDatasetConfig(materials=4, samples=1, size=32)
+
+
+def dataset_default() -> MaterialDatasetConfig:
+    """A hundred materials, two samples of each."""
+    return MaterialDatasetConfig()
+
+
+def train_debug(data: str | None = None) -> MaterialTrainConfig:
+    """Ten steps of a tiny network: tries everything out."""
+    return MaterialTrainConfig(
+        data=data,
+        width=8,
+        dim=16,
+        heads=2,
+        depth=1,
+        mlp_ratio=2.0,
+        steps=10,
+        batch=2,
+        crop=32,
+        warmup=2,
+        ema=0.9,
+        fewer_views=0.5,
+        validate_every=5,
+        log_every=1,
+    )
+
+
+def train_shipped() -> MaterialTrainConfig:
+    """The shipped model's: small enough for some hours on a CPU core."""
+    return MaterialTrainConfig(
+        width=16,
+        dim=128,
+        heads=4,
+        depth=2,
+        mlp_ratio=2.0,
+        steps=6_000,
+        batch=8,
+        crop=64,
+        fewer_views=0.35,
+        lr=2e-3,
+        beta1=0.9,
+        warmup=100,
+        ema=0.998,
+        validate_every=250,
+    )
+
+
+def train_quick_test(data: str | None = None) -> MaterialTrainConfig:
+    """A ResNet of 18 layers for a short while, to see whether it learns."""
+    return MaterialTrainConfig(data=data, encoder="resnet18", depth=2, steps=5_000)
+
+
+def train_lightweight(data: str | None = None) -> MaterialTrainConfig:
+    """A ResNet of 50 layers at half the resolution, for a GPU of 8 GB."""
+    return MaterialTrainConfig(data=data, encoder="resnet50", encoder_stride=2, depth=2, batch=4)
+
+
+def train_default(data: str | None = None) -> MaterialTrainConfig:
+    """A ResNet of 50 layers and the transformer of the plan that this follows: for a large GPU."""
+    return MaterialTrainConfig(data=data, encoder="resnet50", dim=2048, heads=32, crop=256)
+
+
+def train_high_quality(data: str | None = None) -> MaterialTrainConfig:
+    """A ResNet of 101 layers, twice as deep a transformer, and larger pictures."""
+    return MaterialTrainConfig(data=data, encoder="resnet101", dim=2048, heads=32, depth=8, crop=512, steps=300_000)
+
+
+def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:
+    """A small ResNet on small pictures, for trying ideas out."""
+    return MaterialTrainConfig(data=data, encoder="resnet18", width=32, dim=256, depth=2, crop=64, steps=20_000)
+
+
+def train_normal_focused(data: str | None = None) -> MaterialTrainConfig:
+    """As default, with four times the weight on normals."""
+    return MaterialTrainConfig(data=data, encoder="resnet50", dim=2048, heads=32, crop=256, normal=4.0, angle=2.0)
+
+
+def dataset_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """PNGs of about 1.6 bytes a pixel in colour: 6 of them, or 12 with dirty ones, in three views and two maps."""
+    pixels = config["size"] ** 2
+    views = 3 * config["samples"] * (2 if config["dirty"] else 1)
+    return int(config["materials"] * pixels * (1.9 * views + 5))
+
+
+def train_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """Weights, their average and two moments in fp32, in three states while one is written."""
+    return 3 * 16 * model_parameters(config)
+
+
+def model_parameters(config: Mapping[str, Any]) -> int:
+    """About as many as model.py makes."""
+    w, dim, wide = config["width"], config["dim"], 4 if config["encoder"] in BOTTLENECKS else 1
+    encoder = ENCODER_PARAMETERS[config["encoder"]] * w * w
+    decoder = 926 * (wide * w) ** 2
+    layers = config["depth"] * dim * dim * (4 + 2 * config["mlp_ratio"])
+    return int(encoder + decoder + layers + 2 * 8 * wide * w * dim + dim * dim)
+
+
+BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
+ENCODER_PARAMETERS = {  # for each squared channel of the first stage
+    "unet": 1150,
+    "resnet18": 2700,
+    "resnet34": 5180,
+    "resnet50": 5700,
+    "resnet101": 10_300,
+    "resnet152": 14_100,
+}
+
+KINDS = {
+    "material.dataset": JobKind(
+        config=MaterialDatasetConfig,
+        recipe="terrarium.worlds.materials.dataset:make_dataset",
+        makes="material-dataset",
+        queue="cpu",
+        title="Render materials",
+        presets={"debug": dataset_debug, "default": dataset_default},
+        estimate=dataset_bytes,
+    ),
+    "material.train": JobKind(
+        config=MaterialTrainConfig,
+        recipe="terrarium.worlds.materials.train:train_material",
+        makes="material-model",
+        queue="gpu.train",
+        title="Train a model of materials",
+        presets={
+            "debug": train_debug,
+            "quick_test": train_quick_test,
+            "shipped": train_shipped,
+            "fast_iteration": train_fast_iteration,
+            "lightweight": train_lightweight,
+            "default": train_default,
+            "high_quality": train_high_quality,
+            "normal_focused": train_normal_focused,
+        },
+        estimate=train_bytes,
+    ),
+}
