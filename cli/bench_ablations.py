@@ -24,7 +24,7 @@ def ablations(
     checkpoint: Annotated[str, typer.Argument(help="Folder of a world model, or `shipped`.")] = "shipped",
     names: Annotated[str, typer.Option("--parts", help="Lines with commas between; all: every one.")] = "all",
     seeds: Annotated[str, typer.Option(help="Of the evaluations, with commas between.")] = "7",
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out states; twice as many long walks, at most 24.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out states, and half of the long walks.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an evaluation on stdout.")] = False,
 ) -> None:
     """Evaluate a world model whole, and with one part after the other switched off."""

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from training_toys import Log
 
+from terrarium.worlds.materials.export import export
 from terrarium.worlds.materials.kinds import train_debug
 from terrarium.worlds.materials.losses import Weights, map_loss
 from terrarium.worlds.materials.model import load_model
@@ -27,6 +28,12 @@ def test_a_model_is_trained_stopped_resumed_and_loaded(trained: Trained, tmp_pat
     assert again.resumed_at == 4 and again.values == {step: log.values[step] for step in range(5, 11)}
     weights = [load_file(out / "output" / "model.safetensors") for out in (whole, tmp_path)]
     assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
+    exported = export(tmp_path, tmp_path / "exported")
+    assert exported == {"step": 10, **result}
+    assert {v.dtype for v in load_file(tmp_path / "exported" / "model.safetensors").values()} == {torch.bfloat16}
+    assert load_model(tmp_path / "exported")[0].heads.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="has no training state"):
+        export(tmp_path / "exported", tmp_path / "none")
     model, manifest = load_model(whole / "output")
     assert not model.training and manifest["quality"] == result
     assert set(result) == {f"{m}_rmse" for m in ("albedo", "roughness", "metallic", "normal")} | {"loss", "normal_deg"}

@@ -1,4 +1,4 @@
-"""Recipes of two families through the same comparison. Long walks are noise: they are tested elsewhere."""
+"""Recipes of two families through the same comparison. What an evaluation measures is tested elsewhere."""
 
 from contextlib import nullcontext
 
@@ -9,6 +9,7 @@ from terrarium.worlds.progress import Silent
 from terrarium.worlds.world_model.bench import recipes
 from terrarium.worlds.world_model.bench.diamond.train import DiamondConfig
 from terrarium.worlds.world_model.bench.recipes import Recipe, affordable, compare
+from terrarium.worlds.world_model.evaluation import memory
 from terrarium.worlds.world_model.evaluation import recipe as ev
 from terrarium.worlds.world_model.evaluation.long import BEFORE, FAR, LOOKS, RANDOM, Looks, Walks
 from terrarium.worlds.world_model.kinds import world_model_debug
@@ -19,19 +20,20 @@ def quiet(_):
 
 
 @pytest.fixture
-def noisy_walks(monkeypatch):
+def short_evaluation(monkeypatch):
     frames = np.random.default_rng(0).integers(0, 256, (2, BEFORE + FAR, 32, 32, 3), np.uint8)
     looks = frames[:, LOOKS]
     walks = Walks(np.zeros((2, FAR, 9), np.float32), frames, frames), {RANDOM: Looks(looks, looks, looks)}
     monkeypatch.setattr(ev, "long_walks", lambda *_: walks)
     monkeypatch.setattr(ev, "reference_clips", lambda *_: frames)
+    monkeypatch.setattr(memory, "ways", lambda: {"2": ["yaw-"] * 2 + ["yaw+"] * 2})
 
 
 def tiny_diamond(base):
     return DiamondConfig(data=base.data, tokenizer=base.tokenizer, channels=(32, 32), batch=2, log_every=1)
 
 
-def test_two_families_of_recipes_in_one_table(debug_data, debug_tokenizer, tmp_path, monkeypatch, noisy_walks):
+def test_two_families_of_recipes_in_one_table(debug_data, debug_tokenizer, tmp_path, monkeypatch, short_evaluation):
     ours = Recipe("tiny", lambda base: world_model_debug(base.data, base.tokenizer))
     monkeypatch.setattr(recipes, "RECIPES", {"ours": ours, "theirs": Recipe("tiny too", tiny_diamond)})
     monkeypatch.setattr(recipes, "step_ms", lambda *_: 1.0)
