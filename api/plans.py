@@ -119,7 +119,7 @@ def submit(body: Annotated[PlanBody, Depends(plan_body)], response: Response, ke
 
 
 @router.post(
-    "/plans/playable",
+    "/playable",
     status_code=201,
     responses={200: {"description": "That key's plan", "model": PlanView}},
     openapi_extra=described(PLAYABLE),

@@ -130,7 +130,7 @@ class Client:
         body: dict[str, Any] = {"prompt": prompt, "preset": preset}
         if world is not None:
             body["world"] = self._asset_id(world)
-        return self.call("POST", "/plans/playable", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+        return self.call("POST", "/playable", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
 
     def plan(self, plan: str | Row) -> dict[str, Any]:
         """As it is now: its state, and the newest job of each step."""

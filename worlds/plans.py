@@ -160,5 +160,5 @@ RECORD: dict[str, dict[str, Any]] = {
     "cpu": {"episodes": 48, "val_fraction": 0.125},
     "small": {"episodes": 1000},
 }
-TRAIN_ON: dict[str, Any] = {"steps": 150, "lr": 3e-4, "keep_painter": True}
+TRAIN_ON: dict[str, Any] = {"steps": 1000, "lr": 3e-4, "keep_painter": True}
 PLANS: dict[str, Callable[[PlayableConfig], list[Step]]] = {"playable": playable}

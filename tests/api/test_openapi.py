@@ -114,7 +114,7 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             record = {"name": "walks", "job": {"kind": "dataset.record"}}
             learn = {"name": "model", "job": {"kind": "world-model.train", "data": "@walks"}}
             case.body = {"steps": [record, learn]}
-        case "/v1/plans/playable":
+        case "/v1/playable":
             case.body = {"prompt": "a hut", "preset": "debug"}
 
 

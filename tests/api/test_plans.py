@@ -96,17 +96,17 @@ def test_cancel_and_retry(http: TestClient) -> None:
 
 
 def test_playable_from_words_and_from_a_world(http: TestClient, db: Session) -> None:
-    words = http.post("/v1/plans/playable", json={"prompt": " a hut ", "preset": "debug"}).json()
+    words = http.post("/v1/playable", json={"prompt": " a hut ", "preset": "debug"}).json()
     assert words["name"] == "a hut"
     assert [step["name"] for step in words["steps"]] == ["world", "recording", "tokenizer", "world-model"]
     assert words["steps"][1]["job"]["config"]["map"] == words["steps"][0]["job"]["id"]
     db.add(Asset(id="hill", name="Hill", type="block-world", manifest={"kind": "block-world", "size": [16, 16, 16]}))
     db.commit()
-    here = http.post("/v1/plans/playable", json={"world": "hill", "preset": "debug"}).json()
+    here = http.post("/v1/playable", json={"world": "hill", "preset": "debug"}).json()
     assert here["name"] == "Play in Hill" and here["steps"][0]["job"]["config"]["map"] == "hill"
     for body, detail in (
         ({}, "prompt: neither a prompt nor a world: expected one of them"),
         ({"world": "none-such"}, "there is no asset none-such"),
         ({"prompt": "x", "preset": "huge"}, "preset: Input should be 'debug', 'cpu' or 'small'"),
     ):
-        assert http.post("/v1/plans/playable", json=body).json()["detail"] == detail
+        assert http.post("/v1/playable", json=body).json()["detail"] == detail

@@ -228,6 +228,30 @@ def test_a_generated_world_is_watched_and_played_in(new_page: NewPage, castle: P
     shoot(page, "play-in-a-generated-world")
 
 
+@pytest.mark.timeout(1800)  # four runners, which are niced: on a busy machine they wait
+def test_from_prompt_to_play(new_page: NewPage) -> None:
+    """The button, the chain's own page while it runs and at its end, and the world that it made, played."""
+    page = new_page("/worlds")
+    button = page.get_by_role("button", name="From prompt to playable")
+    expect(button).to_be_disabled()
+    page.get_by_label("What to build").fill("a stone tower on grass")
+    page.locator("select[name=playable-preset]").select_option("debug")
+    button.click()
+    page.wait_for_url(re.compile("/plans/[0-9a-f]{8}-"))
+    steps = page.locator(".plan-steps .job")
+    expect(steps).to_have_count(4, timeout=SLOW_MS)
+    expect(steps.nth(0)).to_have_attribute("data-state", "running", timeout=240_000)
+    expect(steps.nth(3)).to_have_attribute("data-state", "waiting")
+    shoot(page, "plan-running")
+    expect(page.locator(".title .state")).to_have_text("succeeded", timeout=1_500_000)
+    check_accessible(page, "a plan")
+    shoot(page, "plan-ended")
+    page.get_by_role("link", name="Play", exact=True).last.click()
+    wait_frames(page, 3, of="simFrames")
+    expect(page.get_by_role("link", name="a stone tower on grass, world")).to_be_visible()
+    shoot(page, "play-from-a-prompt")
+
+
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_accessible_and_fits(new_page: NewPage, castle: Path, color_scheme: str) -> None:
     page = new_page("/worlds")

@@ -238,6 +238,39 @@ def test_the_job_of_a_killed_worker_is_free_before_its_lease_ends(house: House) 
     assert job["attempt"] == 1 and "is dead, now queued" in house.services.log("dispatcher")
 
 
+def test_a_plan_outlives_a_worker_and_goes_on_where_a_step_failed(house: House) -> None:
+    """Each step's first run goes on for long and its second ends; the last one's fails."""
+    house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
+    steps = [
+        {"name": "walks", "job": RECORD},
+        {"name": "eye", "job": {"kind": "tokenizer.train", "data": "@walks"}},
+        {"name": "model", "job": {"kind": "world-model.train", "data": "@walks", "tokenizer": "@eye"}},
+    ]
+    plan = house.http.post("/v1/plans", json={"steps": steps}).json()
+    walks, eye, model = (step["job"]["id"] for step in plan["steps"])
+    house.until_step(walks, 10)
+    runner = house.runner_of(walks)
+    house.services.stop(house.worker, signal.SIGKILL)
+    runner.kill()
+    house.start_worker()
+    house.until_step(eye, 10)
+    assert house.states(walks) == ["queued", "running", "queued", "running", "succeeded"]
+    assert house.job(model)["state"] == "waiting"
+    house.script({"steps": 3, "end": "error"})
+    house.runner_of(eye).kill()
+    house.until_state(eye, "failed")
+    assert house.job(model)["state"] == "cancelled" and house.job(model)["error"]["code"] == "step_not_made"
+    assert house.states(eye) == ["waiting", "queued", "running", "queued", "running", "failed"]
+
+    house.script({"steps": 3})
+    again = house.http.post(f"/v1/jobs/{eye}/retry").json()["id"]
+    model = house.http.get(f"/v1/plans/{plan['id']}").json()["steps"][2]["job"]["id"]
+    house.until_state(model, "succeeded")
+    assert house.states(model) == ["waiting", "queued", "running", "succeeded"]
+    assert house.http.get(f"/v1/plans/{plan['id']}").json()["state"] == "succeeded"
+    assert set(house.http.get(f"/v1/assets/{model}").json()["made_from"]) == {walks, again}
+
+
 def test_the_job_of_a_worker_that_stands_still_is_free_when_its_lease_ends(house: House) -> None:
     house.script({"steps": 2000, "pause_s": 0.02, "state_at": 5}, {"steps": 50})
     id = house.submit()

@@ -199,7 +199,7 @@ export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`
 export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
 /** From words or a world to a world model that plays in it. */
 export const makePlayable = (from: Playable, key: string): Promise<Plan> =>
-  post("/plans/playable", from, { "Idempotency-Key": key });
+  post("/playable", from, { "Idempotency-Key": key });
 export const listPlans = (limit: number): Promise<Plan[]> => items(`/plans?limit=${limit}`);
 export const getPlan = (id: string): Promise<Plan> => request(`/plans/${id}`);
 export const cancelPlan = (id: string): Promise<Plan> => post(`/plans/${id}/cancel`);

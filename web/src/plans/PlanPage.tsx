@@ -37,7 +37,7 @@ export function PlanPage({ id }: { id: string }) {
         submitted {ago(plan.created_at)}
         {tookAltogether(plan)}
       </p>
-      <ol class="jobs steps">
+      <ol class="jobs plan-steps">
         {plan.steps.map(({ name, job }) => (
           <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]} />
         ))}
