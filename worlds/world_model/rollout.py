@@ -203,6 +203,7 @@ def seen(model: Dynamics, state: State) -> State:
     return state
 
 
+@torch.inference_mode()
 def rollout(model: WorldModel, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
     """Along actions [B, N, A]; codes are drawn by torch's global generator, and are the likeliest at 0."""
     codes, frames = [], []

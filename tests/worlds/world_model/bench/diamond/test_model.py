@@ -61,6 +61,7 @@ def test_a_rollout_sees_the_last_frames_and_actions_alone(model):
     frames, actions = clips(2, 8)
     torch.manual_seed(1)
     made = rollout(model, burn_in(model, frames, actions), torch.ones(2, 3, ACTIONS))
+    assert made.state.picture.is_inference(), "no graph that grows with every step"
     assert made.frames.shape == (2, 3, 16, 16, 3) and made.frames.dtype == np.uint8
     torch.manual_seed(1)
     short = burn_in(model, frames[:, -PAST:], actions[:, -(PAST - 1) :])
