@@ -14,28 +14,26 @@ from pathlib import Path
 
 import torch
 
-from terrarium.worlds.checkpoint import load_checkpoint, load_into
+from terrarium.worlds.checkpoint import load_into
 from terrarium.worlds.device import default_device
 from terrarium.worlds.materials.kinds import KINDS, MaterialTrainConfig
 from terrarium.worlds.materials.model import MaterialNet
 from terrarium.worlds.materials.train import data_of, measure, save_model, shape_of
+from terrarium.worlds.training.states import newest_state
 
 
 def export(run: Path, out: Path) -> dict[str, float]:
     """-> the step of the newest state, and what it measures on held-out materials. ValueError where there is none."""
-    states = sorted((run / "state").glob("step_*[0-9]"))
-    if not states:
-        raise ValueError(f"{run} has no training state: expected state/step_* in it")
-    tensors, facts = load_checkpoint(states[-1], "training-state")
+    state = newest_state(run)
     names = {field.name for field in fields(MaterialTrainConfig)}
-    told = facts["identity"] | {"data": facts["identity"].get("data")}
+    told = state.facts["identity"] | {"data": state.facts["identity"].get("data")}
     config = KINDS["material.train"].read({k: v for k, v in told.items() if k in names})
     model = MaterialNet(**shape_of(config))
-    load_into(model, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, states[-1])
+    load_into(model, state.part("ema"), state.folder)
     model = model.to(default_device()).eval()
     _, examples, split = data_of(config)
-    found = {"step": facts["step"], **measure(model, examples)}
-    save_model(out, model, config, {"split": split, "quality": found, "steps": facts["step"]}, torch.bfloat16)
+    found = {"step": state.facts["step"], **measure(model, examples)}
+    save_model(out, model, config, {"split": split, "quality": found, "steps": state.facts["step"]}, torch.bfloat16)
     return found
 
 

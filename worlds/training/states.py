@@ -87,3 +87,11 @@ class States:
                 )
             return State(folder, tensors, facts)
         return None
+
+
+def newest_state(run: Path) -> State:
+    """Of a run's folder, whatever its config was. ValueError where there is none."""
+    folders = sorted((run / "state").glob("step_*[0-9]"))
+    if not folders:
+        raise ValueError(f"{run} has no training state: expected state/step_* in it")
+    return State(folders[-1], *load_checkpoint(folders[-1], "training-state"))

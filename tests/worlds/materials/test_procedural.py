@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from terrarium.worlds.materials.families.layers import CLASSES
 from terrarium.worlds.materials.maps import CHANNELS, SYMMETRIES, normals_of
-from terrarium.worlds.materials.procedural import CLASSES, FAMILIES, material
+from terrarium.worlds.materials.procedural import FAMILIES, material
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from terrarium.worlds.checkpoint import load_checkpoint, load_into
+from terrarium.worlds.checkpoint import load_into
 from terrarium.worlds.device import default_device
+from terrarium.worlds.training.states import newest_state
 from terrarium.worlds.voxels.kinds import PriorConfig
 from terrarium.worlds.voxels.prior.data import shown, vocabulary
 from terrarium.worlds.voxels.prior.model import Prior
@@ -25,16 +26,13 @@ from terrarium.worlds.voxels.prior.recipe import measure, save_prior
 
 def export(run: Path, out: Path) -> dict[str, float]:
     """-> the step of the newest state and what it measures on held-out structures. ValueError where there is none."""
-    states = sorted((run / "state").glob("step_*[0-9]"))
-    if not states:
-        raise ValueError(f"{run} has no training state: expected state/step_* in it")
-    tensors, facts = load_checkpoint(states[-1], "training-state")
-    config = TypeAdapter(PriorConfig).validate_python(facts["identity"])
+    state = newest_state(run)
+    config = TypeAdapter(PriorConfig).validate_python(state.facts["identity"])
     prior = Prior(vocabulary(), config.channels, config.text)
-    load_into(prior, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, states[-1])
+    load_into(prior, state.part("ema"), state.folder)
     prior = prior.to(default_device()).eval()
     held_out = [shown(np.random.default_rng([config.seed, i]), "held_out", whole=True) for i in range(128)]
-    found = {"step": facts["step"], **measure(prior, held_out)}
+    found = {"step": state.facts["step"], **measure(prior, held_out)}
     save_prior(out, prior, config, found, torch.bfloat16)
     return found
 
