@@ -38,7 +38,7 @@ def test_from_a_recording_to_a_model_that_plays(tmp_path: Path, capsys: pytest.C
         (lambda out: terrarium.record(out, "tiny"), "unknown preset 'tiny' of dataset.record: expected one of debug"),
         (
             lambda out: terrarium.record(out, episode=3),
-            "no field 'episode': expected one of world, map, episodes, steps",
+            "no field 'episode': expected one of world, map, structures, episodes, steps",
         ),
         (lambda out: terrarium.record(out, steps="many"), "steps: 'many': Input should be a valid integer"),
         (lambda out: terrarium.train_tokenizer(out / "none", out, levels=(16,) * 5), "levels: .* 1048576 codes"),
