@@ -118,7 +118,7 @@ class PlayableConfig:
     world: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
     """A block world to make playable as it is, in place of words."""
     preset: Literal["debug", "cpu", "small"] = "cpu"
-    """debug: seconds, to try everything out; cpu: within an hour on two cores; small: on a GPU."""
+    """debug: seconds, to try everything out; cpu: on a CPU; small: on a GPU."""
 
     def __post_init__(self) -> None:
         if bool(self.prompt) == bool(self.world):

@@ -5,7 +5,7 @@ import { makePlayable, newKey, Problem, type Playable } from "../api";
 import { go } from "../router";
 
 const PRESETS: Record<Playable["preset"], string> = {
-  cpu: "within an hour, on a CPU",
+  cpu: "on a CPU",
   small: "larger, on a GPU",
   debug: "seconds, to try it out",
 };
