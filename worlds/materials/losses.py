@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from terrarium.kernels.ssim.fused import ssim
+from terrarium.worlds.materials.kinds import MaterialTrainConfig
 from terrarium.worlds.materials.maps import ALBEDO, MAPS, NORMAL, unit
 from terrarium.worlds.precision import in_full
 
 
-@dataclass(frozen=True)
-class Weights:
-    albedo: float = 1.0
-    roughness: float = 1.0
-    metallic: float = 1.0
-    normal: float = 1.0
-    ssim: float = 0.3
-    angle: float = 0.5
-
-
-def map_loss(found: Tensor, true: Tensor, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
-    """Of maps [B, 8, H, W] -> loss, its parts. 1 - cosine stands for the angle."""
+def map_loss(found: Tensor, true: Tensor, weights: MaterialTrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """Of maps [B, 8, H, W], parts by their weights -> loss, its parts. 1 - cosine stands for the angle."""
     with in_full(found):
         parts = {name: (found[:, at] - true[:, at]).abs().mean() for name, at in MAPS.items()}
         parts["ssim"] = 1 - ssim(found[:, ALBEDO].contiguous(), true[:, ALBEDO].contiguous(), 1.0).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from terrarium.worlds.checkpoint import save_checkpoint
 from terrarium.worlds.device import default_device
 from terrarium.worlds.materials.data import Endless, OnDisk, Source, entries_of, held_out
 from terrarium.worlds.materials.kinds import MaterialTrainConfig
-from terrarium.worlds.materials.losses import Weights, map_loss
+from terrarium.worlds.materials.losses import map_loss
 from terrarium.worlds.materials.metrics import angle_figures, map_figures, normal_angles_deg
 from terrarium.worlds.materials.model import KIND, MaterialNet
 from terrarium.worlds.materials.multi_view import MultiView, lists_sha256
@@ -40,7 +40,6 @@ def train_material(config: MaterialTrainConfig, out_dir: Path, progress: Progres
     model = MaterialNet(**shape_of(config))
     source, examples, split_facts = data_of(config)
     sources = {} if config.data is None else {"data": lists_sha256(Path(config.data))}
-    weights = Weights(**{f.name: getattr(config, f.name) for f in fields(Weights)})
 
     def sample(step: Step) -> Batch:
         which, of = step.part
@@ -51,7 +50,7 @@ def train_material(config: MaterialTrainConfig, out_dir: Path, progress: Progres
         fewer, unposed = step.rng.random(2) < (config.fewer_views, config.unposed)
         count = int(step.rng.integers(1, 3)) if fewer else views.shape[1]
         found = model(views[:, :count], None if unposed else poses[:, :count])
-        return map_loss(found, maps, weights)
+        return map_loss(found, maps, config)
 
     def validate(model: nn.Module, _: int) -> dict[str, float]:
         return measure(model, examples)
@@ -142,7 +141,7 @@ def measure(model: nn.Module, examples: Examples) -> dict[str, float]:
     found = predict(model, views, poses)
     figures = map_figures(found, maps)
     angle = angle_figures([normal_angles_deg(found, maps)])["mean"]
-    loss, _ = map_loss(found, maps, Weights())
+    loss, _ = map_loss(found, maps, MaterialTrainConfig())
     rmse = {f"{name}_rmse": each["rmse"] for name, each in figures.items()}
     return {"loss": float(loss), **rmse, "normal_deg": angle}
 

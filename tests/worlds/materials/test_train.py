@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from training_toys import Log
 
 from terrarium.worlds.materials.export import export
-from terrarium.worlds.materials.kinds import train_debug
-from terrarium.worlds.materials.losses import Weights, map_loss
+from terrarium.worlds.materials.kinds import MaterialTrainConfig, train_debug
+from terrarium.worlds.materials.losses import map_loss
 from terrarium.worlds.materials.model import load_model
 from terrarium.worlds.materials.train import schedule_of, train_material
 from terrarium.worlds.progress import Stopped
@@ -60,11 +60,11 @@ def test_dirty_renders_that_are_not_there_are_refused(debug_materials: Path, tmp
 def test_the_loss_is_nothing_for_the_truth_and_counts_each_map_by_its_weight() -> None:
     maps = torch.rand(2, 8, 16, 16)
     maps[:, 5:] = torch.nn.functional.normalize(maps[:, 5:], dim=1)
-    loss, parts = map_loss(maps, maps, Weights())
+    loss, parts = map_loss(maps, maps, MaterialTrainConfig())
     assert float(loss) == pytest.approx(0, abs=1e-5)
     wrong = maps.clone()
     wrong[:, 3] += 0.1
-    loss, parts = map_loss(wrong, maps, Weights(roughness=3))
+    loss, parts = map_loss(wrong, maps, MaterialTrainConfig(roughness=3))
     assert float(loss) == pytest.approx(0.3, abs=1e-4) and float(parts["roughness"]) == pytest.approx(0.1)
 
 
