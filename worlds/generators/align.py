@@ -9,7 +9,7 @@ weights; pareto.json holds every measurement.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def reward_of(config: AlignConfig, generator: Generator) -> Reward:
     return weighted(dict(zip(config.rewards, each, strict=True)), Wish(material=config.material, target=target))
 
 
-def captions_of(seeds: Sequence[int]) -> list[str]:
+def captions_of(seeds: Iterable[int]) -> list[str]:
     return [structure(int(seed), SIDE).caption for seed in seeds]
 
 

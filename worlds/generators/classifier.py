@@ -91,7 +91,7 @@ def accuracy(answers: Mapping[str, Sequence[str]], made: Sequence[Structure]) ->
 
 
 def train_classifier(
-    out_dir: Path, progress: Progress, *, steps: int = 1200, batch: int = 64, seed: int = 0
+    out_dir: Path, progress: Progress, *, steps: int = 300, batch: int = 64, seed: int = 0
 ) -> dict[str, float]:
     torch.manual_seed(seed)
     classifier = Classifier()

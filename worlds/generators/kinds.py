@@ -1,4 +1,4 @@
-"""The kinds of jobs that make generators of block worlds, and worlds with them: configs, presets and rows. Torch-free."""
+"""The kinds of jobs that make generators of block worlds, and worlds with them: configs, presets, rows. Torch-free."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GeneratorConfig:
     size: Annotated[int, Ge(16), Le(32), MultipleOf(2)] = 16
     """Blocks along each side of its worlds."""
     prediction: Literal["x0", "v", "flow"] = "x0"
-    """What the network says: how likely each block is, the velocity of the noise schedule, or that of a straight path."""
+    """What the network says: how likely each block is, the noise schedule's velocity, or that of a straight path."""
     patch: Annotated[int, Ge(1), Le(8), More("Model")] = 4
     """Blocks along each side of a token; a divisor of `size`."""
     width: Annotated[int, Ge(8), Le(4096), MultipleOf(2), More("Model")] = 128
@@ -42,7 +42,7 @@ class GeneratorConfig:
     """Width of the text encoder."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 20_000
     """Optimiser steps."""
-    batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 32
+    batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 16
     """Structures in a step."""
     lr: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 1e-3
     """Peak learning rate."""

@@ -46,7 +46,7 @@ def adapters(generator: Generator) -> list[Adapted]:
     return [module for module in generator.modules() if isinstance(module, Adapted)]
 
 
-def weights(generator: Generator) -> list[nn.Parameter]:
+def weights(generator: Generator) -> list[Tensor]:
     """Of the adapters: what is learned."""
     return [layer.weight for each in adapters(generator) for layer in (each.down, each.up)]
 

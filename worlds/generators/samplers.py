@@ -1,5 +1,5 @@
 """From noise to worlds: DDPM, DDIM (Song et al. 2021, arXiv:2010.02502) and DPM-Solver++ of second order (Lu et al.
-2022, arXiv:2211.01095), which needs the fewest steps. All work on any pair of alpha and sigma, so on straight paths too.
+2022, arXiv:2211.01095), which needs the fewest steps. All take any alpha and sigma, so they walk straight paths too.
 
 A world depends on its seed alone, not on the batch that it is drawn in, but for rounding.
 """

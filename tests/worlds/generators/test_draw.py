@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_windows_reach_every_block_and_overlap() -> None:
     for length in range(16, 70, 2):
         found = starts(length, 16)
         assert found[0] == 0 and found[-1] == length - 16
-        assert all(0 < b - a <= 8 for a, b in zip(found, found[1:], strict=False))
+        assert all(0 < b - a <= 8 for a, b in pairwise(found))
 
 
 def test_what_is_known_stays_and_the_rest_is_dreamed(generator, start) -> None:

@@ -22,7 +22,7 @@ def test_a_world_depends_on_its_seed_and_not_on_its_batch(generator, sampler) ->
 
 def test_steps_go_down_to_zero_and_repeated_ones_come_back() -> None:
     plain = list(steps_of(4, False))
-    assert [now for now, _, _ in plain][0] == 999 and plain[-1][1] == 0 and not any(again for *_, again in plain)
+    assert plain[0][0] == 999 and plain[-1][1] == 0 and not any(again for *_, again in plain)
     repeated = list(steps_of(4, True))
     assert len(repeated) == 3 * AGAIN + 1 and sum(again for *_, again in repeated) == 3 * (AGAIN - 1)
 
