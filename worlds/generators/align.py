@@ -32,6 +32,7 @@ from terrarium.worlds.generators.rewards import Reward, Scene, Wish, random_came
 from terrarium.worlds.generators.samplers import Plan
 from terrarium.worlds.generators.snapshot import Snapshot
 from terrarium.worlds.pictures.frechet import frechet_distance
+from terrarium.worlds.precision import casting_anew
 from terrarium.worlds.progress import Progress
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
@@ -64,8 +65,9 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
         return (generator.captions.tokens(np.array(said).reshape(of, -1)[which].tolist()),)
 
     def loss_fn(step: Step, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        said, others = generator.read(tokens), generator.say([""] * len(tokens))
-        loss, worth = Follow(generator, course.old, reward, config, said, others, step.rng).loss()
+        with casting_anew(tokens.device):
+            said, others = generator.read(tokens), generator.say([""] * len(tokens))
+            loss, worth = Follow(generator, course.old, reward, config, said, others, step.rng).loss()
         course.old.take(generator)
         return loss, {"reward": worth}
 
@@ -104,9 +106,9 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
         identity=identity(config, MAY_CHANGE, **inputs),
     )
     train([Stage("align", config.steps, lambda _: task)], loop, out_dir, progress)
-    with course.best.of(generator):
-        best = measure(generator)
-        merge(generator)
+    course.best.give(generator)
+    best = measure(generator)
+    merge(generator)
     parallel.on_first(lambda: save_aligned(out_dir / "output", generator, manifest, config, log, best))
     return {"base": base, "best": best, "measurements": len(log.rows)}
 
@@ -150,6 +152,7 @@ class Pareto:
 
     def add(self, step: int, found: Mapping[str, float]) -> None:
         self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **found}]
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps({"base": self.base, "steps": self.rows}, indent=1))
 
 

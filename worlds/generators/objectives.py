@@ -102,7 +102,8 @@ def nabla(of: Follow) -> tuple[Tensor, Tensor]:
             loss = loss + config.unet_reg_scale * (alpha / sigma * (clean - before)).square().flatten(1).sum(1)
         losses.append(loss.mean())
     with torch.no_grad():
-        return torch.stack(losses).mean(), of.worth(of.clean(walked[-2], transitions[-1][0])).mean()
+        worth = of.worth(of.clean(walked[-2], transitions[-1][0])).mean()
+    return torch.stack(losses).mean(), worth
 
 
 def refl(of: Follow) -> tuple[Tensor, Tensor]:

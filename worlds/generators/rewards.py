@@ -159,7 +159,7 @@ class DepthNormals:
             points = rays * depth.unsqueeze(-1)
             across, down = points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1]
             slope = F.normalize(torch.linalg.cross(down, across), dim=-1, eps=LEAST)
-            weight = picture.opacity[1:-1, 1:-1].detach()
+            weight = picture.opacity[1:-1, 1:-1]
             cosine = (slope * picture.normal[1:-1, 1:-1]).sum(-1).clamp(-1, 1)
             return ((1 + cosine) / 2 * weight).sum() / weight.sum().clamp(min=LEAST)
 

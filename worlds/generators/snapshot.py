@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from terrarium.worlds.generators.lora import weights
@@ -23,6 +24,12 @@ class Snapshot(nn.Module):
         """Become the present ones."""
         for mine, p in zip(self.buffers(), weights(generator), strict=True):
             mine.copy_(p.detach())
+
+    @torch.no_grad()
+    def give(self, generator: Generator) -> None:
+        """The generator becomes what it was."""
+        for mine, p in zip(self.buffers(), weights(generator), strict=True):
+            p.copy_(mine)
 
     @contextmanager
     def of(self, generator: Generator) -> Iterator[None]:
