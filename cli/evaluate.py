@@ -1,5 +1,5 @@
 """terrarium eval world-model shipped --seed 7 --episodes 20 --json
-terrarium eval material out/material/output --seed 3 --json"""
+terrarium eval material shipped --seed 3 --json"""
 
 from __future__ import annotations
 
@@ -42,18 +42,20 @@ def world_model(
 
 @app.command("material")
 def material(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a material model.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a material model, or `shipped`.")],
     seed: Annotated[int, typer.Option(help="Which held-out materials.")] = 0,
     data: Annotated[
         Path | None, typer.Option(help="A folder in either layout (docs/materials.md), in place of procedural ones.")
     ] = None,
+    size: Annotated[int, typer.Option(help="Side of procedural materials in pixels.")] = 128,
+    sheet: Annotated[Path | None, typer.Option(help="Also draw eight of them here: views, maps, new light.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Maps, normals and re-rendered pictures beside baselines, on materials that training never saw."""
     from terrarium.worlds.materials.evaluate import evaluate as evaluate_material
     from terrarium.worlds.materials.model import load_model
 
-    result = evaluate_material(*load_model(checkpoint), seed=seed, folder=data)
+    result = evaluate_material(load_model(checkpoint)[0], seed, data, size, sheet)
     print(json.dumps(result, allow_nan=False)) if as_json else _material_tables(result)
 
 
@@ -65,9 +67,10 @@ def _material_tables(result: dict[str, Any]) -> None:
         if of is None:
             continue
         rows = {"three views": of, **of["baselines"], "two views": of["two_views"], "wrong poses": of["shuffled_poses"]}
-        for figure in ("psnr", "rmse", "ssim"):
+        for figure in ("psnr", "rmse", "mae", "ssim", "lpips"):
             maps = {name: {m: row["maps"].get(m, {}).get(figure) for m in of["maps"]} for name, row in rows.items()}
-            console.print(_table(f"{title}: {figure} of {of['materials']} materials", "", maps, digits=3))
+            note = ", trunk of random weights" if figure == "lpips" else ""
+            console.print(_table(f"{title}: {figure}{note} of {of['materials']} materials", "", maps, digits=3))
         angles = {name: row["normal_deg"] for name, row in rows.items() if "normal_deg" in row}
         console.print(_table(f"{title}: angle between normals, degrees", "", angles))
         drawn = {name: {"PSNR": row["rerender_psnr"]} for name, row in rows.items() if "rerender_psnr" in row}

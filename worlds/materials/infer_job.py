@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ class Seen:
 def infer_material(config: MaterialInferConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
     """Views and model are checked before anything is computed. A run that was cut short is made anew."""
     seen = _seen(config)
-    model, _ = load_model(Path(config.model) if config.model else shipped_model())
+    model, _ = load_model(Path(config.model or "shipped"))
     started = time.monotonic()
     go_on(progress, 1, STEPS, "finding maps")
     found = infer(model, seen.views, seen.poses)
@@ -62,14 +61,6 @@ def figures_of(found: Tensor, true: Tensor) -> dict[str, Any]:
     """{maps: {map: {psnr, rmse, mae, ssim}}, normal_deg: {mean, median, p90, p95}} of maps [8, S, S]."""
     angles = normal_angles_deg(found[None], true[None])
     return {"maps": map_figures(found[None], true[None]), "normal_deg": angle_figures([angles])}
-
-
-def shipped_model() -> Path:
-    """ValueError where none comes with the project."""
-    folder = Path(str(files("terrarium.worlds.materials") / "shipped"))
-    if not folder.is_dir():
-        raise ValueError("no model of materials comes with this version: name one as `model`")
-    return folder
 
 
 def _seen(config: MaterialInferConfig) -> Seen:

@@ -1,5 +1,6 @@
 // All materials, and the ways to a new one: three views, a sample, maps that are there.
 
+import { zipSync } from "fflate";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { artifactUrl, getJobKinds, listAssets, materialFile, newKey, Problem, submitJob, submitPlan, uploadAsset, type Asset } from "../api";
 import { ago, label } from "../format";
@@ -142,8 +143,7 @@ async function viewSet(files: readonly File[], crop: boolean): Promise<File> {
   return zipped(entries, viewsName(pictures.map(({ name }) => name)));
 }
 
-async function zipped(entries: Record<string, Uint8Array>, name: string): Promise<File> {
-  const { zipSync } = await import("fflate");
+function zipped(entries: Record<string, Uint8Array>, name: string): File {
   return new File([zipSync(entries, { level: 0 })], `${name}.zip`); // PNGs are compressed
 }
 
