@@ -30,7 +30,7 @@ def _weight(offset, WIDE: tl.constexpr):
 
 @triton.jit
 def _down(across):
-    """[ROWS, BLOCK_W] -> row i: the weighted sum of rows i .. i + 10; of rows that are not there, the last stands in."""
+    """[ROWS, BLOCK_W] -> row i: the weighted sum of rows i .. i + 10, the last row standing in for those below it."""
     i = tl.arange(0, ROWS)[:, None] + tl.zeros(across.shape, tl.int32)
     total = across * 0
     for j in tl.static_range(11):

@@ -172,7 +172,7 @@ def main() -> int:
     given = parser.parse_args()
     device = torch.device(given.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
     dtypes = [torch.float32, torch.float16] + [torch.bfloat16] * (device.type == "cuda")
     worst: dict[tuple[str, str], tuple[float, str]] = {}
