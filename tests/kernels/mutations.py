@@ -65,7 +65,6 @@ MUTANTS = [
     Mutant(LPIPS, "along * u1 - inverse1 * v", "inverse1 * v - along * u1"),
     Mutant(LPIPS, "2.0 * tl.load(grad_ptr + b) / n_pixels", "2.0 * tl.load(grad_ptr + b)"),
     Mutant(SSIM, "inside = (i[:, None] < TALL)", "inside = (i[:, None] <= TALL)"),
-    Mutant(SSIM, "mask = (i[:, None] < TALL) & (rows[:, None] < height)", "mask = (rows[:, None] < height)"),
     Mutant(SSIM, "(offset <= 10)", "(offset < 10)"),
     Mutant(SSIM, "tl.store(maps_ptr + 2 * apart, -scale * s / b2", "tl.store(maps_ptr + 2 * apart, -scale * s / b1"),
     Mutant(SSIM, "c < width - 10)\n", "c < width - 9)\n"),
@@ -89,22 +88,21 @@ def seen(name: str, mutant: Mutant | None) -> bool:
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copytree(ROOT / "kernels", root / "terrarium/kernels", ignore=shutil.ignore_patterns("__pycache__"))
+        without = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "kernels", root / "terrarium/kernels", ignore=without)
         shutil.copy(ROOT / "terrarium/__init__.py", root / "terrarium")
         for part in ("worlds", "store"):
             (root / "terrarium" / part).symlink_to(ROOT / part)
-        shutil.copytree(
-            ROOT / "tests/kernels/interpreted", root / "tests", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / "tests/kernels/interpreted", root / "tests", ignore=without)
         shutil.copy(ROOT / "tests/kernel_checks.py", root)
         if mutant is not None:
             plant(mutant, root / "terrarium/kernels")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/test_{name}.py"]
         env = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
         done = subprocess.run(command, cwd=root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode not in (0, 1):
+    if done.returncode > 1:
         raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}")
-    return done.returncode == 1
+    return done.returncode != 0  # below 0: a program that read or wrote elsewhere took the process with it
 
 
 def plant(mutant: Mutant, kernels: Path) -> None:
