@@ -70,7 +70,7 @@ JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
     DATASET_ZIP = zipped(make_dataset(Path(made, "mine")))
 KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "block-world": "hill", "voxel-prior": "taste"}
-KNOWN |= {"play": "walk", "material-dataset": "rocks"}
+KNOWN |= {"play": "walk", "material-dataset": "rocks", "generator": "dreamer"}
 
 
 @pytest.fixture
