@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from terrarium.worlds.pictures.structure import going_on
-from terrarium.worlds.precision import wide
 from terrarium.worlds.training.task import Step
 from terrarium.worlds.world_model.degrade import degrade
 from terrarium.worlds.world_model.discriminator import WEIGHTS, Answers, Discriminator, roughness
@@ -34,7 +32,6 @@ COLOURS = 30.0  # weight of how far the colours of all walks lie from those of r
 CELL, BANDS, DIRECTIONS = 8, 4, 16  # pixels a side, from top to bottom, of colours
 RESTORED = 10.0  # weight of warm-up pairs in the loop
 TEXTURES = 40.0  # weight of how far their roughness lies from the same
-EDGES = 25.0  # weight of how far their edges, and how straight these go on, lie from the same
 OVERSHOOT = 25.0  # weight of colours out of range
 LAZY = 2  # steps between penalties on the discriminator, of the cells' answers and of the whole picture's in turn
 NOISE = (0.015, 0.05)  # of the two, in units of the range of colours
@@ -73,14 +70,11 @@ def warm_up_loss(model: Painting, frames: torch.Tensor) -> tuple[torch.Tensor, M
 class Loop:
     """The losses of the second stage; the painter's turn comes first and makes what the discriminator is shown."""
 
-    def __init__(self, model: Painting, pools: list[Walks], rows: int, some: torch.Tensor, steps: int) -> None:
+    def __init__(self, model: Painting, pools: list[Walks], rows: int, rough: torch.Tensor, steps: int) -> None:
         """A pool for each part of a batch that this process computes, `rows` of whose long walks go on in a step;
-        `some` pictures [N, 3, H, W] of the world tell how rough it is, and how straight."""
+        `rough` [3] is the world's mean roughness."""
         self.model, self.pools, self.rows, self.steps = model, pools, rows, steps
-        device = model.dynamics.device
-        self.rough, self.straight = (
-            of(some).mean(dim=(0, 2, 3)).view(3, 1, 1).to(device) for of in (roughness, straightness)
-        )
+        self.rough = rough.view(3, 1, 1)
         self.shown: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # a part of the batch: real and painted pictures
 
     def painter_loss(
@@ -117,7 +111,6 @@ class Loop:
             "overshoot": OVERSHOOT * beyond(shown),
             "colours": COLOURS * sliced_distance(*(F.avg_pool2d(x, CELL) for x in (walked, as_many))),
             "textures": TEXTURES * sliced_distance(*(roughness(x) / self.rough for x in (walked, as_many))),
-            "edges": EDGES * sliced_distance(*(straightness(x) / self.straight for x in (walked, as_many))),
             "restored": RESTORED * warm_up_loss(model, frames[: (self.rows + 1) // 2])[0],
         }
         with torch.no_grad():
@@ -159,12 +152,6 @@ def penalty(model: Discriminator, pictures: torch.Tensor, answers: Answers, *, w
     parts = slice(2, 3) if whole else slice(0, 2)
     changes = [(a - b).square().mean() for a, b in zip(noisy[parts], answers[parts], strict=True)]
     return PENALTY[whole] * torch.stack(changes).sum()
-
-
-def straightness(pictures: torch.Tensor) -> torch.Tensor:
-    """[N, 3, H, W] -> how strong edges are, and how much of that goes on straight some pixels on and some more, in the
-    mean of each cell of CELL pixels, [N, 3, h, w]."""
-    return F.avg_pool2d(going_on(wide(pictures)), CELL)
 
 
 def sliced_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from terrarium.worlds.training.schedules import cosine, product
 from terrarium.worlds.training.schedules import warm_up as warm_up_rate
 from terrarium.worlds.training.task import Batch, Learner, LossFn, Stage, Step, Task
 from terrarium.worlds.world_model.data import FrameStore
+from terrarium.worlds.world_model.discriminator import roughness
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.kinds import WorldModelConfig
 from terrarium.worlds.world_model.painter_losses import Loop, Painting, warm_up_loss
@@ -26,7 +27,7 @@ FASTER = 2.0  # the discriminator's learning rate over the painter's
 LAST = 0.1  # of the learning rate, at the end
 CLIP = 10.0  # of gradient norms in the loop, of 3 to 13 mostly: now and then the discriminator's is 50
 EMA = 0.995
-SOME_FRAMES = 512  # that the world's roughness and straightness are measured on
+ROUGH_FRAMES = 512  # that the world's roughness is measured on
 
 
 def painter_steps(config: WorldModelConfig) -> int:
@@ -68,8 +69,9 @@ def painter_stages(
         pools = [
             Walks(model.dynamics, episodes, names, walks, config.painter_longest) for _ in range(config.accumulate)
         ]
-        some = to_pictures(frames.sample(np.random.default_rng(config.seed), SOME_FRAMES))
-        losses = Loop(model, pools, rows, some, config.painter_steps)
+        some = to_pictures(frames.sample(np.random.default_rng(config.seed), ROUGH_FRAMES))
+        rough = roughness(some).mean(dim=(0, 2, 3)).to(model.dynamics.device)
+        losses = Loop(model, pools, rows, rough, config.painter_steps)
 
         def learner(name: str, module: nn.Module, loss: LossFn, lr: float) -> Learner:
             optimizer = torch.optim.Adam(module.parameters(), lr, BETAS)

@@ -24,7 +24,7 @@ from terrarium.worlds.world_model.painter_losses import (
     warm_up_loss,
 )
 from terrarium.worlds.world_model.rollout import burn_in
-from terrarium.worlds.world_model.tokenizer import Tokenizer, to_pictures
+from terrarium.worlds.world_model.tokenizer import Tokenizer
 from terrarium.worlds.world_model.train_painter import Pools, sample_start
 from terrarium.worlds.world_model.walks import EVERY, HELD, SHORTEST, YOUNG, Turn, Walks
 
@@ -163,7 +163,7 @@ def test_a_clip_leaves_room_for_a_young_walk():
 
 
 def in_the_loop(model, walks, index=0):
-    loop = Loop(model, [walks], rows=2, some=to_pictures(episodes()[0].frames[:8]), steps=10)
+    loop = Loop(model, [walks], rows=2, rough=torch.full((3,), 0.1), steps=10)
     frames = torch.from_numpy(episodes()[0].frames[: 2 + 4 + YOUNG])
     step = Step(index, 100, (0, 1), np.random.default_rng(0))
     return loop, step, (frames, *sample_start(walks.episodes, 3, step.rng))
