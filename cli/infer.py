@@ -1,4 +1,4 @@
-"""terrarium infer material 0.png 1.png 2.png --checkpoint out/material/output --out maps"""
+"""terrarium infer material 0.png 1.png 2.png --out maps"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _group() -> None:
 def material(
     images: Annotated[list[Path], typer.Argument(help="Three square pictures of one surface.")],
     out: Annotated[Path, typer.Option(help="Folder for the maps; replaced.")],
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a material model.")],
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a material model.")] = Path("shipped"),
     poses: Annotated[Path | None, typer.Option(help=POSES)] = None,
 ) -> None:
     """Turn three views of a surface into albedo, roughness, metallic and normal maps and a glTF material."""

@@ -44,25 +44,27 @@ class Cameras:
 
 def cameras(pose: Tensor) -> Cameras:
     """From poses [B, 3]."""
-    polar, azimuth, distance = torch.deg2rad(pose[:, 0]), torch.deg2rad(pose[:, 1]), pose[:, 2:]
-    towards = torch.stack([polar.sin() * azimuth.cos(), polar.sin() * azimuth.sin(), polar.cos()], dim=-1)
-    forward = -towards
+    eye = eyes(pose)
+    forward = -eye / pose[:, 2:]
     right = unit_last(torch.linalg.cross(forward, pose.new_tensor([0.0, 1.0, 0.0]).expand_as(forward)))
     axes = torch.stack([right, torch.linalg.cross(right, forward), forward], dim=-2)
-    eye = distance * towards
     corners = pose.new_tensor([[x, y, 0.0] for x in (-1, 1) for y in (-1, 1)])
     wide = Cameras(pose, eye, axes, torch.ones(len(pose)).to(pose))
     spread = wide.project(corners.expand(len(pose), 1, 4, 3)).abs().amax((1, 2, 3))
     return Cameras(pose, eye, axes, spread)
 
 
+def eyes(poses: Tensor) -> Tensor:
+    """Where cameras at poses [..., 3] stand, [..., 3]."""
+    polar, azimuth = torch.deg2rad(poses[..., 0]), torch.deg2rad(poses[..., 1])
+    towards = torch.stack([polar.sin() * azimuth.cos(), polar.sin() * azimuth.sin(), polar.cos()], dim=-1)
+    return poses[..., 2:] * towards
+
+
 def poses_of_part(poses: Tensor, centre: Tensor, half: Tensor | float) -> Tensor:
     """Poses [..., 3] as a part of the plane sees them, a square around `centre` [..., 2] whose half side is `half`
     [..., 1] of the plane's: its own [-1, 1]^2. They say from where it is seen, not how the picture was framed."""
-    polar, azimuth = torch.deg2rad(poses[..., 0]), torch.deg2rad(poses[..., 1])
-    flat = poses[..., 2] * polar.sin()
-    eye = torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), poses[..., 2] * polar.cos()], dim=-1)
-    away = (eye - F.pad(centre, (0, 1))) / half
+    away = (eyes(poses) - F.pad(centre, (0, 1))) / half
     distance = away.norm(dim=-1)
     around = torch.atan2(away[..., 1], away[..., 0]) % (2 * torch.pi)
     return torch.stack([torch.rad2deg((away[..., 2] / distance).acos()), torch.rad2deg(around), distance], dim=-1)

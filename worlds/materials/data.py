@@ -1,6 +1,6 @@
 """What a model of materials learns from: rectified views, poses and maps in batches, each a function of its step.
 
-Procedural materials are turned and moved before they are rendered; of samples on disk a part is taken.
+Procedural materials are turned, moved and cut before they are rendered; of samples on disk a part is taken.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from terrarium.worlds.materials.cameras import poses_of_part
 from terrarium.worlds.materials.maps import SYMMETRIES, Material
 from terrarium.worlds.materials.multi_view import Kind, MultiView, Sample
 from terrarium.worlds.materials.photograph import dirty, photograph, rectified
-from terrarium.worlds.materials.procedural import material
+from terrarium.worlds.materials.procedural import SIZES, material
 from terrarium.worlds.materials.splits import FIRST_HELD_OUT_SEED, SEEN_FAMILIES
 
+ZOOMS = (1, 2)  # how many times as wide as the picture a procedural tile is, drawn evenly
 KINDS_BY_CURRICULUM: dict[int, tuple[Kind, ...]] = {0: ("clean",), 1: ("clean", "dirty"), 2: ("dirty",)}
 
 
@@ -37,16 +38,18 @@ class Endless:
 
     def draw(self, rng: np.random.Generator, batch: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        maps = torch.stack([self._one(rng, side) for _ in range(batch)])
-        views, poses = photograph(maps, generator)
+        zooms = [int(rng.choice(ZOOMS)) for _ in range(batch)]
+        maps = torch.stack([self._one(rng, side, zoom) for zoom in zooms])
+        whole = torch.from_numpy(rng.random(batch) < 0.5)  # what was photographed, or a part of it
+        views, poses = photograph(maps, generator, torch.where(whole, 1.0, torch.tensor(zooms)))
         if self.curriculum and (self.curriculum == 2 or rng.random() < 0.5):
             views = dirty(views, generator)
         return rectified(views, poses), poses, maps
 
-    def _one(self, rng: np.random.Generator, side: int) -> Tensor:
+    def _one(self, rng: np.random.Generator, side: int, zoom: int) -> Tensor:
         family = self.families[int(rng.integers(len(self.families)))]
-        made = material(family, int(rng.integers(FIRST_HELD_OUT_SEED)), side)
-        return turned(rng, rolled(rng, made))
+        made = material(family, int(rng.integers(FIRST_HELD_OUT_SEED)), min(zoom * side, SIZES[1]))
+        return turned(rng, part_of(rolled(rng, made), 0, 0, side))
 
 
 @dataclass(frozen=True, eq=False)

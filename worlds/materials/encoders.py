@@ -1,4 +1,5 @@
-"""Encoders that all views go through: a UNet's or a ResNet's (He et al. 2015, arXiv:1512.03385), four stages each.
+"""Encoders that all views go through, four stages each: a UNet's, a ResNet's (He et al. 2015, arXiv:1512.03385) or one
+of inverted bottlenecks, as MobileNetV2 has them (Sandler et al. 2018, arXiv:1801.04381).
 
 Group norms (Wu and He 2018, arXiv:1803.08494) in place of batch norms: views of a few materials make a batch.
 """
@@ -18,10 +19,11 @@ class Design:
     """Blocks in each stage; a bottleneck's output is four times as wide as the stage's width."""
 
     blocks: tuple[int, int, int, int]
-    block: str  # plain, basic or bottleneck
+    block: str  # plain, basic, bottleneck or inverted
 
 
 DESIGNS = {
+    "mobile": Design((1, 2, 2, 2), "inverted"),
     "unet": Design((1, 1, 1, 1), "plain"),
     "resnet18": Design((2, 2, 2, 2), "basic"),
     "resnet34": Design((3, 4, 6, 3), "basic"),
@@ -29,7 +31,8 @@ DESIGNS = {
     "resnet101": Design((3, 4, 23, 3), "bottleneck"),
     "resnet152": Design((3, 8, 36, 3), "bottleneck"),
 }
-WIDER = {"plain": 1, "basic": 1, "bottleneck": 4}
+EXPANDED = 4  # channels in the middle of an inverted block, for each of its output
+WIDER = {"plain": 1, "inverted": 1, "basic": 1, "bottleneck": 4}
 
 
 class Encoder(nn.Module):
@@ -56,7 +59,8 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """plain: two convolutions; basic: the same with a way around; bottleneck: 1x1, 3x3, 1x1 with a way around."""
+    """plain: two convolutions; basic: the same with a way around; bottleneck: 1x1, 3x3, 1x1 with a way around;
+    inverted: the same, wide in the middle, where each channel goes by itself."""
 
     def __init__(self, kind: str, before: int, after: int, stride: int = 1) -> None:
         super().__init__()
@@ -65,6 +69,13 @@ class Block(nn.Module):
             self.body = nn.Sequential(
                 *(nn.Conv2d(before, inner, 1, bias=False), norm(inner), nn.SiLU()),
                 *(nn.Conv2d(inner, inner, 3, stride, 1, bias=False), norm(inner), nn.SiLU()),
+                *(nn.Conv2d(inner, after, 1, bias=False), norm(after)),
+            )
+        elif kind == "inverted":
+            inner = EXPANDED * after
+            self.body = nn.Sequential(
+                *(nn.Conv2d(before, inner, 1, bias=False), norm(inner), nn.SiLU()),
+                *(nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False), norm(inner), nn.SiLU()),
                 *(nn.Conv2d(inner, after, 1, bias=False), norm(after)),
             )
         else:

@@ -10,7 +10,7 @@ Held out by seed (families that training sees) and by family (four that it never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,35 +21,60 @@ from torch import Tensor
 from terrarium.worlds.materials.data import as_tensors, held_out, part_of, part_poses
 from terrarium.worlds.materials.maps import ALBEDO, NORMAL, unit
 from terrarium.worlds.materials.matsynth import list_materials, read_maps
-from terrarium.worlds.materials.metrics import angle_figures, map_figures, normal_angles_deg, rerender_psnr
+from terrarium.worlds.materials.metrics import (
+    angle_figures,
+    map_figures,
+    normal_angles_deg,
+    rerender_psnr,
+    with_lpips,
+)
 from terrarium.worlds.materials.model import MaterialNet
 from terrarium.worlds.materials.multi_view import MultiView
 from terrarium.worlds.materials.photograph import photograph, rectified
 from terrarium.worlds.materials.procedural import material
+from terrarium.worlds.materials.sheets import save_sheet
 from terrarium.worlds.materials.splits import HELD_OUT_FAMILIES, SEEN_FAMILIES
 from terrarium.worlds.materials.train import Examples, predict
+from terrarium.worlds.pictures.perceptual import LPIPS
 
+SIDE = 128  # pixels of procedural materials
 EACH = 2  # materials of a family
+DRAWN = 8  # materials on a sheet
 AVERAGED = 4  # materials of a family that the mean map is an average of
 MOST_SAMPLES = 200  # of a folder
 
 
-def evaluate(model: MaterialNet, manifest: Mapping[str, Any], seed: int, folder: Path | None = None) -> dict[str, Any]:
-    """Figures of `folder`, or of procedural materials of this seed, those of held-out families under `by_family`.
-    ValueError for a negative seed or a folder that cannot be read."""
+def evaluate(
+    model: MaterialNet, seed: int, folder: Path | None = None, side: int = SIDE, sheet: Path | None = None
+) -> dict[str, Any]:
+    """Figures of `folder`, or of procedural materials of this seed on `side` pixels, those of held-out families under
+    `by_family`. `sheet` is a picture to write of eight of them, evenly taken. ValueError for a negative seed, a side
+    that does not fit, or a folder that cannot be read."""
     if not 0 <= seed < 2**20:
         raise ValueError(f"seed {seed}: expected 0 to {2**20 - 1}")
+    if side % model.cell or not 32 <= side <= 1024:
+        raise ValueError(f"size {side}: expected 32 to 1024 pixels, a multiple of {model.cell}")
     mean = mean_maps()
+    told = {"seed": seed, "lpips": perceptual().facts}
     if folder is not None:
-        return {"seed": seed, "data": str(folder), **figures_of(model, examples_in(folder, seed, model.cell), mean)}
-    side = manifest["crop"]
+        examples = examples_in(folder, seed, model.cell)
+        draw(sheet, model, examples)
+        return {**told, "data": str(folder), **figures_of(model, examples, mean)}
     by_seed, by_family = (held_out(seed, families, EACH, side) for families in (SEEN_FAMILIES, HELD_OUT_FAMILIES))
+    draw(sheet, model, by_seed)
     return {
-        "seed": seed,
+        **told,
         "size": side,
         **figures_of(model, by_seed, mean),
         "by_family": {"families": list(HELD_OUT_FAMILIES), **figures_of(model, by_family, mean)},
     }
+
+
+def draw(sheet: Path | None, model: MaterialNet, examples: Examples) -> None:
+    if sheet is not None:
+        step = -(-len(examples[0]) // DRAWN)
+        views, poses, maps = (x[::step] for x in examples)
+        save_sheet(sheet, views, predict(model, views, poses), maps)
 
 
 def figures_of(model: MaterialNet, examples: Examples, mean: Tensor) -> dict[str, Any]:
@@ -77,7 +102,7 @@ def figures_of(model: MaterialNet, examples: Examples, mean: Tensor) -> dict[str
 
 def all_figures(found: Tensor, true: Tensor) -> dict[str, Any]:
     return {
-        "maps": map_figures(found, true),
+        "maps": with_lpips(map_figures(found, true), found, true, perceptual()),
         "normal_deg": angle_figures([normal_angles_deg(found, true)]),
         "rerender_psnr": rerender_psnr(found, true),
     }
@@ -86,13 +111,19 @@ def all_figures(found: Tensor, true: Tensor) -> dict[str, Any]:
 def albedo_figures(albedo: Tensor, others: Tensor, true: Tensor) -> dict[str, float]:
     found = others.clone()
     found[:, ALBEDO] = albedo
-    return map_figures(found, true)["albedo"]
+    return all_figures(found, true)["maps"]["albedo"]
 
 
 def shuffled(views: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
     """Each view with the pose of the next: told wrongly where it was taken from. The pictures stay rectified, so that
     this measures what the model reads from poses and not the blur of a wrong rectification."""
     return views, poses.roll(1, 1)
+
+
+@lru_cache
+def perceptual() -> LPIPS:
+    """On the trunk that needs no file: its distances are comparable with each other alone, and `facts` says so."""
+    return LPIPS("random")
 
 
 @lru_cache

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
-from terrarium.worlds.kinds import CONFIG, Conflict, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
-EncoderName = Literal["unet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+FamilyName = Literal[  # those of procedural.FAMILIES
+    "brick",
+    "cobble",
+    "rock",
+    "planks",
+    "veneer",
+    "bark",
+    "brushed_metal",
+    "hammered_metal",
+    "tread_plate",
+    "rusted_metal",
+    "painted_metal",
+    "woven",
+    "knitted",
+    "leather",
+    "soil",
+    "gravel",
+    "sand",
+    "ceramic_tiles",
+    "roof_tiles",
+    "marble",
+    "concrete",
+    "terrazzo",
+    "carbon_fibre",
+    "asphalt",
+]
+EncoderName = Literal["mobile", "unet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +71,8 @@ class MaterialTrainConfig:
     kind: Literal["material.train"] = "material.train"
     data: Annotated[str, Input("material-dataset")] | None = None
     """Rendered views to learn from. If omitted, procedural materials without end, rendered as they are needed."""
+    teacher: Annotated[str, Input("material-model")] | None = None
+    """A model whose maps are learned besides the true ones: a smaller network comes nearer to it than by itself."""
     encoder: EncoderName = "unet"
     """What each view goes through."""
     width: Annotated[int, Ge(8), Le(256), MultipleOf(8)] = 64
@@ -65,6 +93,8 @@ class MaterialTrainConfig:
     """Materials in a step."""
     crop: Annotated[Side, More("Optimisation")] = 128
     """Side of the pictures in a step, in pixels."""
+    larger: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.0
+    """Share of the steps with pictures twice as large, a quarter as many."""
     fewer_views: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.2
     """Share of the steps that see one or two views in place of three."""
     unposed: Annotated[float, Ge(0), Le(1), More("Optimisation")] = 0.1
@@ -100,6 +130,28 @@ class MaterialTrainConfig:
     """Loss weight of the albedo's structural dissimilarity."""
     angle: Weight = 0.5
     """Loss weight of 1 - cosine of the angle between normals."""
+    metal: Weight = 0.2
+    """Loss weight of the metalness's cross-entropy."""
+    distil: Annotated[float, Ge(0), Le(1), More("Loss")] = 0.5
+    """Share of the loss that is measured against the teacher's maps, where there is one."""
+    gan: Annotated[float, Ge(0), Le(1000), More("Adversary")] = 0.0
+    """Loss weight of a PatchGAN's opinion of the maps; 0: there is none."""
+    gan_loss: Annotated[Literal["hinge", "bce"], More("Adversary")] = "hinge"
+    """What the PatchGAN lowers."""
+    gan_start: Annotated[int, Ge(0), Le(10_000_000), More("Adversary")] = 5_000
+    """Step from which there is one; the generator's optimiser begins anew there."""
+    gan_warmup: Annotated[int, Ge(0), Le(1_000_000), More("Adversary")] = 500
+    """Steps from then on over which the PatchGAN's weight and learning rate rise."""
+    gan_layers: Annotated[int, Ge(2), Le(6), More("Adversary")] = 4
+    """Layers that halve the picture. The PatchGAN judges patches of 142 pixels with 4 of them, 574 with 6."""
+    gan_width: Annotated[int, Ge(8), Le(256), MultipleOf(8), More("Adversary")] = 64
+    """Channels of its first layer."""
+    gan_lr: Annotated[float, Ge(0), Le(1), More("Adversary")] = 2e-4
+    """Its learning rate."""
+    gan_clip: Annotated[float, Gt(0), Le(1e6), More("Adversary")] = 1.0
+    """Greatest norm of its gradient."""
+    d_steps: Annotated[int, Ge(1), Le(10), More("Adversary")] = 1
+    """Its steps for each of the generator's."""
     val_fraction: Annotated[float, Gt(0), Le(0.5), More("Splits and seeds")] = 0.1
     """Share of a dataset's materials that is held out."""
     seed: Seed = 42
@@ -114,6 +166,40 @@ class MaterialTrainConfig:
     def __post_init__(self) -> None:
         if self.dim % self.heads:
             raise Conflict("heads", f"{self.heads} does not divide dim {self.dim}")
+        if self.gan and self.crop < (least := 3 * 2**self.gan_layers):
+            raise Conflict("crop", f"{self.crop} pixels, but a PatchGAN of {self.gan_layers} layers needs {least}")
+        if self.larger and self.crop > 1024:
+            raise Conflict("larger", f"{self.larger}, but pictures twice as large as {self.crop} pixels are too large")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialMakeConfig:
+    """Make a procedural material: a tile that repeats, with all its maps."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.make"] = "material.make"
+    family: FamilyName = "brick"
+    """What the surface is made of."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Which one of the family."""
+    size: Side = 512
+    """Side of the maps in pixels; a seed is the same material at every size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialInferConfig:
+    """Find the maps of a surface from three views of it: albedo, roughness, metallic, normal."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.infer"] = "material.infer"
+    views: Annotated[str, Input("view-set", "material")]
+    """Three pictures of the surface; or a material: three are rendered, and the maps are compared with its own."""
+    model: Annotated[str, Input("material-model")] | None = None
+    """What finds them. If omitted, the model that comes with the project."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Rendered views")] = 0
+    """Seed of the poses and the light of rendered views."""
+    dirty: Annotated[bool, More("Rendered views")] = False
+    """Render them with a shadow, smudges and scratches."""
 
 
 def dataset_debug() -> MaterialDatasetConfig:
@@ -124,6 +210,21 @@ def dataset_debug() -> MaterialDatasetConfig:
 def dataset_default() -> MaterialDatasetConfig:
     """A hundred materials, two samples of each."""
     return MaterialDatasetConfig()
+
+
+def make_debug() -> MaterialMakeConfig:
+    """Bricks of 64 pixels: tries everything out."""
+    return MaterialMakeConfig(size=64)
+
+
+def make_default() -> MaterialMakeConfig:
+    """Maps of 512 pixels."""
+    return MaterialMakeConfig()
+
+
+def infer_default(views: str = "-") -> MaterialInferConfig:
+    """By the model that comes with the project."""
+    return MaterialInferConfig(views=views)
 
 
 def train_debug(data: str | None = None) -> MaterialTrainConfig:
@@ -157,13 +258,19 @@ def train_shipped() -> MaterialTrainConfig:
         steps=6_000,
         batch=8,
         crop=64,
-        fewer_views=0.35,
+        larger=0.25,
+        fewer_views=0.3,
         lr=2e-3,
         beta1=0.9,
         warmup=100,
         ema=0.998,
         validate_every=250,
     )
+
+
+def train_student(teacher: str | None = None) -> MaterialTrainConfig:
+    """A small network of separable convolutions that learns from a larger one, for slow machines."""
+    return replace(train_shipped(), teacher=teacher, encoder="mobile", encoder_stride=2, dim=64, depth=1, steps=1_500)
 
 
 def train_quick_test(data: str | None = None) -> MaterialTrainConfig:
@@ -178,12 +285,12 @@ def train_lightweight(data: str | None = None) -> MaterialTrainConfig:
 
 def train_default(data: str | None = None) -> MaterialTrainConfig:
     """A ResNet of 50 layers and the transformer of the plan that this follows: for a large GPU."""
-    return MaterialTrainConfig(data=data, encoder="resnet50", dim=2048, heads=32, crop=256)
+    return MaterialTrainConfig(data=data, encoder="resnet50", dim=2048, heads=32, crop=256, gan=0.05, gan_layers=6)
 
 
 def train_high_quality(data: str | None = None) -> MaterialTrainConfig:
     """A ResNet of 101 layers, twice as deep a transformer, and larger pictures."""
-    return MaterialTrainConfig(data=data, encoder="resnet101", dim=2048, heads=32, depth=8, crop=512, steps=300_000)
+    return replace(train_default(data), encoder="resnet101", depth=8, crop=512, steps=300_000, gan_start=15_000)
 
 
 def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:
@@ -193,7 +300,16 @@ def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:
 
 def train_normal_focused(data: str | None = None) -> MaterialTrainConfig:
     """As default, with four times the weight on normals."""
-    return MaterialTrainConfig(data=data, encoder="resnet50", dim=2048, heads=32, crop=256, normal=4.0, angle=2.0)
+    return replace(train_default(data), normal=4.0, angle=2.0)
+
+
+def made_facts(config: MaterialMakeConfig, manifests: Manifests) -> dict[str, Any]:
+    return {"kind": "material", "size": config.size}
+
+
+def made_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """PNGs of all maps, about 12 bytes a pixel."""
+    return 12 * config["size"] ** 2
 
 
 def dataset_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
@@ -219,6 +335,7 @@ def model_parameters(config: Mapping[str, Any]) -> int:
 
 BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
 ENCODER_PARAMETERS = {  # for each squared channel of the first stage
+    "mobile": 580,
     "unet": 1150,
     "resnet18": 2700,
     "resnet34": 5180,
@@ -237,6 +354,24 @@ KINDS = {
         presets={"debug": dataset_debug, "default": dataset_default},
         estimate=dataset_bytes,
     ),
+    "material.make": JobKind(
+        config=MaterialMakeConfig,
+        recipe="terrarium.worlds.materials.make:make_material",
+        makes="material",
+        queue="cpu",
+        title="Make a procedural material",
+        presets={"debug": make_debug, "default": make_default},
+        promises=made_facts,
+        estimate=made_bytes,
+    ),
+    "material.infer": JobKind(
+        config=MaterialInferConfig,
+        recipe="terrarium.worlds.materials.infer_job:infer_material",
+        makes="material",
+        queue="gpu.generate",
+        title="Find a material's maps",
+        presets={"default": infer_default},
+    ),
     "material.train": JobKind(
         config=MaterialTrainConfig,
         recipe="terrarium.worlds.materials.train:train_material",
@@ -247,6 +382,7 @@ KINDS = {
             "debug": train_debug,
             "quick_test": train_quick_test,
             "shipped": train_shipped,
+            "student": train_student,
             "fast_iteration": train_fast_iteration,
             "lightweight": train_lightweight,
             "default": train_default,
@@ -254,5 +390,25 @@ KINDS = {
             "normal_focused": train_normal_focused,
         },
         estimate=train_bytes,
+    ),
+}
+
+ASSETS = {  # where three views and maps lie together, the views are taken
+    "view-set": AssetType(
+        files=r"(manifest|poses)\.json|[0-2]\.png",
+        content="manifest.json",  # holds the hash of every file
+        check="terrarium.worlds.materials.manifest:check_view_set",
+        opens="terrarium.worlds.materials.manifest:check_view_set",
+        alone="0.png",
+        describe="terrarium.worlds.materials.manifest:describe_views",
+    ),
+    "material": AssetType(
+        files=r"manifest\.json|material\.gltf|(basecolor|roughness|metallic|normal|ao|height|orm|rmaos|confidence"
+        r"|sphere|cube|plane|view_[0-2])\.png",
+        content="manifest.json",
+        check="terrarium.worlds.materials.manifest:check_material",
+        opens="terrarium.worlds.materials.manifest:check_material",
+        alone="basecolor.png",
+        describe="terrarium.worlds.materials.manifest:describe_material",
     ),
 }

@@ -13,8 +13,10 @@ from terrarium.worlds.materials.cameras import cameras
 from terrarium.worlds.materials.colour import linear_to_srgb
 from terrarium.worlds.materials.maps import MAPS, NORMAL, to_pixels, unit
 from terrarium.worlds.materials.render import Lights, render
+from terrarium.worlds.pictures.perceptual import LPIPS
 
 LEAST_ERROR = 1e-6  # mean squared; a PSNR of 60
+NEW_LIGHTS = ((2.5, 0.0, 2.5), (0.0, 2.5, 2.5), (-2.0, -2.0, 2.0), (0.5, -0.5, 4.0))
 Figures = dict[str, dict[str, float]]
 
 
@@ -32,6 +34,13 @@ def map_figures(found: Tensor, true: Tensor) -> Figures:
             "ssim": float(ssim(a.contiguous(), b.contiguous(), data_range=1.0).mean()),
         }
     return figures
+
+
+def with_lpips(figures: Figures, found: Tensor, true: Tensor, lpips: LPIPS) -> Figures:
+    """The same with the perceptual distance of each map, grey ones taken as pictures of equal colours."""
+    x, y = 2 * to_pixels(found) - 1, 2 * to_pixels(true) - 1
+    distance = {name: lpips(*(each[:, at].expand(-1, 3, -1, -1) for each in (x, y))) for name, at in MAPS.items()}
+    return {name: each | {"lpips": float(distance[name].mean())} for name, each in figures.items()}
 
 
 def psnr(squared: Tensor) -> Tensor:
@@ -56,11 +65,14 @@ def angle_figures(angles: Sequence[Tensor]) -> dict[str, float]:
 
 def rerender_psnr(found: Tensor, true: Tensor) -> float:
     """PSNR of planes of both materials [B, 8, H, W] lit from four sides in turn, directions that no view had."""
-    side, scores = true.shape[-1], []
-    around = environment(torch.full((len(true), 3, ROWS, COLUMNS), 0.3))
-    eye = cameras(torch.tensor([[15.0, 30.0, 4.0]]).expand(len(true), 3))
-    for light in ([2.5, 0.0, 2.5], [0.0, 2.5, 2.5], [-2.0, -2.0, 2.0], [0.5, -0.5, 4.0]):
-        lights = Lights(torch.tensor(light).expand(len(true), 1, 3), torch.full((len(true), 1, 3), 30.0), around)
-        a, b = (linear_to_srgb(render(maps, "plane", eye, lights, side)) for maps in (found, true))
-        scores.append(psnr((a - b).square().mean((1, 2, 3))))
-    return float(torch.stack(scores).mean())
+    pairs = [(relit(found, light), relit(true, light)) for light in NEW_LIGHTS]
+    return float(torch.stack([psnr((a - b).square().mean((1, 2, 3))) for a, b in pairs]).mean())
+
+
+def relit(maps: Tensor, light: tuple[float, float, float]) -> Tensor:
+    """Planes of materials [B, 8, H, W] under a lamp at `light` and a dim sky, in sRGB [B, 3, H, H]."""
+    count = len(maps)
+    around = environment(torch.full((count, 3, ROWS, COLUMNS), 0.3))
+    lights = Lights(torch.tensor(light).expand(count, 1, 3), torch.full((count, 1, 3), 30.0), around)
+    eye = cameras(torch.tensor([[15.0, 30.0, 4.0]]).expand(count, 3))
+    return linear_to_srgb(render(maps, "plane", eye, lights, maps.shape[-1]))

@@ -1,14 +1,15 @@
 """From three rectified views to four maps.
 
-A shared encoder sees each view with the direction to its camera at every texel. Its coarsest features become tokens of
-all views, with a place, a view and a pose each, which one transformer reads together; the decoder goes back up over
-skips that are fused across views by their mean and their maximum. Any number of views fits: fused features do not
-depend on it.
+A shared encoder sees each view with the direction to its camera at every texel and what photometric stereo makes of all
+views (stereo.py). Its coarsest features become tokens of all views, with a place, a view and a pose each, which one
+transformer reads together; the decoder goes back up over skips that are fused across views by their mean and their
+maximum. Any number of views fits: fused features do not depend on it.
 """
 
 from __future__ import annotations
 
 import math
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,18 @@ from torch import Tensor, nn
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
-from terrarium.worlds.materials.cameras import cameras, plane_points
 from terrarium.worlds.materials.encoders import STAGES, Block, Encoder, norm
-from terrarium.worlds.materials.maps import CHANNELS
+from terrarium.worlds.materials.maps import METALLIC
+from terrarium.worlds.materials.stereo import Clues, clues
 from terrarium.worlds.precision import wide
 
 KIND = "material-model"
 POSE = 5  # numbers that stand for a pose
+SEEN = 3 + 3 + 1 + 2  # of each view: colours, direction to the camera, change, slope
+PICTURES = 3 + 3 + 2 + 1  # of all views: mean and least colours, slope, deviation of the changes
+OUTPUTS = 3 + 2 + 2 + 1  # albedo, roughness and metallic, normal, trust in the slope
+PLACES = 8.0  # radians of the fastest wave across a picture
+ROOM = 0.05  # how far metalness reaches beyond 0 and 1, where it is cut: most surfaces have exactly none
 MOST_VIEWS = 8
 
 
@@ -37,26 +43,33 @@ class MaterialNet(nn.Module):
         self, encoder: str, width: int, stride: int, dim: int, heads: int, depth: int, mlp_ratio: float
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(encoder, 3 + 3, width, stride)
+        self.encoder = Encoder(encoder, SEEN, width, stride)
         self.cell = stride * 2 ** (STAGES - 1)
         channels = self.encoder.channels
         self.transformer = Transformer(channels[-1], dim, heads, depth, mlp_ratio)
         self.fuse = nn.ModuleList([nn.Conv2d(2 * c, c, 1) for c in channels])
-        self.up = nn.ModuleList([Block("plain", above + c, c) for c, above in pairwise(channels)])
+        after = "inverted" if encoder == "mobile" else "plain"
+        self.up = nn.ModuleList([Block(after, above + c, c) for c, above in pairwise(channels)])
         last = channels[0] // 2 if stride == 1 else width
-        self.last = nn.Sequential(nn.Conv2d(channels[0] + 6, last, 3, padding=1), norm(last), nn.SiLU())
-        self.heads = nn.Conv2d(last, CHANNELS, 3, padding=1)
+        self.last = nn.Sequential(nn.Conv2d(channels[0] + PICTURES, last, 3, padding=1), norm(last), nn.SiLU())
+        self.heads = nn.Conv2d(last, OUTPUTS, 3, padding=1)
         nn.init.zeros_(self.heads.weight)
         assert self.heads.bias is not None
         nn.init.zeros_(self.heads.bias)
 
     def forward(self, views: Tensor, poses: Tensor | None) -> Tensor:
+        return to_maps(*self.outputs(views, poses))
+
+    def outputs(self, views: Tensor, poses: Tensor | None) -> tuple[Tensor, Clues]:
+        """What the heads say, [B, OUTPUTS, H, W], and the clues that it is added to."""
         batch, count, _, height, width = views.shape
         if height % self.cell or width % self.cell or not 1 <= count <= MOST_VIEWS:
             raise ValueError(
                 f"{count} views of {width} x {height}: expected 1 to {MOST_VIEWS}, sides a multiple of {self.cell}"
             )
-        seen = torch.cat([views - 0.5, towards_eyes(views, poses)], dim=2)
+        clue = clues(views, poses)
+        slope = clue.slope.unsqueeze(1).expand(-1, count, -1, -1, -1)
+        seen = torch.cat([views - 0.5, clue.towards, clue.change, slope], dim=2)
         features = self.encoder(seen.flatten(0, 1))
         coarsest = features[-1].unflatten(0, (batch, count))
         features[-1] = self.transformer(coarsest, poses).flatten(0, 1)
@@ -68,8 +81,9 @@ class MaterialNet(nn.Module):
             x = F.interpolate(x, fused[level].shape[-2:], mode="bilinear", align_corners=False)
             x = self.up[level](torch.cat([x, fused[level]], dim=1))
         x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False) if x.shape[-1] != width else x
-        pictures = torch.cat([views.mean(1), views.amin(1)], dim=1)
-        return to_maps(wide(self.heads(self.last(torch.cat([x, pictures], dim=1)))), views)
+        changes = clue.change.square().mean(1).sqrt()
+        pictures = torch.cat([views.mean(1), views.amin(1), clue.slope, changes], dim=1)
+        return wide(self.heads(self.last(torch.cat([x, pictures], dim=1)))), clue
 
 
 class Transformer(nn.Module):
@@ -116,21 +130,14 @@ def across_views(x: Tensor) -> Tensor:
     return torch.cat([x.mean(1), x.amax(1)], dim=1)
 
 
-def to_maps(x: Tensor, views: Tensor) -> Tensor:
-    """What the heads say -> maps. Zero stands for the darkest view as albedo, one half, and a flat normal."""
-    darkest = views.amin(1).clamp(0.02, 0.98)
-    albedo = torch.sigmoid(x[:, :3] + torch.log(darkest / (1 - darkest)))
-    normal = F.normalize(torch.cat([x[:, 5:7], torch.ones_like(x[:, :1])], dim=1), dim=1)
-    return torch.cat([albedo, torch.sigmoid(x[:, 3:5]), normal], dim=1)
-
-
-def towards_eyes(views: Tensor, poses: Tensor | None) -> Tensor:
-    """Unit vectors from each texel to each camera, [B, V, 3, H, W]; zero where poses are unknown."""
-    if poses is None:
-        return torch.zeros_like(views)
-    eye = cameras(poses.flatten(0, 1)).eye[:, None, None]
-    away = eye - plane_points(views.shape[-1]).to(views)
-    return F.normalize(away, dim=-1).movedim(-1, 1).unflatten(0, views.shape[:2])
+def to_maps(x: Tensor, clue: Clues) -> Tensor:
+    """What the heads say -> maps. Zero stands for the albedo and half the slope of the clues, and for one half."""
+    least = clue.albedo.clamp(0.02, 0.98)
+    albedo = torch.sigmoid(x[:, :3] + torch.log(least / (1 - least)))
+    metallic = ((1 + 2 * ROOM) * torch.sigmoid(x[:, METALLIC]) - ROOM).clamp(0, 1)
+    slope = x[:, 5:7] + torch.sigmoid(x[:, 7:8]) * clue.slope
+    normal = F.normalize(torch.cat([slope, torch.ones_like(x[:, :1])], dim=1), dim=1)
+    return torch.cat([albedo, torch.sigmoid(x[:, 3:4]), metallic, normal], dim=1)
 
 
 def pose_features(poses: Tensor) -> Tensor:
@@ -142,17 +149,25 @@ def pose_features(poses: Tensor) -> Tensor:
 
 
 def places(height: int, width: int, dim: int) -> Tensor:
-    """Sines and cosines of rows and columns (Vaswani et al. 2017, arXiv:1706.03762), [h w, dim]; for any size."""
+    """Sines and cosines of rows and columns (Vaswani et al. 2017, arXiv:1706.03762), [h w, dim]; they run over the same
+    range in pictures of every size."""
     quarter = dim // 4
-    rate = torch.exp(-math.log(1000.0) * torch.arange(quarter) / quarter)
-    rows, columns = (torch.arange(n).float()[:, None] * rate for n in (height, width))
+    rate = PLACES * torch.exp(-math.log(1000.0) * torch.arange(quarter) / quarter)
+    rows, columns = (((torch.arange(n) + 0.5) / n)[:, None] * rate for n in (height, width))
     y, x = (torch.cat([each.sin(), each.cos()], dim=-1) for each in (rows, columns))
     both = torch.cat([y[:, None].expand(-1, width, -1), x[None].expand(height, -1, -1)], dim=-1)
     return F.pad(both.flatten(0, 1), (0, dim - 4 * quarter))
 
 
+def shipped_model() -> Path:
+    """The checkpoint that comes with the project."""
+    return Path(str(files("terrarium.worlds.materials") / "shipped"))
+
+
 def load_model(folder: Path) -> tuple[MaterialNet, dict[str, Any]]:
-    """-> model in eval mode on the default device, manifest. ValueError for any other kind of folder."""
+    """-> model in eval mode on the default device, manifest; `shipped` is the one that comes with the project.
+    ValueError for any other kind of folder."""
+    folder = shipped_model() if str(folder) == "shipped" else folder
     tensors, manifest = load_checkpoint(folder, KIND)
     full = {name: tensor.float() for name, tensor in tensors.items()}  # the shipped one is stored in bf16
     model = build(lambda: MaterialNet(**manifest["model"]), full, folder)

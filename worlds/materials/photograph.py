@@ -12,21 +12,25 @@ from torch import Tensor
 
 from terrarium.worlds.materials.brdf import COLUMNS, ROWS, Environment, directions, environment, unit_last
 from terrarium.worlds.materials.cameras import Cameras, cameras, pixel_centres, random_poses, rectify
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.colour import linear_to_srgb
 from terrarium.worlds.materials.render import Lights, render
 
-VIEWS = 3
-LAMP = (2.0, 3.2)  # radiance that a white surface facing the lamp would send back
+LAMP = (2.0, 3.2)  # irradiance of a surface that faces the lamp
 APART = 0.6  # of a lamp from its camera, at most
+SKY = 0.45  # about what a white surface sends back of the surroundings
 
 
-def photograph(maps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """maps [B, 8, S, S] -> views [B, 3, 3, S, S] in sRGB, poses [B, 3, 3]."""
+def photograph(maps: Tensor, generator: torch.Generator, far: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """maps [B, 8, S, S] -> views [B, 3, 3, S, S] in sRGB, poses [B, 3, 3]. Cameras and their lamps are `far` [B] times
+    as far away as usual: the maps are then the middle of a surface that is as much larger."""
     batch, side = len(maps), maps.shape[-1]
+    away = torch.ones(batch * VIEWS) if far is None else far.repeat_interleave(VIEWS)
     poses = random_poses(batch * VIEWS, generator)
+    poses[:, 2] *= away
     taken = cameras(poses)
     around = random_environment(batch, generator)
-    lights = Lights(*_lamps(taken, generator), Environment(*(x.repeat_interleave(VIEWS, 0) for x in around)))
+    lights = Lights(*_lamps(taken, away, generator), Environment(*(x.repeat_interleave(VIEWS, 0) for x in around)))
     seen = render(maps.repeat_interleave(VIEWS, 0), "floor", taken, lights, side)
     return linear_to_srgb(seen).unflatten(0, (batch, VIEWS)), poses.unflatten(0, (batch, VIEWS))
 
@@ -78,10 +82,10 @@ def random_environment(count: int, generator: torch.Generator) -> Environment:
     return environment((sky.unsqueeze(1) * tint).view(count, 3, ROWS, COLUMNS))
 
 
-def _lamps(taken: Cameras, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _lamps(taken: Cameras, far: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """One beside each camera, as bright on the plane wherever it stands: positions, intensities [B, 1, 3]."""
     count = len(taken.eye)
-    beside = APART * (2 * torch.rand(count, 2, generator=generator) - 1)
+    beside = APART * far.unsqueeze(1) * (2 * torch.rand(count, 2, generator=generator) - 1)
     position = taken.eye + (beside.unsqueeze(-1) * taken.axes[:, :2]).sum(1)
     bright = LAMP[0] + (LAMP[1] - LAMP[0]) * torch.rand(count, 1, generator=generator)
     intensity = bright * (position * position).sum(-1, keepdim=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terrarium.worlds.checkpoint import save_checkpoint
+from terrarium.worlds.checkpoint import read_manifest, save_checkpoint, tensors_sha256
 from terrarium.worlds.device import default_device
+from terrarium.worlds.materials.adversary import Adversaries, PatchGAN
 from terrarium.worlds.materials.data import Endless, OnDisk, Source, entries_of, held_out
 from terrarium.worlds.materials.kinds import MaterialTrainConfig
-from terrarium.worlds.materials.losses import map_loss
+from terrarium.worlds.materials.losses import Lesson, map_loss
 from terrarium.worlds.materials.metrics import angle_figures, map_figures, normal_angles_deg
-from terrarium.worlds.materials.model import KIND, MaterialNet
+from terrarium.worlds.materials.model import KIND, MaterialNet, load_model
 from terrarium.worlds.materials.multi_view import MultiView, lists_sha256
 from terrarium.worlds.materials.sheets import save_sheet
 from terrarium.worlds.materials.splits import SEEN_FAMILIES, split
@@ -27,9 +29,9 @@ from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import norms
 from terrarium.worlds.training.schedules import Schedule, constant, cosine, plateau, product, step_decay, warm_up
 from terrarium.worlds.training.states import identity
-from terrarium.worlds.training.task import Batch, Learner, Stage, Step, Task
+from terrarium.worlds.training.task import Batch, Learner, LossFn, Stage, Step, Task
 
-MAY_CHANGE = ("checkpoint_every_s", "log_every", "validate_every")
+MAY_CHANGE = ("steps", "checkpoint_every_s", "log_every", "validate_every")
 SHAPE = ("encoder", "width", "dim", "heads", "depth", "mlp_ratio")  # of the model, under their names in the config
 VALIDATED = 20  # materials
 Examples = tuple[Tensor, Tensor, Tensor]  # rectified views, poses, maps
@@ -39,48 +41,71 @@ def train_material(config: MaterialTrainConfig, out_dir: Path, progress: Progres
     torch.manual_seed(config.seed)
     model = MaterialNet(**shape_of(config))
     source, examples, split_facts = data_of(config)
-    sources = {} if config.data is None else {"data": lists_sha256(Path(config.data))}
+    teacher = None if config.teacher is None else load_model(Path(config.teacher))[0]
+    lesson = Lesson(config, teacher)
+    sources: dict[str, str] = {} if config.data is None else {"data": lists_sha256(Path(config.data))}
+    if teacher is not None:
+        sources["teacher"] = tensors_sha256(teacher.state_dict())
 
     def sample(step: Step) -> Batch:
         which, of = step.part
-        found = source.draw(step.rng, config.batch, config.crop)
+        larger = config.batch >= 4 * of and step.rng.random() < config.larger
+        batch, side = (config.batch // 4, 2 * config.crop) if larger else (config.batch, config.crop)
+        found = source.draw(step.rng, batch, side)
         return tuple(part.chunk(of)[which] for part in found)
-
-    def loss_fn(step: Step, views: Tensor, poses: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        fewer, unposed = step.rng.random(2) < (config.fewer_views, config.unposed)
-        count = int(step.rng.integers(1, 3)) if fewer else views.shape[1]
-        found = model(views[:, :count], None if unposed else poses[:, :count])
-        return map_loss(found, maps, config)
-
-    def validate(model: nn.Module, _: int) -> dict[str, float]:
-        return measure(model, examples)
 
     def preview(model: nn.Module, _: int) -> None:
         views, poses, maps = (x[:8] for x in examples)
-        save_sheet(out_dir / "maps.png", views, predict(model, views, poses), maps)
+        save_sheet(out_dir / "maps.png", views, predict(generator_of(model), views, poses), maps)
         progress.preview("maps", out_dir / "maps.png")
 
-    task = Task(
-        model=model,
-        learners=[learner_of(model, config, loss_fn)],
-        sample=sample,
-        ema=config.ema,
-        validate=validate,
-        validate_every=config.validate_every,
-        preview=preview,
-    )
+    def validate(model: nn.Module, step: int) -> dict[str, float]:
+        quality = measure(generator_of(model), examples)
+        keep_best(
+            out_dir / "best", generator_of(model), config, {"split": split_facts, "quality": quality, "steps": step}
+        )
+        return quality
+
+    def task_of(model: nn.Module, learners: list[Learner]) -> Task:
+        return Task(
+            model=model,
+            learners=learners,
+            sample=sample,
+            ema=config.ema,
+            validate=validate,
+            validate_every=config.validate_every,
+            preview=preview,
+        )
+
+    def alone(_: nn.Module | None) -> Task:
+        return task_of(model, [learner_of(model, config, lesson.alone(model))])
+
+    def judged(before: nn.Module | None) -> Task:
+        torch.manual_seed(config.seed + 1)
+        pair = Adversaries(
+            model if before is None else generator_of(before), PatchGAN(config.gan_layers, config.gan_width)
+        )
+        return task_of(pair, [judged_learner(pair, config, lesson), critic_of(pair, config, lesson)])
+
+    starts = min(config.gan_start, config.steps) if config.gan else config.steps
+    stages = [Stage("train", starts, alone), Stage("adversarial", config.steps - starts, judged)]
     loop = Loop(
         seed=config.seed,
         log_every=config.log_every,
         checkpoint_every_s=config.checkpoint_every_s,
         identity=identity(config, MAY_CHANGE, **sources),
     )
-    best = train([Stage("train", config.steps, lambda _: task)], loop, out_dir, progress)
-    assert isinstance(best, MaterialNet)
+    best = generator_of(train([stage for stage in stages if stage.steps], loop, out_dir, progress))
     quality = measure(best, examples)
     facts = {"split": split_facts, "quality": quality, "steps": config.steps}
     parallel.on_first(lambda: save_model(out_dir / "output", best, config, facts))
     return quality
+
+
+def generator_of(model: nn.Module) -> MaterialNet:
+    found = model.generator if isinstance(model, Adversaries) else model
+    assert isinstance(found, MaterialNet)
+    return found
 
 
 def shape_of(config: MaterialTrainConfig) -> dict[str, Any]:
@@ -104,14 +129,40 @@ def data_of(config: MaterialTrainConfig) -> tuple[Source, Examples, dict[str, An
     return source, (views, poses, maps), {"by": "material", "held_out": kept}
 
 
-def learner_of(model: nn.Module, config: MaterialTrainConfig, loss: Callable[..., Any]) -> Learner:
-    assert isinstance(model, MaterialNet)
+def learner_of(
+    model: MaterialNet, config: MaterialTrainConfig, loss: LossFn, began: int = 0, every: int = 1
+) -> Learner:
+    """Of a generator, from step `began` of the run on."""
     frozen = set(model.encoder.parameters()) if config.freeze_encoder else set()
     if config.freeze_norms:
         frozen |= {p for part in norms(model) for p in part.parameters()}
     taught = [p for p in model.parameters() if p not in frozen]
     optimizer = torch.optim.AdamW(taught, lr=config.lr, betas=(config.beta1, 0.999), weight_decay=0.01)
-    return Learner(loss=loss, optimizer=optimizer, schedule=schedule_of(config), clip=config.clip)
+    falls = schedule_of(config)
+    return Learner(
+        loss=loss,
+        optimizer=optimizer,
+        schedule=lambda index, history: falls(began + index, history),
+        clip=config.clip,
+        every=every,
+    )
+
+
+def judged_learner(pair: Adversaries, config: MaterialTrainConfig, lesson: Lesson) -> Learner:
+    """The generator's, which has a turn after every `d_steps` of the critic."""
+    began = min(config.gan_start, config.steps)
+    return learner_of(pair.generator, config, lesson.judged(pair), began, config.d_steps)
+
+
+def critic_of(pair: Adversaries, config: MaterialTrainConfig, lesson: Lesson) -> Learner:
+    optimizer = torch.optim.Adam(pair.critic.parameters(), lr=config.gan_lr, betas=(0.5, 0.999))
+    return Learner(
+        loss=lesson.judging(pair),
+        optimizer=optimizer,
+        schedule=warm_up(config.gan_warmup),
+        clip=config.gan_clip,
+        name="critic",
+    )
 
 
 def schedule_of(config: MaterialTrainConfig) -> Schedule:
@@ -144,6 +195,13 @@ def measure(model: nn.Module, examples: Examples) -> dict[str, float]:
     loss, _ = map_loss(found, maps, MaterialTrainConfig())
     rmse = {f"{name}_rmse": each["rmse"] for name, each in figures.items()}
     return {"loss": float(loss), **rmse, "normal_deg": angle}
+
+
+def keep_best(folder: Path, model: MaterialNet, config: MaterialTrainConfig, facts: dict[str, Any]) -> None:
+    """Writes a checkpoint unless `folder` holds one of a lower loss."""
+    kept = read_manifest(folder, KIND)["quality"]["loss"] if folder.is_dir() else math.inf
+    if facts["quality"]["loss"] < kept:
+        save_model(folder, model, config, facts)
 
 
 def save_model(

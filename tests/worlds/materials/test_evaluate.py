@@ -18,7 +18,7 @@ from terrarium.worlds.materials.infer import TILE, infer, infer_files, ramp_of, 
 from terrarium.worlds.materials.model import MaterialNet, load_model
 from terrarium.worlds.materials.procedural import material
 
-FIGURES = {"psnr", "rmse", "mae", "ssim"}
+FIGURES = {"psnr", "rmse", "mae", "ssim", "lpips"}
 MAPS = {"albedo", "roughness", "metallic", "normal"}
 
 
@@ -28,7 +28,7 @@ def model(trained: tuple[Path, Log, dict[str, float]]) -> tuple[MaterialNet, dic
 
 
 def test_an_evaluation_has_every_figure_and_is_that_of_its_seed(model: tuple[MaterialNet, dict[str, object]]) -> None:
-    found = evaluate(*model, seed=3)
+    found = evaluate(model[0], seed=3, side=32)
     json.dumps(found, allow_nan=False)
     for of in (found, found["by_family"]):
         assert set(of["baselines"]) == {"mean_map", "albedo_is_input", "single_view", "without_fusion"}
@@ -40,7 +40,9 @@ def test_an_evaluation_has_every_figure_and_is_that_of_its_seed(model: tuple[Mat
     assert all(a.equal(b) for a, b in zip(again, held_out(3, ("marble",), 1, 32), strict=True))
     assert not again[2].equal(other[2])
     with pytest.raises(ValueError, match="seed -1: expected 0 to"):
-        evaluate(*model, seed=-1)
+        evaluate(model[0], seed=-1)
+    with pytest.raises(ValueError, match="size 100: expected 32 to 1024 pixels, a multiple of 8"):
+        evaluate(model[0], seed=0, side=100)
 
 
 def test_folders_of_both_layouts_are_measured(
@@ -50,10 +52,10 @@ def test_folders_of_both_layouts_are_measured(
         (tmp_path / f"brick-{seed}").mkdir()
         matsynth.write_material(tmp_path / f"brick-{seed}", material("brick", seed, 36))  # cut to 32
     for folder, count in ((debug_materials, 4), (tmp_path, 2)):
-        found = evaluate(*model, seed=0, folder=folder)
+        found = evaluate(model[0], seed=0, folder=folder)
         assert found["materials"] == count and set(found["maps"]) == MAPS
     with pytest.raises(ValueError, match="holds no materials"):
-        evaluate(*model, seed=0, folder=tmp_path / "brick-0")
+        evaluate(model[0], seed=0, folder=tmp_path / "brick-0")
 
 
 def test_tiles_cover_a_picture_and_their_weights_leave_no_gap() -> None:
@@ -83,7 +85,7 @@ def test_maps_are_written_from_three_pictures(
     poses = tmp_path / "poses.json"
     poses.write_text(json.dumps({"poses": json.loads((debug_materials / "poses.json").read_text())["sample_0000"]}))
     told = infer_files(model[0], images, tmp_path / "out", poses)
-    names = ["basecolor", "metallic", "normal", "orm", "roughness"]
+    names = ["basecolor", "metallic", "normal", "roughness", "orm", "rmaos", "confidence", "sphere", "cube", "plane"]
     assert told["files"] == sorted(["manifest.json", "material.gltf", *(f"{name}.png" for name in names)])
     back = matsynth.read_maps(tmp_path / "out")
     packed = np.asarray(Image.open(tmp_path / "out" / "orm.png"), np.float32) / 255
@@ -95,6 +97,6 @@ def test_maps_are_written_from_three_pictures(
     with pytest.raises(ValueError, match="is the same picture as"):
         infer_files(model[0], [images[0], images[1], images[1]], tmp_path / "twice")
     poses.write_text(json.dumps({"poses": [[0, 0, 4]] * 2}))
-    with pytest.raises(ValueError, match=r"poses: an array of shape \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"poses: \[\[0, 0, 4\], .*, expected three poses"):
         infer_files(model[0], images, tmp_path / "none", poses)
     assert not (tmp_path / "two").exists()

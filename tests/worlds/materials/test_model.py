@@ -11,7 +11,8 @@ from terrarium.worlds.materials.cameras import cameras, plane_points, poses_of_p
 from terrarium.worlds.materials.encoders import DESIGNS, Encoder
 from terrarium.worlds.materials.kinds import KINDS, MaterialTrainConfig, model_parameters, train_debug
 from terrarium.worlds.materials.maps import NORMAL
-from terrarium.worlds.materials.model import MaterialNet, towards_eyes
+from terrarium.worlds.materials.model import MaterialNet
+from terrarium.worlds.materials.stereo import clues
 from terrarium.worlds.materials.train import shape_of
 
 PRESETS = KINDS["material.train"].presets
@@ -30,7 +31,9 @@ def some(views: int = 3, side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(2, views, 3, side, side, generator=generator), poses
 
 
-@pytest.mark.parametrize("given", [{}, {"encoder": "resnet18"}, {"encoder": "resnet50", "encoder_stride": 2}])
+@pytest.mark.parametrize(
+    "given", [{}, {"encoder": "resnet18"}, {"encoder": "mobile"}, {"encoder": "resnet50", "encoder_stride": 2}]
+)
 def test_maps_are_in_their_ranges_for_any_number_of_views(given: dict[str, object]) -> None:
     net = tiny(**given)
     for count in (1, 2, 3):
@@ -40,6 +43,7 @@ def test_maps_are_in_their_ranges_for_any_number_of_views(given: dict[str, objec
         torch.testing.assert_close(maps[:, NORMAL].norm(dim=1), torch.ones(2, 32, 32))
         assert not net(views, None).allclose(maps, atol=1e-4)  # poses are read
     assert not net(views, poses.roll(1, 1)).allclose(maps, atol=1e-4)
+    net(views[..., :16, :16].repeat(1, 1, 1, 4, 4), None)  # any size
 
 
 def test_every_parameter_gets_a_gradient() -> None:
@@ -78,10 +82,10 @@ def test_heads_must_divide_the_width() -> None:
 
 def test_a_part_is_seen_from_where_the_whole_is() -> None:
     poses = random_poses(3, torch.Generator().manual_seed(0))[None]
-    whole = towards_eyes(torch.zeros(1, 3, 3, 32, 32), poses)
+    whole = clues(torch.zeros(1, 3, 3, 32, 32), poses).towards
     part = poses_of_part(poses, torch.tensor([0.5, -0.5]), 0.5)  # the lower right quarter
     torch.testing.assert_close(
-        towards_eyes(torch.zeros(1, 3, 3, 16, 16), part), whole[..., 16:, 16:], atol=1e-5, rtol=1e-4
+        clues(torch.zeros(1, 3, 3, 16, 16), part).towards, whole[..., 16:, 16:], atol=1e-5, rtol=1e-4
     )
     assert plane_points(4)[0, 0].tolist() == [-0.75, 0.75, 0.0]
     taken = cameras(poses[0])
