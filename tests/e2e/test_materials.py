@@ -48,6 +48,7 @@ def a_world(page: Page) -> str:
     return page.request.post("/v1/uploads", params=query, data=to_json(BlockMap(blocks))).json()["id"]
 
 
+@pytest.mark.timeout(600)  # a runner, which is niced
 def test_three_views_become_maps_that_stone_wears(new_page: NewPage, views: list[Path]) -> None:
     page = new_page("/materials")
     world = a_world(page)
