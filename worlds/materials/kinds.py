@@ -219,7 +219,9 @@ def train_default(data: str | None = None) -> MaterialTrainConfig:
 
 def train_high_quality(data: str | None = None) -> MaterialTrainConfig:
     """A ResNet of 101 layers, twice as deep a transformer, and larger pictures."""
-    return replace(train_default(data), encoder="resnet101", depth=8, crop=512, steps=300_000, gan_start=15_000)
+    return replace(
+        train_default(data), encoder="resnet101", depth=8, crop=512, batch=2, steps=300_000, gan_start=15_000
+    )
 
 
 def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:
