@@ -27,6 +27,7 @@ from terrarium.api import (
     health,
     job_events,
     jobs,
+    materials,
     plans,
     play,
     plays,
@@ -73,7 +74,8 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    for part in (jobs, job_events, artifacts, assets, episodes, uploads, catalog, plans, play, plays, worlds, health):
+    rooms = (episodes, worlds, materials)
+    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -33,13 +33,13 @@ from terrarium.store.places import SHIPPED, place, shipped_folder
 from terrarium.store.settings import settings
 from terrarium.store.tables import Asset
 from terrarium.worlds.intake import sweep_drafts
-from terrarium.worlds.kinds import kinds
+from terrarium.worlds.kinds import asset_types, kinds
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 NO_NUL = r"^[^\x00]*$"
 Id = Annotated[str, InPath(max_length=64, pattern=r"^[0-9a-z-]+$")]
 MADE = tuple(sorted({kind.makes for kind in kinds().values()} - {"evaluation"}))
-Type = Annotated[str, paging.OneOf(MADE)]
+Type = Annotated[str, paging.OneOf(tuple(sorted({*MADE, *asset_types()})))]
 CHECKPOINTS = tuple(type for type in MADE if type != "dataset")
 CheckpointKind = Annotated[str, paging.OneOf(CHECKPOINTS)]
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NUL)]
@@ -197,9 +197,7 @@ def download(id: Id) -> Response:
     """All files of it as one zip, uncompressed and streamed."""
     with session_scope() as session:
         asset = assets.get(session, id)
-    folder = place(asset.type, asset.id)
-    if not folder.is_dir():
-        raise NotFound(f"the files of asset {id} are gone", code="asset_files_gone")
+    folder = folder_of(asset)
     archive = ZipStream(sized=True)
     for name, path in assets.files_of(folder):
         archive.add_path(path, name)
@@ -208,6 +206,14 @@ def download(id: Id) -> Response:
         "Content-Length": str(len(archive)),
     }
     return StreamingResponse(archive, headers=headers, media_type="application/zip")
+
+
+def folder_of(asset: Asset) -> Path:
+    """NotFound where its files are gone."""
+    folder = place(asset.type, asset.id)
+    if not folder.is_dir():
+        raise NotFound(f"the files of asset {asset.id} are gone", code="asset_files_gone")
+    return folder
 
 
 @router.get("/datasets")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tempfile
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -18,11 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from terrarium.api import paging
-from terrarium.api.assets import Id
+from terrarium.api.assets import Id, folder_of
 from terrarium.store import assets, disk
 from terrarium.store.db import session_scope
 from terrarium.store.errors import InvalidInput, NotFound
-from terrarium.store.places import place
 from terrarium.store.settings import settings
 from terrarium.store.tables import Asset
 
@@ -76,7 +74,7 @@ def get_file(id: Id, file: File) -> FileResponse:
     """A file of a world. Only map.json is in every one: the others come with worlds that a job made, a thumbnail also
     with those that were saved in the browser."""
     with session_scope() as session:
-        path = _folder(_world(session, id)) / file
+        path = folder_of(_world(session, id)) / file
     if not path.is_file():
         raise NotFound(f"world {id} has no {file}", code="world_file_not_found")
     return FileResponse(path, media_type=MEDIA_TYPES[file])
@@ -89,18 +87,11 @@ def _world(session: Session, id: str) -> Asset:
     return asset
 
 
-def _folder(world: Asset) -> Path:
-    folder = place(world.type, world.id)
-    if not folder.is_dir():
-        raise NotFound(f"the files of asset {world.id} are gone", code="asset_files_gone")
-    return folder
-
-
 def _keep_thumbnail(id: str, png: bytes) -> None:
     _check_png(png)
     with session_scope() as session:
         world = _world(session, id)
-        folder = _folder(world)
+        folder = folder_of(world)
         disk.check_room(settings().data_dir, len(png), "the thumbnail")
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".thumbnail-", delete=False) as draft:
             draft.write(png)

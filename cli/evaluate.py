@@ -1,5 +1,6 @@
 """terrarium eval world-model shipped --seed 7 --episodes 20 --json
-terrarium eval material shipped --seed 3 --json"""
+terrarium eval material shipped --seed 3 --json
+terrarium eval generator shipped --seed 7 --json"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ SINGLE = (
     *("noop_churn", "churn_ratio", "codes_per_frame_ratio", "edge_energy_ratio_settled", "ce_gap"),
     *("steps_to_divergence", "steps_to_divergence_real", "frechet_distance", "frechet_distance_real"),
 )
-app = typer.Typer(no_args_is_help=True, help="Measure a world model, or a model of materials.")
+GENERATOR = ("class_accuracy", "attribute_accuracy", "fd", "diversity", "novelty", "seconds_a_world")
+app = typer.Typer(no_args_is_help=True, help="Measure a world model, a model of materials, or a generator of worlds.")
 
 
 @app.command("world-model")
@@ -57,6 +59,31 @@ def material(
 
     result = evaluate_material(load_model(checkpoint)[0], seed, data, size, sheet)
     print(json.dumps(result, allow_nan=False)) if as_json else _material_tables(result)
+
+
+@app.command("generator")
+def generator(
+    checkpoint: Annotated[str, typer.Argument(help="Folder of a generator, or `shipped`.")],
+    seed: Annotated[int, typer.Option(help="Which held-out captions, and the noise.")] = 7,
+    worlds: Annotated[int, typer.Option(min=32, max=4096, help="Worlds that are drawn.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps from noise to a world.")] = 20,
+    cfg: Annotated[float, typer.Option(min=0, max=100, help="Classifier-free guidance scale.")] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """How far worlds are what was said, how near to real structures, how diverse and how new."""
+    from rich.console import Console
+
+    from terrarium.worlds.generators.evaluate import evaluate as evaluate_generator
+    from terrarium.worlds.generators.model import shipped_generator
+
+    folder = shipped_generator() if checkpoint == "shipped" else Path(checkpoint)
+    result = evaluate_generator(folder, seed, worlds=worlds, steps=steps, cfg=cfg)
+    if as_json:
+        print(json.dumps(result, allow_nan=False))
+        return
+    for name in GENERATOR:
+        real = result.get(f"{name}_real")
+        Console().print(f"{name:>20}  {result[name]:.4g}" + ("" if real is None else f"  (structures: {real:.4g})"))
 
 
 def _material_tables(result: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "data": ("terrarium.cli.data", "Record datasets in the block world and look into them."),
     "train": ("terrarium.cli.train", "Train a tokenizer or a world model, here and now."),
     "worlds": ("terrarium.cli.worlds", "Look into a block world, check its gradient, take pictures of it."),
-    "eval": ("terrarium.cli.evaluate", "Measure a world model, or a model of materials."),
+    "eval": ("terrarium.cli.evaluate", "Measure a world model, a model of materials, or a generator of worlds."),
     "infer": ("terrarium.cli.infer", "Turn pictures of a surface into maps."),
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
@@ -175,6 +175,30 @@ def generate(
     given = {"guidance": guidance, "size": size, "steps": steps, "init": init, "seed": seed}
     inputs = {"target": target and str(target), "start": start and str(start)}
     run_generate(prompt, given | inputs, preset, set_ or [], out, as_json)
+
+
+@app.command(rich_help_panel="Make")
+def sample(
+    prompt: Annotated[str, typer.Argument(help="What to build, in words.")],
+    generator: Annotated[str | None, typer.Option(help="Folder of a generator. If omitted, the shipped one.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Worlds; each has the seed after the last one's.")] = 1,
+    start: Annotated[Path | None, typer.Option(help="A map.json or a block world whose blocks stay.")] = None,
+    size: Annotated[int | None, typer.Option(help="Blocks along x and z.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="ddim, ddpm, or dpm for few steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps from noise to a world.")] = None,
+    cfg: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the first world.")] = 0,
+    preset: Annotated[str | None, typer.Option(help="debug, default or quick.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
+    out: Annotated[Path, typer.Option(help="Gets a folder for each world, named by its seed.")] = Path("out/sample"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Draw block worlds from words with a generator, in seconds."""
+    from terrarium.cli.sample import sample as run_sample
+
+    given = {"generator": generator, "start": start and str(start), "size": size}
+    given |= {"sampler": sampler, "steps": steps, "cfg": cfg}
+    run_sample(prompt, given, count, seed, preset, set_ or [], out, as_json)
 
 
 @app.command(rich_help_panel="Make")

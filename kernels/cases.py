@@ -45,7 +45,7 @@ class BenchCase:
 
 @dataclass(frozen=True)
 class CompileCase:
-    """One Triton program compiled for sm_90 with no GPU at hand.
+    """One Triton program compiled with no GPU at hand.
 
     arguments: name -> a type ("*bf16", "i32", "fp32"; ":16" behind it says divisible by 16, which 16-byte loads need)
     or the value of a constexpr. An int stride of 1 is a constexpr too, as in a launch.
@@ -57,7 +57,7 @@ class CompileCase:
     arguments: dict[str, Any]
     num_warps: int = 4
     num_stages: int = 3
-    tensor_cores: bool = False  # meant to use them: wgmma must show
+    tensor_cores: bool = False  # meant to use them
 
 
 def operators() -> dict[str, ModuleType]:

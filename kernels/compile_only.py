@@ -1,7 +1,6 @@
-"""Compiles a Triton program for an H100 (sm_90) where there is none, and reads what it will use of it.
+"""Compiles a Triton program for a GPU that is not there, and reads what it will use of it.
 
-The PTX tells how wide the loads are and whether tensor cores are used (wgmma, HGMMA in machine code); ptxas tells
-registers, spills and local memory.
+The PTX tells how wide the loads are and whether tensor cores are used; ptxas tells registers, spills and local memory.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from triton.compiler import ASTSource
 
 from terrarium.kernels.cases import CompileCase
 
-H100 = GPUTarget("cuda", 90, 32)
+A100, H100, B200 = 80, 90, 100  # compute capability, ten times
+TENSOR_CORES = {A100: "mma.sync", H100: "wgmma.mma_async", B200: "tcgen05.mma"}  # as they stand in the PTX
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Resources:
     shared_bytes: int
     loads: dict[int, int]  # bytes a thread and instruction -> how many such loads from global memory
     stores: dict[int, int]
-    wgmma: bool
+    tensor_cores: bool
 
 
-def compile_case(case: CompileCase) -> Resources:
-    """Raises what Triton or ptxas raise where the program cannot be compiled."""
+def compile_case(case: CompileCase, capability: int = H100) -> Resources:
+    """For one of TENSOR_CORES. Raises what Triton or ptxas raise where the program cannot be compiled."""
     options = {"num_warps": case.num_warps, "num_stages": case.num_stages}
-    compiled = triton.compile(_source(case), target=H100, options=options)
+    compiled = triton.compile(_source(case), target=GPUTarget("cuda", capability, 32), options=options)
     ptx = compiled.asm["ptx"]
-    told = _ptxas(ptx)
+    told = _ptxas(ptx, capability)
     return Resources(
         registers=_number(r"Used (\d+) registers", told),
         spill_bytes=_number(r"(\d+) bytes spill stores", told) + _number(r"(\d+) bytes spill loads", told),
@@ -49,7 +49,7 @@ def compile_case(case: CompileCase) -> Resources:
         shared_bytes=compiled.metadata.shared,
         loads=_widths("ld", ptx),
         stores=_widths("st", ptx),
-        wgmma="wgmma.mma_async" in ptx,
+        tensor_cores=TENSOR_CORES[capability] in ptx,
     )
 
 
@@ -69,12 +69,14 @@ def _source(case: CompileCase) -> ASTSource:
     return ASTSource(case.program, signature, constants, attributes)
 
 
-def _ptxas(ptx: str) -> str:
+def _ptxas(ptx: str, capability: int) -> str:
     """What ptxas says with -v, one line a fact."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "program.ptx"
         source.write_text(ptx)
-        command = [triton.knobs.nvidia.ptxas.path, "-v", "--gpu-name=sm_90a", source, "-o", f"{source}.cubin"]
+        own = "a" if capability >= H100 else ""  # instructions of that architecture alone
+        tool = triton.knobs.nvidia.ptxas_blackwell if capability >= B200 else triton.knobs.nvidia.ptxas
+        command = [tool.path, "-v", f"--gpu-name=sm_{capability}{own}", source, "-o", f"{source}.cubin"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 

@@ -44,11 +44,14 @@ BELOW = (
     "worlds.headers",
     "worlds.json_file",
     "worlds.kinds",
+    "worlds.noise_schedule",
     "worlds.pictures",
     "worlds.precision",
     "worlds.progress",
+    "worlds.text_encoder",
     "worlds.training",
 )
+RENDERER = tuple(f"worlds.voxels.{name}" for name in ("camera", "export", "grid", "manifest", "render", "world"))
 MAY_IMPORT = {
     "kernels": ("kernels",),
     "worlds": ("worlds", "kernels"),
@@ -80,6 +83,8 @@ WITHIN_WORLDS = {
     "worlds.checkpoint": ("worlds.durable", "worlds.json_file"),
     "worlds.device": (),
     "worlds.precision": (),
+    "worlds.noise_schedule": (),
+    "worlds.text_encoder": ("worlds.blocks.structures.captions",),
     "worlds.played_model": ("worlds.blocks.actions",),
     "worlds.blocks": ("worlds.blocks",),
     "worlds.pictures": ("worlds.pictures", "worlds.checkpoint", "worlds.precision"),
@@ -91,6 +96,7 @@ WITHIN_WORLDS = {
         "worlds.progress",
     ),
     "worlds.episodes": ("worlds.episodes", *BELOW),
+    "worlds.generators": ("worlds.generators", *RENDERER, *BELOW),
     "worlds.materials": ("worlds.materials", *BELOW),
     "worlds.voxels": ("worlds.voxels", *BELOW),
     "worlds.world_model": ("worlds.world_model", "worlds.episodes.format", *BELOW),

@@ -26,6 +26,7 @@ from terrarium.worlds.progress import Progress
 # Each holds dict literals KINDS: {kind: JobKind} and, where people may bring what it makes, ASSETS: {type: AssetType}.
 ROOMS = (
     "terrarium.worlds.episodes.kinds",
+    "terrarium.worlds.generators.kinds",
     "terrarium.worlds.materials.kinds",
     "terrarium.worlds.voxels.kinds",
     "terrarium.worlds.world_model.kinds",

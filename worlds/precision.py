@@ -53,6 +53,13 @@ def precision_now(device: torch.device) -> Precision:
     return "bf16" if on else "fp32"
 
 
+def casting_anew(device: torch.device) -> AbstractContextManager[Any]:
+    """As where it is called, but weights are rounded each time that they are used. Autocast keeps what it rounded, even
+    under no_grad, without a gradient: so for code that uses weights with and without, or changes them on the way."""
+    on = precision_now(device) == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=on, cache_enabled=False)
+
+
 def in_full(x: torch.Tensor) -> AbstractContextManager[Any]:
     """Without autocast on the device of `x`: operands are taken in the precision that they have."""
     if precision_now(x.device) == "fp32":

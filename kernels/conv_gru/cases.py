@@ -102,18 +102,6 @@ def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
     return cases
 
 
-def implicit_gemm_case(c: int, kind: str) -> CompileCase:
-    from terrarium.kernels.conv_gru import implicit_gemm_kernel as experiment
-
-    pointers = {f"{name}_ptr": f"*{kind}:16" for name in ("gx", "h", "weight", "bias", "out")}
-    strides = {f"{name}_{axis}": 1 if axis == "c" else "i32:16" for name in ("gx", "h") for axis in "bcm"}
-    sizes: dict[str, Any] = {"samples": "i32", "height": "i32:16", "width": "i32:16", "C": c}
-    tile = {"BLOCK_M": experiment.BLOCK_M, "BLOCK_N": experiment.BLOCK_N, "BLOCK_K": experiment.BLOCK_K}
-    arguments = sizes | pointers | strides | tile
-    name = f"conv_gates_fwd C={c} {kind}"
-    return CompileCase("conv_gru", name, experiment.conv_gates_fwd, arguments, experiment.WARPS, tensor_cores=True)
-
-
 def COMPILE() -> list[CompileCase]:
     from terrarium.kernels.conv_gru.launch import FWD_WARPS, bwd_warps
     from terrarium.kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
@@ -125,4 +113,4 @@ def COMPILE() -> list[CompileCase]:
         for name, fn, warps in (("fwd", gates_fwd, FWD_WARPS), ("bwd", gates_bwd, bwd_warps("x_norm" in rows))):
             arguments = gates_arguments(name, c, kind, rows, warps)
             cases.append(CompileCase("conv_gru", f"gates_{name}{form} C={c} {kind}", fn, arguments, warps))
-    return [*cases, *reset_before_cases(128, "bf16"), implicit_gemm_case(128, "bf16")]
+    return [*cases, *reset_before_cases(128, "bf16")]

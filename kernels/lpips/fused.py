@@ -21,8 +21,8 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
     """
     check_floating(f0=f0, f1=f1, weight=weight)
     check_one_device(f0=f0, f1=f1, weight=weight)
-    if f0.ndim != 4 or f0.numel() == 0:
-        raise ValueError(f"f0 has shape {list(f0.shape)}; expected [B, C, H, W], none of them 0")
+    if f0.ndim != 4 or 0 in f0.shape[1:]:
+        raise ValueError(f"f0 has shape {list(f0.shape)}; expected [B, C, H, W], none but B 0")
     check_shape("f1", f1, f0.shape)
     check_shape("weight", weight, (f0.shape[1],))
     if f1.dtype != f0.dtype:
@@ -31,7 +31,7 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
         raise ValueError("weight requires a gradient; expected a constant (naive.lpips_head differentiates it)")
     if not runs_triton(f0):
         return naive.lpips_head(f0, f1, weight)
-    if f0.shape[1] > MAX_CHANNELS or f0[0].numel() >= 2**31:
+    if f0.shape[1] > MAX_CHANNELS or f0.shape[1:].numel() >= 2**31:
         raise ValueError(
             f"f0 has shape {list(f0.shape)}; expected at most {MAX_CHANNELS} channels, 2^31 - 1 numbers each"
         )

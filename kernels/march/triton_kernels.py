@@ -139,9 +139,9 @@ def march_fwd(
 @triton.jit
 def march_bwd(
     alpha_ptr, colour_ptr, eye_ptr, rays_ptr, grad_ptr, d_alpha_ptr, d_colour_ptr, code_ptr, light_ptr, t_ptr,
-    n_rays, nx, ny, nz, BLOCK: tl.constexpr,
+    n_rays, nx, ny, nz, NEED_COLOUR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Grid (ray blocks,). Adds to d_alpha [X, Y, Z] and d_colour [X, Y, Z, 6, 3] for grad [R, 8].
+    """Grid (ray blocks,). Adds to d_alpha [X, Y, Z] and, where needed, d_colour [X, Y, Z, 6, 3] for grad [R, 8].
 
     code int32, light and t, each [steps, R], are scratch: voxel * 6 + face of a step, or -1.
     """
@@ -195,10 +195,11 @@ def march_bwd(
         toward = tl.load(g_ptrs + 5 + face // 2, mask=there, other=0.0)
         alone += tl.where(face % 2 == 1, toward, -toward)
         tl.atomic_add(d_alpha_ptr + voxel, light * (alone - behind), mask=there)
-        weight = light * a
-        tl.atomic_add(d_colour_ptr + c, weight * red, mask=there)
-        tl.atomic_add(d_colour_ptr + c + 1, weight * green, mask=there)
-        tl.atomic_add(d_colour_ptr + c + 2, weight * blue, mask=there)
+        if NEED_COLOUR:
+            weight = light * a
+            tl.atomic_add(d_colour_ptr + c, weight * red, mask=there)
+            tl.atomic_add(d_colour_ptr + c + 1, weight * green, mask=there)
+            tl.atomic_add(d_colour_ptr + c + 2, weight * blue, mask=there)
         behind = tl.where(there, a * alone + (1 - a) * behind, behind)
 
 
@@ -211,10 +212,16 @@ def forward(alpha: torch.Tensor, colour: torch.Tensor, eye: torch.Tensor, rays: 
 
 
 def backward(
-    alpha: torch.Tensor, colour: torch.Tensor, eye: torch.Tensor, rays: torch.Tensor, grad: torch.Tensor
+    alpha: torch.Tensor,
+    colour: torch.Tensor,
+    eye: torch.Tensor,
+    rays: torch.Tensor,
+    grad: torch.Tensor,
+    need_colour: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of alpha and colour for a contiguous grad [R, 8]."""
-    d_alpha, d_colour = torch.zeros_like(alpha), torch.zeros_like(colour)
+    """Gradients of alpha and colour for a contiguous grad [R, 8]; that of colour is empty where it is not needed."""
+    d_alpha = torch.zeros_like(alpha)
+    d_colour = torch.zeros_like(colour) if need_colour else alpha.new_empty(0)
     steps = sum(alpha.shape) + 3
     most = max(BLOCK, SCRATCH // (steps * (4 + 2 * alpha.element_size())))
     for some, its_grad in zip(rays.split(most), grad.split(most), strict=True):
@@ -223,6 +230,6 @@ def backward(
         grid = (triton.cdiv(len(some), BLOCK),)
         march_bwd[grid](
             alpha, colour, eye, some, its_grad, d_alpha, d_colour, code, light, t,
-            len(some), *alpha.shape, BLOCK=BLOCK,
+            len(some), *alpha.shape, NEED_COLOUR=need_colour, BLOCK=BLOCK,
         )  # fmt: skip
     return d_alpha, d_colour

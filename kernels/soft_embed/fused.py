@@ -21,9 +21,10 @@ def soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float = 1.0)
     """
     check_floating(logits=logits, codebook=codebook)
     check_one_device(logits=logits, codebook=codebook, seed=seed)
-    if logits.ndim != 2 or codebook.ndim != 2 or logits.shape[1] != codebook.shape[0] or 0 in logits.shape:
+    if logits.ndim != 2 or codebook.ndim != 2 or logits.shape[1] != codebook.shape[0] or 0 in codebook.shape:
         raise ValueError(
-            f"logits have shape {list(logits.shape)}, codebook {list(codebook.shape)}; expected [N, K] and [K, D]"
+            f"logits have shape {list(logits.shape)}, codebook {list(codebook.shape)}; "
+            "expected [N, K] and [K, D], K and D above 0"
         )
     if logits.dtype != codebook.dtype:
         raise ValueError(f"codebook is {codebook.dtype}, logits are {logits.dtype}; expected one dtype")
@@ -55,18 +56,25 @@ def _(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float) -> tuple[Tenso
 
 @operator("terrarium::soft_embed_bwd")
 def _soft_embed_bwd(
-    grad: Tensor, out: Tensor, lse: Tensor, logits: Tensor, codebook: Tensor, seed: Tensor, tau: float
+    grad: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    logits: Tensor,
+    codebook: Tensor,
+    seed: Tensor,
+    tau: float,
+    need_logits: bool,
+    need_codebook: bool,
 ) -> tuple[Tensor, Tensor]:
     from terrarium.kernels.soft_embed.triton_kernels import backward
 
-    return backward(grad, out, lse, logits, codebook, seed, tau)
+    return backward(grad, out, lse, logits, codebook, seed, tau, need_logits, need_codebook)
 
 
 @_soft_embed_bwd.register_fake
-def _(
-    grad: Tensor, out: Tensor, lse: Tensor, logits: Tensor, codebook: Tensor, seed: Tensor, tau: float
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(logits), torch.empty_like(codebook)
+def _(grad, out, lse, logits, codebook, seed, tau, need_logits, need_codebook):
+    dlogits = torch.empty_like(logits) if need_logits else logits.new_empty(0)
+    return dlogits, torch.empty_like(codebook) if need_codebook else codebook.new_empty(0)
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
@@ -74,9 +82,10 @@ def _setup(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, float], output: tuple
     ctx.save_for_backward(*output, logits, codebook, seed)
 
 
-def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
-    dlogits, dcodebook = _soft_embed_bwd(grad, *ctx.saved_tensors, ctx.tau)
-    return dlogits, dcodebook, None, None
+def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    need_logits, need_codebook = ctx.needs_input_grad[:2]
+    dlogits, dcodebook = _soft_embed_bwd(grad, *ctx.saved_tensors, ctx.tau, need_logits, need_codebook)
+    return dlogits if need_logits else None, dcodebook if need_codebook else None, None, None
 
 
 _soft_embed.register_autograd(_backward, setup_context=_setup)

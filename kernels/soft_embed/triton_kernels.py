@@ -136,14 +136,19 @@ def backward(
     codebook: torch.Tensor,
     seed: torch.Tensor,
     tau: float,
+    need_logits: bool,
+    need_codebook: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Contiguous inputs -> dlogits [N, K], dcodebook [K, D]."""
+    """Contiguous inputs -> dlogits [N, K], dcodebook [K, D]; one that is not needed is empty."""
     (n, k), grad = logits.shape, grad.contiguous()
     options = blocks(codebook.shape[1])
     row_blocks, code_blocks = triton.cdiv(n, options["BLOCK_N"]), triton.cdiv(k, options["BLOCK_K"])
-    dlogits = torch.empty_like(logits)
-    soft_embed_bwd_logits[(row_blocks,)](grad, out, logits, codebook, seed, lse, dlogits, 1 / tau, n, k, **options)
-    splits = min(row_blocks, max(1, 256 // code_blocks))  # enough programs for a GPU, few partial sums
+    dlogits = torch.empty_like(logits) if need_logits else logits.new_empty(0)
+    if need_logits:
+        soft_embed_bwd_logits[(row_blocks,)](grad, out, logits, codebook, seed, lse, dlogits, 1 / tau, n, k, **options)
+    if not need_codebook:
+        return dlogits, codebook.new_empty(0)
+    splits = max(1, min(row_blocks, 256 // code_blocks))  # enough programs for a GPU, few partial sums
     rows_a_split = triton.cdiv(row_blocks, splits) * options["BLOCK_N"]
     partial = codebook.new_empty((splits, *codebook.shape), dtype=lse.dtype)
     soft_embed_bwd_codebook[(code_blocks, splits)](

@@ -53,9 +53,10 @@ def COMPILE() -> list[CompileCase]:
         known = pictures | sizes | strides | {"c1": "fp32", "c2": "fp32", "maps_ptr": "*fp32:16"} | options
         forward = {"grad_ptr": None, "maps_ptr": None, "partial_ptr": "*fp32:16", "BACKWARD": False}
         backward = {"grad_ptr": "*fp32:16", "partial_ptr": None, "BACKWARD": True}
+        both = {"NEED_X": True, "NEED_Y": True}
         for name, program, more in (
-            ("fwd", ssim_map, forward), ("bwd map", ssim_map, backward), ("bwd spread", ssim_spread, {}),
+            ("fwd", ssim_map, forward), ("bwd map", ssim_map, backward), ("bwd spread", ssim_spread, both),
         ):  # fmt: skip
             used = {argument: (known | more)[argument] for argument in program.arg_names}
-            cases.append(CompileCase("ssim", f"{name} {dtype}", program, used, warps, tensor_cores=True))
+            cases.append(CompileCase("ssim", f"{name} {dtype}", program, used, warps))
     return cases

@@ -18,7 +18,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     """
     check_floating(x=x, y=y)
     check_one_device(x=x, y=y)
-    if x.ndim != 4 or min(x.shape[2:]) < naive.WINDOW or x.numel() == 0:
+    if x.ndim != 4 or min(x.shape[2:]) < naive.WINDOW or x.shape[1] == 0:
         raise ValueError(f"x has shape {list(x.shape)}; expected [B, C, H, W] with H and W at least {naive.WINDOW}")
     check_shape("y", y, x.shape)
     if y.dtype != x.dtype:
@@ -27,7 +27,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
         raise ValueError(f"data_range is {data_range}; expected a number above 0")
     if not runs_triton(x):
         return naive.ssim(x, y, data_range)
-    if x[0].numel() >= 2**31:
+    if x.shape[1:].numel() >= 2**31:
         raise ValueError(f"x has shape {list(x.shape)}; expected at most 2^31 - 1 numbers a picture")
     return _ssim(_dense(x), _dense(y), data_range)
 
@@ -50,15 +50,18 @@ def _(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
 
 @operator("terrarium::ssim_bwd")
-def _ssim_bwd(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+def _ssim_bwd(
+    grad: Tensor, x: Tensor, y: Tensor, data_range: float, need_x: bool, need_y: bool
+) -> tuple[Tensor, Tensor]:
     from terrarium.kernels.ssim.triton_kernels import backward
 
-    return backward(grad, x, y, data_range)
+    return backward(grad, x, y, data_range, need_x, need_y)
 
 
 @_ssim_bwd.register_fake
-def _(grad: Tensor, x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(y)
+def _(grad: Tensor, x: Tensor, y: Tensor, data_range: float, need_x: bool, need_y: bool) -> tuple[Tensor, Tensor]:
+    dx = torch.empty_like(x) if need_x else x.new_empty(0)
+    return dx, torch.empty_like(y) if need_y else y.new_empty(0)
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
@@ -66,9 +69,10 @@ def _setup(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> No
     ctx.save_for_backward(*pictures)
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-    dx, dy = _ssim_bwd(grad, *ctx.saved_tensors, ctx.data_range)
-    return dx, dy, None
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    need_x, need_y, _ = ctx.needs_input_grad
+    dx, dy = _ssim_bwd(grad, *ctx.saved_tensors, ctx.data_range, need_x, need_y)
+    return dx if need_x else None, dy if need_y else None, None
 
 
 _ssim.register_autograd(_backward, setup_context=_setup)

@@ -1,5 +1,6 @@
-"""SSIM in Triton. The window is separable: across, eleven shifted loads that the cache serves; down, the product of a
-banded matrix with the tile, so that no row has to move between registers.
+"""SSIM in Triton. The window is separable: across, eleven shifted loads that the cache serves; down, eleven gathers
+of rows through shared memory. (The product of a banded matrix with the tile, on tensor cores as tf32x3, compiles well
+for sm_90, spills on sm_80, and does not compile for sm_100 in Triton 3.7.1.)
 
 Forward never writes the map. Backward writes the map's derivatives by the window's raw moments (the forward kernel
 with another ending) and spreads them over the pixels in a second kernel. Maths and names: naive.py.
@@ -29,13 +30,13 @@ def _weight(offset, WIDE: tl.constexpr):
 
 @triton.jit
 def _down(across):
-    """[ROWS, BLOCK_W] -> row i: the weighted sum of rows i .. i + 10. tf32x3 keeps nearly all digits of fp32."""
-    i = tl.arange(0, ROWS)
-    band = _weight(i[None, :] - i[:, None], across.dtype)
-    if across.dtype == tl.float64:
-        return tl.dot(band, across, out_dtype=tl.float64)
-    else:
-        return tl.dot(band, across, input_precision="tf32x3")
+    """[ROWS, BLOCK_W] -> row i: the weighted sum of rows i .. i + 10, the last row standing in for those below it."""
+    i = tl.arange(0, ROWS)[:, None] + tl.zeros(across.shape, tl.int32)
+    total = across * 0
+    for j in tl.static_range(11):
+        below = tl.gather(across, tl.minimum(i + j, ROWS - 1), 0)
+        total += _weight(tl.full((1, 1), j, tl.int32), across.dtype) * below
+    return total
 
 
 @triton.jit
@@ -108,9 +109,9 @@ def _spread(map_ptr, rows, columns, height, width, BLOCK_W: tl.constexpr):
 def ssim_spread(
     maps_ptr, x_ptr, y_ptr, dx_ptr, dy_ptr, n_channels, height, width, map_size,
     x_b, x_c, x_h, x_w, y_b, y_c, y_h, y_w,
-    BLOCK_W: tl.constexpr,
+    NEED_X: tl.constexpr, NEED_Y: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """Grid as above, over pixels. dx and dy are laid out as x and y."""
+    """Grid as above, over pixels. dx and dy are laid out as x and y; one that is not needed is not written."""
     plane = tl.program_id(2)
     b, c = (plane // n_channels).to(tl.int64), (plane % n_channels).to(tl.int64)
     i = tl.arange(0, ROWS)
@@ -126,10 +127,12 @@ def ssim_spread(
     products = _spread(maps_ptr + 3 * apart, rows, columns, height, width, BLOCK_W)
     x = tl.load(x_ptr + x_at, mask=mask, other=0.0).to(WIDE)
     y = tl.load(y_ptr + y_at, mask=mask, other=0.0).to(WIDE)
-    dx = _spread(maps_ptr, rows, columns, height, width, BLOCK_W) + squares * x + products * y
-    tl.store(dx_ptr + x_at, dx, mask=mask)
-    dy = _spread(maps_ptr + apart, rows, columns, height, width, BLOCK_W) + squares * y + products * x
-    tl.store(dy_ptr + y_at, dy, mask=mask)
+    if NEED_X:
+        dx = _spread(maps_ptr, rows, columns, height, width, BLOCK_W) + squares * x + products * y
+        tl.store(dx_ptr + x_at, dx, mask=mask)
+    if NEED_Y:
+        dy = _spread(maps_ptr + apart, rows, columns, height, width, BLOCK_W) + squares * y + products * x
+        tl.store(dy_ptr + y_at, dy, mask=mask)
 
 
 def forward(x: torch.Tensor, y: torch.Tensor, data_range: float) -> torch.Tensor:
@@ -146,9 +149,9 @@ def forward(x: torch.Tensor, y: torch.Tensor, data_range: float) -> torch.Tensor
 
 
 def backward(
-    grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, data_range: float
+    grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, data_range: float, need_x: bool, need_y: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """grad [B]; dense x and y -> dx, dy, laid out as they are."""
+    """grad [B]; dense x and y -> dx, dy, laid out as they are; one that is not needed is empty."""
     batch, channels, height, width = x.shape
     map_size = (height - 10) * (width - 10)
     maps = grad.new_empty((4, batch, channels, height - 10, width - 10))
@@ -156,10 +159,12 @@ def backward(
         x, y, grad.contiguous(), None, maps, channels, height, width, map_size, *constants(data_range),
         *x.stride(), *y.stride(), BACKWARD=True, **OPTIONS,
     )  # fmt: skip
-    dx, dy = torch.empty_like(x), torch.empty_like(y)
+    dx = torch.empty_like(x) if need_x else x.new_empty(0)
+    dy = torch.empty_like(y) if need_y else y.new_empty(0)
     ssim_spread[_grid(batch * channels, height, width)](
-        maps, x, y, dx, dy, channels, height, width, map_size, *x.stride(), *y.stride(), **OPTIONS
-    )
+        maps, x, y, dx, dy, channels, height, width, map_size, *x.stride(), *y.stride(),
+        NEED_X=need_x, NEED_Y=need_y, **OPTIONS,
+    )  # fmt: skip
     return dx, dy
 
 

@@ -44,7 +44,8 @@ def COMPILE() -> list[CompileCase]:
         options = blocks(dtype, d)
         warps = options.pop("num_warps")
         vectors = {f"{of}_ptr": f"*{name}:16" for of in ("x", "codebook", "quantised")}
-        arguments = vectors | {"codes_ptr": "*i64:16", "n_rows": "i32:16", "n_codes": "i32:16"} | options
+        others = {"half_ptr": "*fp32:16", "codes_ptr": "*i64:16", "n_rows": "i32:16", "n_codes": "i32:16"}
+        arguments = vectors | others | options
         half = dtype.itemsize == 2
         cases.append(CompileCase("vq", f"{name} D={d}", vq_fwd, arguments, warps, tensor_cores=half))
     return cases

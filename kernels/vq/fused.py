@@ -21,9 +21,9 @@ def vector_quantize(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_floating(x=x, codebook=codebook)
     check_one_device(x=x, codebook=codebook)
-    if x.ndim != 2 or codebook.ndim != 2 or x.shape[1] != codebook.shape[1] or 0 in (*x.shape, *codebook.shape):
+    if x.ndim != 2 or codebook.ndim != 2 or x.shape[1] != codebook.shape[1] or 0 in codebook.shape:
         raise ValueError(
-            f"x has shape {list(x.shape)}, codebook {list(codebook.shape)}; expected [N, D] and [K, D], none of them 0"
+            f"x has shape {list(x.shape)}, codebook {list(codebook.shape)}; expected [N, D] and [K, D], K and D above 0"
         )
     if x.dtype != codebook.dtype:
         raise ValueError(f"codebook is {codebook.dtype}, x {x.dtype}; expected one dtype")

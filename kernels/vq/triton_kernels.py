@@ -12,10 +12,11 @@ import triton.language as tl
 
 @triton.jit
 def vq_fwd(
-    x_ptr, codebook_ptr, codes_ptr, quantised_ptr, n_rows, n_codes,
+    x_ptr, codebook_ptr, half_ptr, codes_ptr, quantised_ptr, n_rows, n_codes,
     D: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Grid (row blocks,). x [N, D], codebook [K, D] -> codes int64 [N], quantised [N, D], all contiguous."""
+    """Grid (row blocks,). x [N, D], codebook e [K, D], half |e|^2 / 2 [K] -> codes int64 [N], quantised [N, D], all
+    contiguous."""
     rows = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     d = tl.arange(0, BLOCK_D)
     row_mask = rows[:, None] < n_rows
@@ -26,7 +27,7 @@ def vq_fwd(
     code = tl.zeros((BLOCK_N,), tl.int32)
     for start in range(0, n_codes, BLOCK_K):
         k = start + tl.arange(0, BLOCK_K)
-        half = tl.zeros((BLOCK_K,), WIDE)
+        half = tl.load(half_ptr + k, mask=k < n_codes, other=float("inf"))  # a code that is not there is far away
         dot = tl.zeros((BLOCK_N, BLOCK_K), WIDE)
         for d0 in range(0, D, BLOCK_D):  # once, but for long vectors in fp32
             if D <= BLOCK_D:
@@ -35,9 +36,8 @@ def vq_fwd(
                 part = tl.load(x_ptrs + d0, mask=row_mask & (d0 + d[None, :] < D), other=0.0)
             mask = (k[:, None] < n_codes) & (d0 + d[None, :] < D)
             e = tl.load(codebook_ptr + k[:, None] * D + d0 + d[None, :], mask=mask, other=0.0)
-            half += 0.5 * tl.sum(e.to(WIDE) * e.to(WIDE), axis=1)
             dot = tl.dot(part, tl.trans(e), dot, input_precision="ieee", out_dtype=WIDE)
-        score = tl.where(k < n_codes, half, float("inf"))[None, :] - dot
+        score = half[None, :] - dot
         low = tl.min(score, axis=1)
         first = tl.min(tl.where(score == low[:, None], k[None, :], n_codes), axis=1)
         code = tl.where(low < best, first, code)  # strictly: of equal distances the earlier block keeps its code
@@ -54,9 +54,11 @@ def forward(x: torch.Tensor, codebook: torch.Tensor) -> tuple[torch.Tensor, torc
     n, d = x.shape
     codes = x.new_empty(n, dtype=torch.int64)
     quantised = torch.empty_like(x)
+    wide = codebook.to(torch.promote_types(x.dtype, torch.float32))
+    half = wide.square().sum(dim=1) / 2  # once a call, not once a block of rows
     options = blocks(x.dtype, d)
     grid = (triton.cdiv(n, options["BLOCK_N"]),)
-    vq_fwd[grid](x, codebook, codes, quantised, n, len(codebook), **options)
+    vq_fwd[grid](x, codebook, half, codes, quantised, n, len(codebook), **options)
     return quantised, codes
 
 

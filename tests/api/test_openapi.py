@@ -70,7 +70,8 @@ JOB, DATASET = uuid4(), str(uuid4())
 with TemporaryDirectory() as made:
     DATASET_ZIP = zipped(make_dataset(Path(made, "mine")))
 KNOWN = {"dataset": DATASET, "tokenizer": "eye", "world-model": "dream", "block-world": "hill", "voxel-prior": "taste"}
-KNOWN |= {"play": "walk", "material-dataset": "rocks"}
+KNOWN |= {"play": "walk", "generator": "dreamer", "material-dataset": "rocks", "material-model": "eyes"}
+KNOWN |= {"material": "bricks", "view-set": "photographs"}
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     }
     rest["steps"] = max(1, body.get("steps", 1))
     rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
-    rest |= {"hold": 0.0, "settle": 0.0, "structures": 0, "dim": 64, "heads": 8}
+    rest |= {"hold": 0.0, "settle": 0.0, "structures": 0, "dim": 64, "heads": 8, "gan": 0.0, "larger": 0.0}
     if "target" in row.inputs:
         named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}

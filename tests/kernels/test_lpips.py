@@ -84,7 +84,7 @@ def test_compiles_to_one_graph_and_exports():
         ({"f1": torch.ones(2, 5, 3, 3)}, r"f1 has shape \[2, 5, 3, 3\]; expected \[2, 5, 3, 2\]"),
         ({"weight": torch.ones(4)}, r"weight has shape \[4\]; expected \[5\]"),
         ({"f0": torch.ones(5, 3, 2)}, r"f0 has shape \[5, 3, 2\]; expected \[B, C, H, W\]"),
-        ({"f0": torch.ones(2, 5, 0, 2)}, "none of them 0"),
+        ({"f0": torch.ones(2, 5, 0, 2)}, "none but B 0"),
         ({"f0": torch.ones(2, 5, 3, 2, dtype=torch.int32)}, "f0 is torch.int32; expected one of"),
         ({"f0": torch.ones(2, 5, 3, 2, dtype=torch.float16)}, "f1 is torch.float32, f0 torch.float16"),
         ({"f1": torch.ones(2, 5, 3, 2, device="meta")}, "f1 is on meta, f0 on cpu"),

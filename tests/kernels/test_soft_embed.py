@@ -69,7 +69,7 @@ def test_compiles_to_one_graph_for_every_seed():
     ("change", "message"),
     [
         ({"codebook": torch.ones(5, 2)}, r"logits have shape \[4, 3\], codebook \[5, 2\]; expected"),
-        ({"logits": torch.ones(0, 3)}, r"logits have shape \[0, 3\]"),
+        ({"logits": torch.ones(4, 0), "codebook": torch.ones(0, 2)}, "K and D above 0"),
         ({"logits": torch.ones(4, 3).half()}, "codebook is torch.float32, logits are torch.float16"),
         ({"seed": torch.tensor(1.0)}, r"seed is torch.float32 with shape \[\]; expected one torch.int64"),
         ({"seed": torch.tensor([1, 2])}, r"seed is torch.int64 with shape \[2\]"),

@@ -46,7 +46,7 @@ def test_compiles_to_one_graph():
     ("x", "codebook", "message"),
     [
         (torch.ones(4, 3), torch.ones(5, 2), r"x has shape \[4, 3\], codebook \[5, 2\]; expected \[N, D\] and"),
-        (torch.ones(0, 3), torch.ones(5, 3), "none of them 0"),
+        (torch.ones(4, 3), torch.ones(0, 3), "K and D above 0"),
         (torch.ones(4, 3).half(), torch.ones(5, 3), "codebook is torch.float32, x torch.float16"),
         (torch.ones(4, 3).int(), torch.ones(5, 3), "x is torch.int32; expected one of"),
         (torch.ones(4, 3), torch.ones(5, 3, device="meta"), "codebook is on meta, x on cpu"),

@@ -146,12 +146,12 @@ export const changeAsset = (id: string, change: Partial<Pick<Asset, "name" | "no
   send("PATCH", `/assets/${id}`, change);
 export const deleteAsset = (id: string): Promise<void> => request(`/assets/${id}`, { method: "DELETE" });
 export const assetDownload = (id: string): string => `/v1/assets/${id}/download`;
-/** A zip of a dataset, tokenizer or world model becomes an asset. `progress` is told the share that is sent. (fetch
- *  does not say how much of a body is sent.) */
-export const uploadAsset = (file: File, progress: (share: number) => void): Promise<Asset> =>
+/** A zip of an asset's files becomes one, of `type` where that is given. `progress` is told the share that is sent.
+ *  (fetch does not say how much of a body is sent.) */
+export const uploadAsset = (file: File, progress: (share: number) => void, type?: string): Promise<Asset> =>
   new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
-    xhr.open("POST", `/v1/uploads?${new URLSearchParams({ file: file.name })}`);
+    xhr.open("POST", `/v1/uploads?${new URLSearchParams({ file: file.name, ...(type && { type }) })}`);
     xhr.setRequestHeader("Content-Type", "application/zip");
     xhr.upload.onprogress = (e) => progress(e.lengthComputable ? e.loaded / e.total : 0);
     xhr.onload = () =>
@@ -170,6 +170,8 @@ export const saveThumbnail = (id: string, png: Uint8Array<ArrayBuffer>): Promise
   request(`/worlds/${id}/thumbnail.png`, { method: "PUT", body: png, headers: { "Content-Type": "image/png" } });
 /** Of a block world, the oldest first, itself among them. */
 export const listVersions = (id: string): Promise<api.Version[]> => items(`/worlds/${id}/versions`);
+/** A picture of a material or a view set: `basecolor`, `sphere`, `view_0`, ... */
+export const materialFile = (id: string, name: string): string => `/v1/materials/${id}/${name}.png`;
 export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;
 /** The bytes [start, end) at a URL. */
 export const getBytes = async (url: string, start: number, end: number): Promise<Uint8Array> =>
@@ -200,6 +202,8 @@ export const retryJob = (id: string): Promise<Job> => post(`/jobs/${id}/retry`);
 /** From words or a world to a world model that plays in it. */
 export const makePlayable = (from: Playable, key: string): Promise<Plan> =>
   post("/playable", from, { "Idempotency-Key": key });
+export const submitPlan = (name: string, steps: { name: string; job: Config }[], key: string): Promise<Plan> =>
+  post("/plans", { name, steps }, { "Idempotency-Key": key });
 export const listPlans = (limit: number): Promise<Plan[]> => items(`/plans?limit=${limit}`);
 export const getPlan = (id: string): Promise<Plan> => request(`/plans/${id}`);
 export const cancelPlan = (id: string): Promise<Plan> => post(`/plans/${id}/cancel`);

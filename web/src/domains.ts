@@ -5,10 +5,11 @@ import type { ComponentType } from "preact";
 import type { Asset } from "./api";
 import { episodes } from "./episodes/room";
 import { label } from "./format";
+import { materials } from "./materials/room";
 import { worldModel } from "./world-model/room";
 import { worlds } from "./worlds/room";
 
-const ROOMS: Room[] = [worlds, episodes, worldModel];
+const ROOMS: Room[] = [worlds, materials, episodes, worldModel];
 
 export type Fact = [name: string, value: string];
 

@@ -5,6 +5,8 @@ import { Jobs } from "./jobs/Jobs";
 import { reachable } from "./api";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
+import { MaterialPage } from "./materials/MaterialPage";
+import { Materials } from "./materials/Materials";
 import { PlanPage } from "./plans/PlanPage";
 import { Play } from "./play/Play";
 import { go, path, query } from "./router";
@@ -18,6 +20,7 @@ import "./pages.css";
 const SECTIONS: [string, string][] = [
   ["/", "Play"],
   ["/worlds", "Worlds"],
+  ["/materials", "Materials"],
   ["/jobs", "Jobs"],
   ["/library", "Library"],
 ];
@@ -30,6 +33,8 @@ function page(at: string): ComponentChildren {
   if (plan) return <PlanPage key={plan} id={decodeURIComponent(plan)} />;
   const asset = /^\/library\/([^/]+)$/.exec(at)?.[1];
   if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
+  const material = /^\/materials\/([^/]+)$/.exec(at)?.[1];
+  if (material) return <MaterialPage key={material} id={decodeURIComponent(material)} />;
   const world = /^\/worlds\/([^/]+)$/.exec(at)?.[1];
   if (world) return <World id={decodeURIComponent(world)} />;
   switch (at) {
@@ -37,6 +42,8 @@ function page(at: string): ComponentChildren {
       return <Play key={query.value.get("world")} />;
     case "/worlds":
       return <Worlds />;
+    case "/materials":
+      return <Materials />;
     case "/jobs":
       return <Jobs />;
     case "/library":

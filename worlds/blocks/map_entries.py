@@ -1,8 +1,18 @@
-"""What a parsed map.json says, checked block by block. Without NumPy: the gateway checks what is uploaded."""
+"""What a parsed map.json says, checked block by block. Without NumPy: the gateway checks what is uploaded.
+
+A block type that wears a material is an entry of `customBlocks`, which may hold anything else besides:
+
+    {"blockType": "Stone", "material": id of the asset, "name": its name, "texels": {"side": 32,
+     "basecolor" | "normal" | "orm": base64 of side x side x 3 bytes, rows from the top}}
+
+So a map brings along what it needs to be drawn; the asset has the same in full size, as long as it is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,16 +21,30 @@ from terrarium.worlds.blocks.block_types import AIR, ID, NAMES
 
 MAX_SIDE = 1024  # blocks along one axis
 MAX_BLOCKS = 2**26  # places in a map, air included
+COAT_SIDE = 32  # texels along a block's side
 Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Entries:
-    """`places` holds the palette id of every block that is not Air, by position."""
+    """`places` holds the palette id of every block that is not Air, by position; `custom` is `customBlocks`."""
 
     shape: Place
     world_scale: float
     places: dict[Place, int]
+    custom: list[Any]
+
+
+@dataclass(frozen=True)
+class Coat:
+    """A material on a block type: `material` and `name` are the asset's, each map COAT_SIDE x COAT_SIDE x 3 bytes, rows
+    from the top; `orm` is ambient occlusion, roughness, metallic."""
+
+    material: str
+    name: str
+    basecolor: bytes
+    normal: bytes
+    orm: bytes
 
 
 def entries_of(data: Any) -> Entries:
@@ -36,7 +60,43 @@ def entries_of(data: Any) -> Entries:
     places: dict[Place, int] = {}
     for index, entry in enumerate(blocks):
         _place(places, shape, index, entry)
-    return Entries(shape, scale, places)
+    custom = data.get("customBlocks", [])
+    if not isinstance(custom, list):
+        raise ValueError(f"'customBlocks' of the map: expected a list, got {type(custom).__name__}")
+    coats_of(custom)
+    return Entries(shape, scale, places, custom)
+
+
+def coats_of(custom: Sequence[Any]) -> dict[int, Coat]:
+    """{palette id: what it wears} of `customBlocks`; of two for one type the last. Entries without `blockType` and
+    `texels` are another program's, and left alone. ValueError for one that is not as it should be."""
+    return dict(_coat(index, entry) for index, entry in enumerate(custom) if is_coat(entry))
+
+
+def is_coat(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and {"blockType", "texels"} <= entry.keys()
+
+
+def _coat(index: int, entry: Mapping[str, Any]) -> tuple[int, Coat]:
+    kind, where = entry.get("blockType"), f"entry {index} of customBlocks"
+    if not isinstance(kind, str) or ID.get(kind, AIR) == AIR:
+        raise ValueError(f"{where}: blockType {kind!r}, expected one of {', '.join(NAMES[1:])}")
+    texels, names = entry["texels"], ("basecolor", "normal", "orm")
+    side = texels.get("side") if isinstance(texels, Mapping) else None
+    if side != COAT_SIDE:
+        raise ValueError(f"{where}: texels.side is {side!r}, expected {COAT_SIDE}")
+    maps = {name: _texels(texels.get(name), f"{where}: texels.{name}") for name in names}
+    return ID[kind], Coat(str(entry.get("material", "")), str(entry.get("name", "")), **maps)
+
+
+def _texels(found: Any, where: str) -> bytes:
+    try:
+        data = base64.b64decode(found, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise ValueError(f"{where} is {str(found)[:40]!r}, expected base64") from None
+    if len(data) != COAT_SIDE * COAT_SIDE * 3:
+        raise ValueError(f"{where} has {len(data)} bytes, expected {COAT_SIDE} x {COAT_SIDE} x 3")
+    return data
 
 
 def sides(given: list[Any], where: str) -> Place:

@@ -10,7 +10,7 @@ import base64
 import json
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import prod
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from terrarium.worlds.blocks.map_entries import entries_of, sides
+from terrarium.worlds.blocks.map_entries import Coat, coats_of, entries_of, is_coat, sides
 from terrarium.worlds.blocks.palette import AIR, NAMES
 
 
@@ -69,11 +69,8 @@ def from_json(data: Any) -> BlockMap:
         blocks[xs, ys, zs] = list(entries.places.values())
     given = {"sequence": "sequence", "lastUpdated": "last_updated", "captureId": "capture_id"}
     known = {ours: data[theirs] for theirs, ours in given.items() if theirs in data}
-    custom = data.get("customBlocks", [])
-    if not isinstance(custom, list):
-        raise ValueError(f"'customBlocks' of the map: expected a list, got {type(custom).__name__}")
     seed = data["worldConfig"].get("seed", 0)
-    return BlockMap(blocks, entries.world_scale, seed, custom_blocks=tuple(custom), **known)
+    return BlockMap(blocks, entries.world_scale, seed, custom_blocks=tuple(entries.custom), **known)
 
 
 def read_map(path: str | Path) -> BlockMap:
@@ -93,16 +90,19 @@ def write_map(path: str | Path, block_map: BlockMap) -> None:
     Path(path).write_text(json.dumps(to_json(block_map)), encoding="utf-8")
 
 
-def pack(blocks: np.ndarray) -> dict[str, Any]:
-    """Block ids uint8 [X, Y, Z] as JSON, a few kilobytes: for a manifest that must bring its world along."""
-    return {"shape": list(blocks.shape), "zlib": base64.b64encode(zlib.compress(blocks.tobytes(), 9)).decode()}
+def pack(blocks: np.ndarray, custom_blocks: Sequence[Any] = ()) -> dict[str, Any]:
+    """Block ids uint8 [X, Y, Z], and what types wear, as JSON: a few kilobytes, and 16 for each coat. For a manifest
+    that must bring its world along."""
+    coats = [entry for entry in custom_blocks if is_coat(entry)]
+    packed = {"shape": list(blocks.shape), "zlib": base64.b64encode(zlib.compress(blocks.tobytes(), 9)).decode()}
+    return packed | ({"coats": coats} if coats else {})
 
 
-def unpack(packed: Mapping[str, Any]) -> np.ndarray:
-    """The blocks of `pack`. ValueError where it is not one."""
+def unpack(packed: Mapping[str, Any]) -> tuple[np.ndarray, dict[int, Coat]]:
+    """The blocks of `pack`, and {palette id: what it wears}. ValueError where it is not one."""
     try:
         shape = sides(packed["shape"], "shape")
         data = zlib.decompressobj().decompress(base64.b64decode(packed["zlib"], validate=True), prod(shape) + 1)
-        return np.frombuffer(data, np.uint8).reshape(shape).copy()
+        return np.frombuffer(data, np.uint8).reshape(shape).copy(), coats_of(packed.get("coats", ()))
     except (KeyError, TypeError, ValueError, zlib.error) as e:
         raise ValueError(f"not a packed map: {e}") from None

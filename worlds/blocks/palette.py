@@ -57,8 +57,8 @@ def patterns() -> np.ndarray:
 
 
 def for_browser() -> dict[str, Any]:
-    """Names, lit colours [M, 6, 3] and the sky's, as the viewer draws them."""
-    return {"names": NAMES, "lut": sun_lut().tolist(), "sky": SKY.tolist()}
+    """Names, lit colours [M, 6, 3], the sky's, and the way to the sun, as the viewer draws them."""
+    return {"names": NAMES, "lut": sun_lut().tolist(), "sky": SKY.tolist(), "sun": (-SUN_DIR).tolist()}
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from terrarium.worlds.blocks import physics, raycast, spawn, terrain
 from terrarium.worlds.blocks.actions import A
+from terrarium.worlds.blocks.coats import coats_for
+from terrarium.worlds.blocks.map_entries import Coat
 from terrarium.worlds.blocks.map_json import unpack
 
 
@@ -38,8 +42,8 @@ class BlockWorld:
     """A walk in a block world: one player, one frame an action.
 
     `terrain` is one of `terrain.KINDS`, with so many `structures` on it; with `blocks` (ids, uint8 [X, Y, Z]) those are
-    every seed's world and the seed only chooses where the walk starts. Blocks are shared between worlds and never
-    change. Frames are `width` x `height`; `smooth` antialiases outlines.
+    every seed's world and the seed only chooses where the walk starts; `coats` are the materials that its types wear.
+    Blocks are shared between worlds and never change. Frames are `width` x `height`; `smooth` antialiases outlines.
     """
 
     def __init__(
@@ -49,12 +53,13 @@ class BlockWorld:
         terrain: str = "mixed",
         blocks: np.ndarray | None = None,
         *,
+        coats: Mapping[int, Coat] = MappingProxyType({}),
         structures: int = 0,
         smooth: bool = True,
     ) -> None:
         self.width, self.height, self.terrain, self.smooth = width, height, terrain, smooth
         self.structures = structures
-        self._map = raycast.Volume(blocks) if blocks is not None else None
+        self._map = raycast.Volume(blocks, coats_for(coats)) if blocks is not None else None
         self.reset(0)
 
     @property
@@ -132,5 +137,6 @@ class BlockWorld:
 def world_of(source: dict[str, Any], width: int, height: int) -> BlockWorld:
     """The world of a dataset's manifest (`source` of kind `blocks`): a terrain, or the map that it brings along."""
     if "map" in source:
-        return BlockWorld(width, height, blocks=unpack(source["map"]))
+        blocks, coats = unpack(source["map"])
+        return BlockWorld(width, height, blocks=blocks, coats=coats)
     return BlockWorld(width, height, terrain=source.get("terrain", ""), structures=source.get("structures", 0))

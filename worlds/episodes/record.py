@@ -70,7 +70,8 @@ def block_source(world: str, structures: int = 0) -> dict[str, Any]:
     file = Path(world) / "map.json" if Path(world).is_dir() else Path(world)
     if file.suffix != ".json":
         raise ValueError(f"world {world!r}: expected one of {', '.join(KINDS)}, or the path of a map.json")
-    return {"kind": "blocks", "terrain": Path(world).name, "map": pack(read_map(file).blocks)}
+    found = read_map(file)
+    return {"kind": "blocks", "terrain": Path(world).name, "map": pack(found.blocks, found.custom_blocks)}
 
 
 def _record_one(world: BlockWorld, config: RecordConfig, output: Path, i: int, split: str) -> dict[str, Any]:

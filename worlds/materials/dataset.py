@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from terrarium.worlds.durable import write_text
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.kinds import MaterialDatasetConfig
-from terrarium.worlds.materials.multi_view import VIEWS, Kind, write_lists, write_outputs, write_sample
+from terrarium.worlds.materials.multi_view import Kind, write_lists, write_outputs, write_sample
 from terrarium.worlds.materials.photograph import dirty, photograph
 from terrarium.worlds.materials.procedural import FAMILIES, material
 from terrarium.worlds.progress import Progress, Stopped

@@ -1,8 +1,7 @@
-"""Maps of a surface from pictures of it: any size, in tiles that overlap, written as a glTF material's files."""
+"""Maps of a surface from pictures of it: any size, in tiles that overlap, and how far the views agree on them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,25 +12,43 @@ from torch import Tensor
 
 from terrarium.worlds.durable import new_folder
 from terrarium.worlds.json_file import read_object
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.data import part_of, part_poses
-from terrarium.worlds.materials.files import write_picture
-from terrarium.worlds.materials.maps import CHANNELS, NORMAL, unit
-from terrarium.worlds.materials.matsynth import write_maps
+from terrarium.worlds.materials.files import read_views
+from terrarium.worlds.materials.maps import CHANNELS, NORMAL, to_pixels, unit
 from terrarium.worlds.materials.model import MaterialNet
-from terrarium.worlds.materials.multi_view import VIEWS, check_poses, stack_views
+from terrarium.worlds.materials.multi_view import poses_of
+from terrarium.worlds.materials.outputs import write_outputs
 from terrarium.worlds.materials.photograph import rectified
 from terrarium.worlds.materials.train import predict
 
 TILE = 128  # pixels; with 64 and 256 the maps are as good, and 256 shows its borders (lab-notes.md)
 OVERLAP = 32
+COMPARED = 256  # pixels along a side at which the views are compared: their maps are needed once more
 
 
 def infer(model: MaterialNet, views: Tensor, poses: Tensor | None) -> Tensor:
     """Maps [8, S, S] of views [V, 3, S, S], at least 16 pixels a side, as they were taken from `poses` [V, 3]; None
     where those are unknown and the views show one square from nearly above."""
-    flat = rectified(views[None], None if poses is None else poses[None])
+    return in_tiles(model, _flat(views, poses), poses)
+
+
+def agreement(model: MaterialNet, views: Tensor, poses: Tensor | None) -> Tensor:
+    """Confidence [S, S] in [0, 1]: 1 where each view alone leads to the same maps, less by the widest range of any
+    channel where they differ."""
+    flat, side = _flat(views, poses), views.shape[-1]
+    if side > COMPARED:
+        flat = F.interpolate(flat, (COMPARED, COMPARED), mode="area")
+    each = [in_tiles(model, flat[i : i + 1], None if poses is None else poses[i : i + 1]) for i in range(len(flat))]
+    pixels = to_pixels(torch.stack(each))
+    spread = (pixels.amax(0) - pixels.amin(0)).amax(0)
+    return F.interpolate(1 - spread[None, None], (side, side), mode="bilinear", align_corners=False)[0, 0]
+
+
+def in_tiles(model: MaterialNet, flat: Tensor, poses: Tensor | None) -> Tensor:
+    """Maps [8, S, S] of rectified views [V, 3, S, S]."""
     full = flat.shape[-1]
-    padded = F.pad(flat[0], (0, -full % model.cell) * 2, mode="replicate")[None]
+    padded = F.pad(flat, (0, -full % model.cell) * 2, mode="replicate")[None]
     side = min(TILE, padded.shape[-1])
     total, weight = torch.zeros(CHANNELS, *padded.shape[-2:]), torch.zeros(padded.shape[-2:])
     ramp = ramp_of(side, full=padded.shape[-1])
@@ -44,6 +61,10 @@ def infer(model: MaterialNet, views: Tensor, poses: Tensor | None) -> Tensor:
     found = total / weight
     found[NORMAL] = unit(found[NORMAL])
     return found[..., :full, :full]
+
+
+def _flat(views: Tensor, poses: Tensor | None) -> Tensor:
+    return rectified(views[None], None if poses is None else poses[None])[0]
 
 
 def starts(full: int, side: int) -> list[int]:
@@ -71,11 +92,11 @@ def infer_files(
     if len(images) != VIEWS:
         names = ", ".join(map(str, images)) or "none"
         raise ValueError(f"{len(images)} pictures ({names}): expected exactly {VIEWS} views of one surface")
-    views = torch.from_numpy(stack_views(list(images)))
+    views = torch.from_numpy(read_views(images))
     told = None if poses is None else torch.from_numpy(read_poses(poses))
     maps = infer(model, views, told).numpy()
     with new_folder(out) as draft:
-        write_result(draft, maps)
+        write_outputs(draft, maps, {"confidence": agreement(model, views, told).numpy()}, {})
         return {"files": sorted(file.name for file in draft.iterdir())}
 
 
@@ -83,26 +104,4 @@ def read_poses(file: Path) -> np.ndarray:
     """[3, 3] of {"poses": [[polar_deg, azimuth_deg, distance], ...]}."""
     if not file.is_file():
         raise ValueError(f"{file} is missing")
-    return check_poses(read_object(file).get("poses"), f"{file}: poses")
-
-
-def write_result(folder: Path, maps: np.ndarray) -> None:
-    """basecolor, roughness, metallic, normal, the three packed as glTF reads them, material.gltf, manifest.json."""
-    write_maps(folder, maps)
-    write_picture(folder / "orm.png", np.concatenate([np.ones_like(maps[3:4]), maps[3:5]]))
-    (folder / "material.gltf").write_text(json.dumps(GLTF, indent=1))
-    manifest = {"kind": "material", "format_version": 1, "size": maps.shape[-1], "normals": "OpenGL, y up"}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-
-
-GLTF = {
-    "asset": {"version": "2.0"},
-    "images": [{"uri": f"{name}.png"} for name in ("basecolor", "orm", "normal")],
-    "textures": [{"source": i} for i in range(3)],
-    "materials": [
-        {
-            "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicRoughnessTexture": {"index": 1}},
-            "normalTexture": {"index": 2},
-        }
-    ],
-}
+    return poses_of(read_object(file).get("poses"), f"{file}: poses")

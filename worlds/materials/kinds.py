@@ -8,11 +8,37 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
-from terrarium.worlds.kinds import CONFIG, Conflict, Input, JobKind, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
+FamilyName = Literal[  # those of procedural.FAMILIES
+    "brick",
+    "cobble",
+    "rock",
+    "planks",
+    "veneer",
+    "bark",
+    "brushed_metal",
+    "hammered_metal",
+    "tread_plate",
+    "rusted_metal",
+    "painted_metal",
+    "woven",
+    "knitted",
+    "leather",
+    "soil",
+    "gravel",
+    "sand",
+    "ceramic_tiles",
+    "roof_tiles",
+    "marble",
+    "concrete",
+    "terrazzo",
+    "carbon_fibre",
+    "asphalt",
+]
 EncoderName = Literal["mobile", "unet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
 
@@ -146,6 +172,36 @@ class MaterialTrainConfig:
             raise Conflict("larger", f"{self.larger}, but pictures twice as large as {self.crop} pixels are too large")
 
 
+@dataclass(frozen=True, kw_only=True)
+class MaterialMakeConfig:
+    """Make a procedural material: a tile that repeats, with all its maps."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.make"] = "material.make"
+    family: FamilyName = "brick"
+    """What the surface is made of."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    """Which one of the family."""
+    size: Side = 512
+    """Side of the maps in pixels; a seed is the same material at every size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialInferConfig:
+    """Find the maps of a surface from three views of it: albedo, roughness, metallic, normal."""
+
+    __pydantic_config__ = CONFIG
+    kind: Literal["material.infer"] = "material.infer"
+    views: Annotated[str, Input("view-set", "material")]
+    """Three pictures of the surface; or a material: three are rendered, and the maps are compared with its own."""
+    model: Annotated[str, Input("material-model")] | None = None
+    """What finds them. If omitted, the model that comes with the project."""
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Rendered views")] = 0
+    """Seed of the poses and the light of rendered views."""
+    dirty: Annotated[bool, More("Rendered views")] = False
+    """Render them with a shadow, smudges and scratches."""
+
+
 def dataset_debug() -> MaterialDatasetConfig:
     """Four small materials: tries everything out."""
     return MaterialDatasetConfig(materials=4, samples=1, size=32)
@@ -154,6 +210,21 @@ def dataset_debug() -> MaterialDatasetConfig:
 def dataset_default() -> MaterialDatasetConfig:
     """A hundred materials, two samples of each."""
     return MaterialDatasetConfig()
+
+
+def make_debug() -> MaterialMakeConfig:
+    """Bricks of 64 pixels: tries everything out."""
+    return MaterialMakeConfig(size=64)
+
+
+def make_default() -> MaterialMakeConfig:
+    """Maps of 512 pixels."""
+    return MaterialMakeConfig()
+
+
+def infer_default(views: str = "-") -> MaterialInferConfig:
+    """By the model that comes with the project."""
+    return MaterialInferConfig(views=views)
 
 
 def train_debug(data: str | None = None) -> MaterialTrainConfig:
@@ -184,7 +255,7 @@ def train_shipped() -> MaterialTrainConfig:
         heads=4,
         depth=2,
         mlp_ratio=2.0,
-        steps=6_000,
+        steps=2_400,
         batch=8,
         crop=64,
         larger=0.25,
@@ -199,7 +270,7 @@ def train_shipped() -> MaterialTrainConfig:
 
 def train_student(teacher: str | None = None) -> MaterialTrainConfig:
     """A small network of separable convolutions that learns from a larger one, for slow machines."""
-    return replace(train_shipped(), teacher=teacher, encoder="mobile", encoder_stride=2, dim=64, depth=1, steps=1_500)
+    return replace(train_shipped(), teacher=teacher, encoder="mobile", encoder_stride=2, dim=64, depth=1, steps=640)
 
 
 def train_quick_test(data: str | None = None) -> MaterialTrainConfig:
@@ -232,6 +303,15 @@ def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:
 def train_normal_focused(data: str | None = None) -> MaterialTrainConfig:
     """As default, with four times the weight on normals."""
     return replace(train_default(data), normal=4.0, angle=2.0)
+
+
+def made_facts(config: MaterialMakeConfig, manifests: Manifests) -> dict[str, Any]:
+    return {"kind": "material", "size": config.size}
+
+
+def made_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """PNGs of all maps, about 12 bytes a pixel."""
+    return 12 * config["size"] ** 2
 
 
 def dataset_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
@@ -276,6 +356,24 @@ KINDS = {
         presets={"debug": dataset_debug, "default": dataset_default},
         estimate=dataset_bytes,
     ),
+    "material.make": JobKind(
+        config=MaterialMakeConfig,
+        recipe="terrarium.worlds.materials.make:make_material",
+        makes="material",
+        queue="cpu",
+        title="Make a procedural material",
+        presets={"debug": make_debug, "default": make_default},
+        promises=made_facts,
+        estimate=made_bytes,
+    ),
+    "material.infer": JobKind(
+        config=MaterialInferConfig,
+        recipe="terrarium.worlds.materials.infer_job:infer_material",
+        makes="material",
+        queue="gpu.generate",
+        title="Find a material's maps",
+        presets={"default": infer_default},
+    ),
     "material.train": JobKind(
         config=MaterialTrainConfig,
         recipe="terrarium.worlds.materials.train:train_material",
@@ -294,5 +392,25 @@ KINDS = {
             "normal_focused": train_normal_focused,
         },
         estimate=train_bytes,
+    ),
+}
+
+ASSETS = {  # where three views and maps lie together, the views are taken
+    "view-set": AssetType(
+        files=r"(manifest|poses)\.json|[0-2]\.png",
+        content="manifest.json",  # holds the hash of every file
+        check="terrarium.worlds.materials.manifest:check_view_set",
+        opens="terrarium.worlds.materials.manifest:check_view_set",
+        alone="0.png",
+        describe="terrarium.worlds.materials.manifest:describe_views",
+    ),
+    "material": AssetType(
+        files=r"manifest\.json|material\.gltf|(basecolor|roughness|metallic|normal|ao|height|orm|rmaos|confidence"
+        r"|sphere|cube|plane|view_[0-2])\.png",
+        content="manifest.json",
+        check="terrarium.worlds.materials.manifest:check_material",
+        opens="terrarium.worlds.materials.manifest:check_material",
+        alone="basecolor.png",
+        describe="terrarium.worlds.materials.manifest:describe_material",
     ),
 }

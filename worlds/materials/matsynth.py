@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from terrarium.worlds.materials.files import read_colour, read_grey, read_normal, size_of, write_picture
+from terrarium.worlds.materials.checks import size_of
+from terrarium.worlds.materials.files import read_colour, read_grey, read_normal, write_picture
 from terrarium.worlds.materials.maps import ALBEDO, NORMAL, Material
 
 REQUIRED = ("basecolor", "roughness", "metallic", "normal")

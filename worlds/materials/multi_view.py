@@ -22,10 +22,10 @@ import numpy as np
 
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.json_file import read_object
-from terrarium.worlds.materials.files import read_colour, read_grey, read_normal, read_view, size_of, write_picture
+from terrarium.worlds.materials.checks import VIEWS, check_poses
+from terrarium.worlds.materials.files import read_colour, read_grey, read_normal, read_views, write_picture
 from terrarium.worlds.materials.maps import ALBEDO, NORMAL
 
-VIEWS = 3
 OUTPUTS = ("albedo", "roughness", "metallic", "normal")
 Kind = Literal["clean", "dirty"]
 KINDS: tuple[Kind, ...] = ("clean", "dirty")
@@ -85,7 +85,7 @@ class MultiView:
         if not file.is_file():
             return None
         found = read_object(file)
-        return {sample: check_poses(found.get(sample), f"{file}: {sample}") for sample in self.materials}
+        return {sample: poses_of(found.get(sample), f"{file}: {sample}") for sample in self.materials}
 
     def read(self, sample: str, kind: Kind = "clean") -> Sample:
         """ValueError names the file, and what was expected of it."""
@@ -93,7 +93,7 @@ class MultiView:
             raise ValueError(f"{self.folder / 'render_metadata.json'} does not list {sample!r}")
         if kind not in self.kinds:
             raise ValueError(f"{self.folder} has no input/{kind}: expected {' or '.join(self.kinds)}")
-        views = read_views(self.folder / "input" / kind / sample)
+        views = views_of(self.folder / "input" / kind / sample)
         maps = self._maps(self.folder / "output" / self.materials[sample], views.shape[-1])
         return Sample(sample, self.materials[sample], views, maps, None if self.poses is None else self.poses[sample])
 
@@ -113,26 +113,13 @@ def lists_sha256(folder: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in lists if file.is_file())).hexdigest()
 
 
-def read_views(folder: Path) -> np.ndarray:
+def views_of(folder: Path) -> np.ndarray:
     """The three views of a folder, [3, 3, H, W]. ValueError unless they are three different squares of one size."""
     files = sorted(folder.glob("*.png"))
     if len(files) != VIEWS:
         names = ", ".join(file.name for file in files) or "none"
         raise ValueError(f"{folder} holds {len(files)} views ({names}), expected exactly {VIEWS} PNGs")
-    return stack_views(files)
-
-
-def stack_views(files: list[Path]) -> np.ndarray:
-    """Those files, [N, 3, H, W]. ValueError unless they are different squares of one size."""
-    size = size_of(files[0])
-    if size[0] != size[1]:
-        raise ValueError(f"{files[0]} has {size[0]} x {size[1]} pixels, expected a square")
-    views = [read_view(file, size) for file in files]
-    for later in range(len(views)):
-        for first in range(later):
-            if np.array_equal(views[first], views[later]):
-                raise ValueError(f"{files[later]} is the same picture as {files[first].name}, expected another view")
-    return np.stack(views)
+    return read_views(files)
 
 
 def write_sample(folder: Path, name: str, views: Mapping[Kind, np.ndarray]) -> None:
@@ -157,17 +144,9 @@ def write_lists(folder: Path, materials: Mapping[str, str], poses: Mapping[str, 
     write_text(folder / "poses.json", json.dumps({name: each.tolist() for name, each in poses.items()}))
 
 
-def check_poses(found: object, where: str) -> np.ndarray:
+def poses_of(found: object, where: str) -> np.ndarray:
     """Three poses [3, 3] from JSON. ValueError names what is wrong with them."""
-    try:
-        poses = np.array(found, np.float32)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: expected three poses [polar_deg, azimuth_deg, distance]") from None
-    if poses.shape != (VIEWS, 3) or not np.isfinite(poses).all():
-        raise ValueError(f"{where}: an array of shape {list(poses.shape)}, expected [3, 3] finite numbers")
-    if (poses[:, 0] < 0).any() or (poses[:, 0] > 60).any() or (poses[:, 2] < 2).any():
-        raise ValueError(f"{where}: {poses.tolist()}, expected polar angles of 0 to 60 degrees and distances above 2")
-    return poses
+    return np.array(check_poses(found, where), np.float32)
 
 
 def _is_name(name: str) -> bool:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from terrarium.worlds.materials.brdf import COLUMNS, ROWS, Environment, directions, environment, unit_last
 from terrarium.worlds.materials.cameras import Cameras, cameras, pixel_centres, random_poses, rectify
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.colour import linear_to_srgb
 from terrarium.worlds.materials.render import Lights, render
 
-VIEWS = 3
 LAMP = (2.0, 3.2)  # irradiance of a surface that faces the lamp
 APART = 0.6  # of a lamp from its camera, at most
 SKY = 0.45  # about what a white surface sends back of the surroundings

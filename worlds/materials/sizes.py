@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from terrarium.worlds.materials.adversary import PatchGAN
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.kinds import KINDS, MaterialTrainConfig
 from terrarium.worlds.materials.model import MaterialNet
-from terrarium.worlds.materials.multi_view import VIEWS
 from terrarium.worlds.materials.train import shape_of
 
 KEPT = 5 * 4  # bytes for each parameter: weight, gradient, two moments, average

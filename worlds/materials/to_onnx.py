@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from terrarium.worlds.materials.cameras import random_poses
+from terrarium.worlds.materials.checks import VIEWS
 from terrarium.worlds.materials.model import MaterialNet, load_model
-from terrarium.worlds.materials.multi_view import VIEWS
 
 OPSET = 18
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from terrarium.worlds.blocks.block_types import NAMES
-from terrarium.worlds.blocks.map_entries import Entries, entries_of
+from terrarium.worlds.blocks.map_entries import Entries, coats_of, entries_of
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.json_file import read_object
 
@@ -18,15 +18,18 @@ TYPE = "block-world"
 
 
 def facts_of(entries: Entries) -> dict[str, Any]:
-    """What a manifest says of any block world: its size along x, y and z, and how many blocks of which type."""
+    """What a manifest says of any block world: its size along x, y and z, how many blocks of which type, and what
+    types wear, by name, where any does."""
     counts = Counter(NAMES[id] for id in entries.places.values())
-    return {
+    wears = {NAMES[id]: coat.name for id, coat in coats_of(entries.custom).items()}
+    facts = {
         "format_version": FORMAT_VERSION,
         "kind": TYPE,
         "size": list(entries.shape),
         "blocks": len(entries.places),
         "materials": dict(counts.most_common()),
     }
+    return facts | ({"wears": wears} if wears else {})
 
 
 def describe_world(folder: Path) -> None:

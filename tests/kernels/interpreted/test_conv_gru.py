@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from kernel_checks import LAYOUTS, ODD, assert_gradient, assert_values, laid_out
 
-from terrarium.kernels.conv_gru import conv_gru, conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
+from terrarium.kernels.conv_gru import conv_gru_gates, fused, naive, reset_before, reset_gates, update_gate
 from terrarium.kernels.conv_gru.cases import ALL_ROWS
-from terrarium.kernels.conv_gru.implicit_gemm import _conv_gates, conv_gates
 from terrarium.kernels.op import cells_of
 
 FORMS = [(), ("h_norm", "h_bias"), ALL_ROWS, ("x_bias", "shift", "h_bias"), ("scale",)]
@@ -190,46 +190,45 @@ def test_a_step_keeps_five_values_a_cell() -> None:
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_a_sequence_trains_through_the_programs(reset: str) -> None:
-    """Steps of gx are slices with the stride of a whole sequence; against the same sequence on the naive path."""
+    """Steps of gx are slices with the stride of a whole sequence, as in training; against the naive path."""
     torch.manual_seed(7)
-    x, h = torch.randn(2, 3, 2, 3, 4), torch.randn(2, 5, 3, 4)
-    x_conv, h_conv = torch.randn(15, 2, 3, 3) / 5, torch.randn(15, 5, 3, 3) / 5
-    given = {"x": x, "h": h, "x_conv": x_conv, "h_conv": h_conv, "h_bias": torch.randn(15)}
+    given = {"gx": torch.randn(2, 3, 15, 3, 4), "h": torch.randn(2, 5, 3, 4), "conv": torch.randn(15, 5, 3, 3) / 5}
     leaves = {name: v.requires_grad_() for name, v in given.items()}
 
-    def naively(x: Tensor, h: Tensor, x_conv: Tensor, h_conv: Tensor, h_bias: Tensor) -> Tensor:
-        states = []
-        for t in range(3):
-            gx = torch.nn.functional.conv2d(x[:, t], x_conv, padding=1)
-            if reset == "after":
-                gh = torch.nn.functional.conv2d(h, h_conv, h_bias, padding=1)
-                h = naive.conv_gru_gates(gx, gh, h)
-            else:
-                gh = torch.nn.functional.conv2d(h, h_conv[:10], h_bias[:10], padding=1)
-                rh, z = naive.reset_gates(gx[:, :10], gh, h)
-                gh = torch.nn.functional.conv2d(rh, h_conv[10:], h_bias[10:], padding=1)
-                h = naive.update_gate(gx[:, 10:], gh, z, h)
-            states.append(h)
-        return torch.stack(states, dim=1)
+    def by(gates, first, second):
+        def states(gx: Tensor, h: Tensor, conv: Tensor) -> Tensor:
+            found = []
+            for gx_t in gx.unbind(1):
+                if reset == "after":
+                    h = gates(gx_t, torch.nn.functional.conv2d(h, conv, padding=1), h)
+                else:
+                    rh, z = first(gx_t[:, :10], torch.nn.functional.conv2d(h, conv[:10], padding=1), h)
+                    h = second(gx_t[:, 10:], torch.nn.functional.conv2d(rh, conv[10:], padding=1), z, h)
+                found.append(h)
+            return torch.stack(found, dim=1)
 
-    check(lambda **given: conv_gru(**given, reset=reset), naively, leaves)
+        return states
+
+    naively = by(naive.conv_gru_gates, naive.reset_gates, naive.update_gate)
+    check(by(conv_gru_gates, reset_gates, update_gate), naively, leaves)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 7, 3, 5), (1, 33, 9, 8), (1, 17, 1, 7)], ids=str)
-def test_convolution_and_gates_in_one_program(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    torch.manual_seed(8)
-    b, c, height, width = shape
-    gx, h = torch.randn(b, 3 * c, height, width).to(dtype), torch.randn(shape).to(dtype)
-    h_conv, h_bias = (torch.randn(3 * c, c, 3, 3) / (3 * c**0.5)).to(dtype), torch.randn(3 * c).to(dtype)
-    gh = torch.nn.functional.conv2d(h.double(), h_conv.double(), h_bias.double(), padding=1)
-    expected = naive.conv_gru_gates(gx.double(), gh, h.double())
-    for layout in LAYOUTS:
-        assert_values(conv_gates(laid_out(gx, layout), laid_out(h, layout), h_conv, h_bias), expected, layout)
-    torch.library.opcheck(_conv_gates, (gx, h, h_conv, h_bias), test_utils=("test_schema", "test_faketensor"))
-    x, x_conv = torch.randn(b, 2, 2, height, width).to(dtype), torch.randn(3 * c, 2, 3, 3).to(dtype)
-    by_programs = conv_gru(x, h, x_conv, h_conv, implicit_gemm=True)
-    assert_values(by_programs, conv_gru(x.double(), h.double(), x_conv.double(), h_conv.double()))
+def test_samples_that_lie_far_apart(tmp_path: Path) -> None:
+    """Offsets of samples are counted in int64: the third is 2**31 elements behind the first. The file is sparse."""
+    apart = 2**30
+    far = torch.from_file(str(tmp_path / "far"), shared=True, size=2 * apart + 64, dtype=torch.float16)
+    near = [torch.randn(3, c, 2, 2).half() for c in (6, 6, 2)]
+    for i, x in enumerate(near):
+        given = list(near)
+        given[i] = far.as_strided(x.shape, (apart, 4, 2, 1)).copy_(x)
+        assert conv_gru_gates(*given).equal(conv_gru_gates(*near))
+
+
+def test_no_samples_give_none() -> None:
+    gx, h = torch.zeros(0, 6, 2, 2, requires_grad=True), torch.zeros(0, 2, 2, 2)
+    out = conv_gru_gates(gx, gx, h)
+    out.sum().backward()
+    assert out.shape == (0, 2, 2, 2) and gx.grad is not None
 
 
 def test_what_does_not_fit_is_refused() -> None:

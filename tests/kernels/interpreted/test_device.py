@@ -8,7 +8,6 @@ from triton.runtime import interpreter
 
 from terrarium.kernels import op
 from terrarium.kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
-from terrarium.kernels.conv_gru.implicit_gemm import conv_gates
 from terrarium.kernels.lpips.fused import lpips_head
 from terrarium.kernels.soft_embed.fused import soft_embed
 from terrarium.kernels.ssim.fused import ssim
@@ -27,7 +26,6 @@ CALLS = {
     "conv_gru_gates": lambda: conv_gru_gates(cells(12), cells(12), cells(4)),
     "reset_gates": lambda: reset_gates(cells(8), cells(8), cells(4))[0],
     "update_gate": lambda: update_gate(cells(4), cells(4), cells(4), cells(4)),
-    "conv_gates": lambda: conv_gates(*(torch.randn(s) for s in ((1, 12, 2, 3), (1, 4, 2, 3), (12, 4, 3, 3)))),
     "lpips_head": lambda: lpips_head(cells(4), cells(4), torch.rand(4)),
     "soft_embed": lambda: soft_embed(torch.randn(3, 5, requires_grad=True), rows(5), torch.tensor(7)),
     "ssim": lambda: ssim(*(torch.rand(1, 1, 11, 12, requires_grad=True) for _ in range(2)), 1.0),

@@ -64,6 +64,17 @@ def test_extremes():
     torch.testing.assert_close(lpips_head(f0, near, weight).double(), expected, rtol=1e-2, atol=0)
 
 
+def test_features_near_eps():
+    """Where |f| is 1e-10, eps is half of the divisor."""
+    f0, f1, weight = maps((1, 7, 2, 3))
+    f0, f1 = f0 * 1e-10, f1 * 1e-10
+    wide = [t.double() for t in (f0, f1, weight)]
+    got = lpips_head(f0.requires_grad_(), f1, weight)
+    got.sum().backward()
+    assert_values(got.detach(), naive.lpips_head(*wide))
+    assert_gradient(f0.grad, naive.lpips_head_backward(torch.ones(1).double(), *wide)[0])
+
+
 def test_operator_checks():
     f0, f1, weight = maps((2, 7, 3, 2))
     layouts = [(f0, f1), tuple(laid_out(f, "channels_last") for f in (f0, f1))]

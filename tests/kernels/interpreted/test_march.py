@@ -38,6 +38,15 @@ def test_light_and_gradients_are_those_of_fp64(size, eye, monkeypatch):
         assert_gradient(a, b, name)
 
 
+def test_only_the_gradient_that_is_asked_for():
+    alpha, colour, eye, rays = inputs((4, 3, 5), EYES["outside"], 7, torch.float32)
+    both = [t.clone().requires_grad_() for t in (alpha, colour)]
+    march(*both, eye, rays).sum().backward()
+    march(alpha.requires_grad_(), colour, eye, rays).sum().backward()
+    assert_gradient(alpha.grad, both[0].grad.double())
+    assert colour.grad is None
+
+
 def test_operator_checks():
     alpha, colour, eye, rays = inputs((2, 1, 2), EYES["outside"], 2, torch.float64)
     given = (alpha.requires_grad_(), colour.requires_grad_())

@@ -54,12 +54,22 @@ def test_slices_are_read_as_they_are():
     assert got.equal(soft_embed(logits[::2, 1:21].clone(), codebook[5:25, ::3].clone(), SEED))
 
 
+def test_only_the_gradient_that_is_asked_for():
+    logits, codebook = inputs(17, 30, 5)
+    both = [t.clone().requires_grad_() for t in (logits, codebook)]
+    soft_embed(*both, SEED).sum().backward()
+    soft_embed(logits.requires_grad_(), codebook, SEED).sum().backward()
+    soft_embed(logits.detach(), codebook.requires_grad_(), SEED).sum().backward()
+    assert logits.grad.equal(both[0].grad) and codebook.grad.equal(both[1].grad)
+
+
 def test_operator_checks():
     logits, codebook = inputs(9, 11, 5)
     torch.library.opcheck(_soft_embed, (logits, codebook, SEED, 0.7))
     torch.library.opcheck(_soft_embed, (logits.clone().requires_grad_(), codebook.clone().requires_grad_(), SEED, 0.7))
     out, lse = _soft_embed(logits, codebook, SEED, 0.7)
-    torch.library.opcheck(_soft_embed_bwd, (torch.ones_like(out), out, lse, logits, codebook, SEED, 0.7))
+    for needs in ((True, True), (True, False), (False, True)):
+        torch.library.opcheck(_soft_embed_bwd, (torch.ones_like(out), out, lse, logits, codebook, SEED, 0.7, *needs))
 
 
 def test_gradcheck():

@@ -5,7 +5,7 @@ from kernel_checks import LAYOUTS, assert_gradient, assert_values, laid_out
 from terrarium.kernels.ssim import naive
 from terrarium.kernels.ssim.fused import _ssim, _ssim_bwd, ssim
 
-SIZES = [(1, 1, 11, 11), (2, 1, 17, 33), (1, 1, 70, 45)]  # one window; two tiles across; two tiles each way
+SIZES = [(1, 1, 11, 11), (2, 1, 17, 33), (1, 1, 65, 11), (1, 1, 70, 45)]  # one window, two tiles across, down, both
 
 
 def pictures(size, dtype=torch.float32):
@@ -64,7 +64,8 @@ def test_operator_checks():
     x, y = pictures((1, 2, 11, 12))
     torch.library.opcheck(_ssim, (x, y, 1.0))
     torch.library.opcheck(_ssim, (x.clone().requires_grad_(), y.clone().requires_grad_(), 1.0))
-    torch.library.opcheck(_ssim_bwd, (torch.ones(1), x, y, 1.0))
+    for needs in ((True, True), (True, False), (False, True)):
+        torch.library.opcheck(_ssim_bwd, (torch.ones(1), x, y, 1.0, *needs))
 
 
 def test_gradcheck():

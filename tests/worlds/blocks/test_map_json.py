@@ -143,7 +143,8 @@ def test_not_an_object(tmp_path, data):
 def test_packed_blocks_come_back():
     blocks = np.random.default_rng(0).integers(len(NAMES), size=(5, 4, 3)).astype(np.uint8)
     packed = json.loads(json.dumps(pack(blocks)))
-    np.testing.assert_array_equal(unpack(packed), blocks)
+    np.testing.assert_array_equal(unpack(packed)[0], blocks)
+    assert unpack(packed)[1] == {}
     for wrong in ({}, packed | {"shape": [5, 4, 4]}, packed | {"zlib": "AAAA"}, packed | {"zlib": "?"}):
         with pytest.raises(ValueError, match="not a packed map"):
             unpack(wrong)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from terrarium.worlds.materials import matsynth
 from terrarium.worlds.materials.files import read_grey, read_normal, write_picture
-from terrarium.worlds.materials.multi_view import MultiView, read_views, write_lists, write_outputs, write_sample
+from terrarium.worlds.materials.multi_view import MultiView, views_of, write_lists, write_outputs, write_sample
 from terrarium.worlds.materials.procedural import material
 from terrarium.worlds.materials.splits import split
 
@@ -120,7 +120,7 @@ WRONG = {
     "two views": (lambda f: drop(f / VIEW), r"holds 2 views \(0.png, 2.png\), expected exactly 3"),
     "poses of two views": (
         lambda f: (f / "poses.json").write_text(json.dumps({"sample_0000": [[0, 0, 4]] * 2})),
-        r"of shape \[2, 3\], expected \[3, 3\]",
+        r"\[\[0, 0, 4\], \[0, 0, 4\]\], expected three poses",
     ),
     "no inputs": (lambda f: drop(f / "input"), "neither input/clean nor input/dirty"),
 }
@@ -148,7 +148,7 @@ def test_a_black_normal_map_and_a_huge_view_are_refused(tmp_path: Path) -> None:
         a_header_alone(tmp_path / f"{number}.png", 30_000, 20_000)
     (tmp_path / "normal.png").unlink()
     with pytest.raises(ValueError, match=r"has over .* pixels, expected 16 to 8192"):
-        read_views(tmp_path)
+        views_of(tmp_path)
 
 
 def test_a_split_is_by_material() -> None:

@@ -6,9 +6,9 @@ pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
 import torch
 
+from terrarium.worlds.blocks.structures.captions import vocabulary
 from terrarium.worlds.voxels import export, recognised
 from terrarium.worlds.voxels.kinds import GenerateConfig, PriorConfig
-from terrarium.worlds.voxels.prior.data import vocabulary
 from terrarium.worlds.voxels.prior.model import Prior
 from terrarium.worlds.voxels.prior.recipe import save_prior
 

@@ -7,6 +7,7 @@ import { PlayableButton } from "../plans/Playable";
 import { usePoll } from "../poll";
 import { Files } from "./Files";
 import { faceColour, SOLID, spoken } from "./palette";
+import { Wear } from "./Wear";
 import type { Opened } from "./World";
 import { TOOLS, VIEWS, type Workshop } from "./workshop";
 
@@ -70,6 +71,7 @@ function Build({ shop }: { shop: Workshop }) {
       <p class="chosen">
         <Cube type={shop.type.value} /> {spoken(shop.type.value)} <kbd>[</kbd> <kbd>]</kbd>
       </p>
+      <Wear shop={shop} />
       <div class="row">
         <button type="button" disabled={!shop.canUndo.value} onClick={() => shop.undo()}>
           Undo <kbd>Ctrl Z</kbd>

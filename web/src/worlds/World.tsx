@@ -2,9 +2,11 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "../api";
-import { go } from "../router";
+import { coatOf } from "../materials/picture";
+import { go, path, query } from "../router";
 import { Legend, TOUCH } from "./Legend";
 import { mapText, meadow, nextVersion, parseMap, type Cell } from "./map";
+import { ID } from "./palette";
 import { Panel } from "./Panel";
 import { keepWorld } from "./save";
 import { Workshop } from "./workshop";
@@ -50,7 +52,18 @@ export function World({ id }: { id: string }) {
 
 async function open(id: string): Promise<Opened> {
   const asset = await api.getAsset(id);
-  return { asset, shop: new Workshop(parseMap(await api.getText(api.worldFile(id, "map.json")))) };
+  const shop = new Workshop(parseMap(await api.getText(api.worldFile(id, "map.json"))));
+  await dressAsAsked(shop);
+  return { asset, shop };
+}
+
+/** A link such as /worlds/ID?wear=MATERIAL&on=Stone puts a material on a type. */
+async function dressAsAsked(shop: Workshop): Promise<void> {
+  const [material, type] = [query.value.get("wear"), ID.get(query.value.get("on") ?? "")];
+  if (!material || !type) return;
+  shop.wear(type, await coatOf(await api.getAsset(material)));
+  shop.type.value = type;
+  go(path.value, true);
 }
 
 const Back = () => (

@@ -1,5 +1,6 @@
 // map.json: a block world as a file. Mirrors worlds/blocks/map_json.py: the same order, checks and words. No DOM here.
 
+import { coatsOf } from "./coats";
 import { AIR, ID, NAMES } from "./palette";
 
 export const MAX_SIDE = 1024; // blocks along one axis
@@ -16,7 +17,8 @@ export interface BlockMap {
   readonly sequence: number;
   readonly lastUpdated: string;
   readonly captureId: string;
-  readonly customBlocks: unknown[];
+  /** As it was read; what types wear is among it (coats.ts). */
+  customBlocks: unknown[];
 }
 
 /** A UUID; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
@@ -136,6 +138,7 @@ export function parseMap(text: string): BlockMap {
   if (typeof scale !== "number" || !(scale > 0)) throw new Error(`worldScale is ${show(scale)}: expected a positive number`);
   const custom = data["customBlocks"] ?? [];
   if (!Array.isArray(custom)) throw new Error(`'customBlocks' of the map: expected a list, got ${show(custom)}`);
+  coatsOf(custom); // throws where one is bad
   const size = sizeOf(config);
   const map: BlockMap = {
     size,

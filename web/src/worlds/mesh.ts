@@ -23,12 +23,37 @@ export interface Faces {
   indices: Uint32Array; // 2 triangles a face
 }
 
+/** How a picture lies on faces. */
+export interface Laid {
+  normals: Float32Array; // of each corner
+  uvs: Float32Array; // of each corner, from the lower left
+}
+
+interface Face {
+  cell: Cell;
+  type: number;
+  face: number;
+}
+
 /** Chunks along each axis. */
 export const chunksOf = (map: BlockMap): Cell => map.size.map((n) => Math.ceil(n / CHUNK)) as Cell;
 
 /** The faces between a block and air, of the blocks in a chunk. */
-export function facesOf(map: BlockMap, chunk: Readonly<Cell>): Faces {
-  const found = visible(map, chunk);
+export const facesOf = (map: BlockMap, chunk: Readonly<Cell>): Faces => built(visible(map, chunk));
+
+/** The same, those of each type in `worn` apart; the others' under AIR. */
+export function facesByCoat(map: BlockMap, chunk: Readonly<Cell>, worn: ReadonlySet<number>): Map<number, Faces & Laid> {
+  const groups = new Map<number, Face[]>();
+  for (const face of visible(map, chunk)) {
+    const key = worn.has(face.type) ? face.type : AIR;
+    const group = groups.get(key);
+    if (group) group.push(face);
+    else groups.set(key, [face]);
+  }
+  return new Map([...groups].map(([type, found]) => [type, { ...built(found), ...laid(found) }]));
+}
+
+function built(found: readonly Face[]): Faces {
   const positions = new Float32Array(found.length * 12);
   const colours = new Uint8Array(found.length * 12);
   const indices = new Uint32Array(found.length * 6);
@@ -45,8 +70,21 @@ export function facesOf(map: BlockMap, chunk: Readonly<Cell>): Faces {
   return { count: found.length, positions, colours, indices };
 }
 
-function visible(map: BlockMap, chunk: Readonly<Cell>): { cell: Cell; type: number; face: number }[] {
-  const found: { cell: Cell; type: number; face: number }[] = [];
+/** Corners begin at the lower left of a face as it is seen from outside, and so does a picture that is laid on it. */
+const LAID = [0, 0, 1, 0, 1, 1, 0, 1];
+
+function laid(found: readonly Face[]): Laid {
+  const normals = new Float32Array(found.length * 12);
+  const uvs = new Float32Array(found.length * 8);
+  found.forEach(({ face }, i) => {
+    for (let j = 0; j < 4; j++) normals.set(NORMALS[face]!, i * 12 + j * 3);
+    uvs.set(LAID, i * 8);
+  });
+  return { normals, uvs };
+}
+
+function visible(map: BlockMap, chunk: Readonly<Cell>): Face[] {
+  const found: Face[] = [];
   const [x0, y0, z0] = chunk.map((c) => c * CHUNK) as Cell;
   const [x1, y1, z1] = map.size.map((n, axis) => Math.min(n, (chunk[axis]! + 1) * CHUNK)) as Cell;
   for (let y = y0; y < y1; y++) {

@@ -15,6 +15,8 @@ const css = (rgb: number[]): string => `rgb(${rgb.map(byte).join(" ")})`;
 /** RGB bytes of a type's face, three each: at (type * 6 + face) * 3. Faces: -x, +x, -y, +y, -z, +z. */
 export const LUT = Uint8Array.from(palette.lut.flat(2), byte);
 export const SKY: readonly number[] = palette.sky;
+/** Towards the sun, of unit length. */
+export const SUN = palette.sun as [number, number, number];
 /** CSS colour of a type's face. */
 export const faceColour = (type: number, face: number): string => css(palette.lut[type]![face]!);
 /** `RedWool` -> `Red wool`. */

@@ -1,12 +1,15 @@
-// A map on a canvas: drawn by three.js with one lit colour a face, orbited or walked through. This file alone (and
-// gltf.ts) imports three.js, which pages load when they need it.
+// A map on a canvas: drawn by three.js with one lit colour a face, or with the maps of what a type wears; orbited or
+// walked through. This file and gltf.ts, and in materials/ surface.ts and stage.ts, alone import three.js, which pages load when they need it.
 
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import * as cameras from "./camera";
+import { getAsset } from "../api";
+import { environmentOf, surfaceOfAsset, surfaceOfTexels, type Around, type Surface } from "../materials/surface";
+import { coatsOf } from "./coats";
 import type { BlockMap, Cell } from "./map";
-import { chunksAround, chunksOf, facesOf } from "./mesh";
-import { SKY } from "./palette";
+import { chunksAround, chunksOf, facesByCoat, type Faces, type Laid } from "./mesh";
+import { SKY, SUN } from "./palette";
 import { cast, type Hit } from "./ray";
 
 THREE.ColorManagement.enabled = false; // colours are the screen's own, as the palette says
@@ -14,18 +17,43 @@ THREE.ColorManagement.enabled = false; // colours are the screen's own, as the p
 const WALK_FOVY_DEG = 75; // of worlds/blocks/camera.py
 const INK = 0x1a231a;
 const REMOVING = 0xc0311a;
+// Chosen so that flat white faces come near the squares of palette.WALK_LIGHT, which is on the screen's own scale.
+const DAY: Around = { above: [0.6, 0.66, 0.74], level: [0.4, 0.42, 0.44], below: [0.16, 0.15, 0.13], window: 0.6 };
+const SUNSHINE = 1.7;
 const MARGIN = 0.004; // blocks by which an outline stands off what it surrounds
 
-/** The meshes of a map: one a chunk, in blocks from the map's corner. */
+/** The meshes of a map: one a chunk, and one more for each type in it that wears a material; in blocks from the map's
+ *  corner. */
 export class Blocks {
   readonly group = new THREE.Group();
-  private readonly meshes = new Map<string, THREE.Mesh>();
+  private readonly meshes = new Map<string, THREE.Mesh[]>();
+  private readonly surfaces = new Map<number, Surface>();
   private readonly lines = { value: 0 };
-  private readonly material = withLines(new THREE.MeshBasicMaterial({ vertexColors: true, toneMapped: false }), this.lines);
+  private readonly material = forScreen(new THREE.MeshBasicMaterial({ vertexColors: true, toneMapped: false }), this.lines);
 
   constructor(private readonly map: BlockMap) {
-    const [nx, ny, nz] = chunksOf(map);
+    this.dress();
+  }
+
+  /** Builds everything anew in what the map's types wear. */
+  dress(): void {
+    this.undress();
+    for (const [type, { texels }] of coatsOf(this.map.customBlocks)) this.wear(type, surfaceOfTexels(texels));
+    const [nx, ny, nz] = chunksOf(this.map);
     for (let x = 0; x < nx; x++) for (let y = 0; y < ny; y++) for (let z = 0; z < nz; z++) this.build([x, y, z]);
+  }
+
+  /** Whether anything is to be lit. */
+  get dressed(): boolean {
+    return this.surfaces.size > 0;
+  }
+
+  /** Shows a type that wears something in a surface of more detail, and takes that over. */
+  sharpen(type: number, surface: Surface): void {
+    const before = this.surfaces.get(type);
+    this.wear(type, surface);
+    for (const mesh of [...this.meshes.values()].flat()) if (mesh.material === before?.material) mesh.material = surface.material;
+    before?.dispose();
   }
 
   /** Builds anew what a change of these cells can have changed. */
@@ -39,32 +67,53 @@ export class Blocks {
   }
 
   dispose(): void {
-    for (const mesh of this.meshes.values()) mesh.geometry.dispose();
+    for (const mesh of [...this.meshes.values()].flat()) mesh.geometry.dispose();
+    this.undress();
     this.material.dispose();
+  }
+
+  private wear(type: number, surface: Surface): void {
+    forScreen(surface.material, this.lines);
+    this.surfaces.set(type, surface);
+  }
+
+  private undress(): void {
+    for (const surface of this.surfaces.values()) surface.dispose();
+    this.surfaces.clear();
   }
 
   private build(chunk: Cell): void {
     const key = chunk.join();
-    const old = this.meshes.get(key);
-    if (old) {
+    for (const old of this.meshes.get(key) ?? []) {
       this.group.remove(old);
       old.geometry.dispose();
-      this.meshes.delete(key);
     }
-    const faces = facesOf(this.map, chunk);
-    if (!faces.count) return;
-    const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute("position", new THREE.BufferAttribute(faces.positions, 3));
-    geometry.setAttribute("color", new THREE.BufferAttribute(faces.colours, 3, true));
-    geometry.setIndex(new THREE.BufferAttribute(faces.indices, 1));
-    const mesh = new THREE.Mesh(geometry, this.material);
-    this.meshes.set(key, mesh);
-    this.group.add(mesh);
+    const worn = facesByCoat(this.map, chunk, new Set(this.surfaces.keys()));
+    const made = [...worn].map(([type, faces]) => {
+      const surface = this.surfaces.get(type);
+      return new THREE.Mesh(geometryOf(faces, Boolean(surface)), surface?.material ?? this.material);
+    });
+    this.meshes.set(key, made);
+    if (made.length) this.group.add(...made);
   }
 }
 
-/** Lines where a coordinate is whole: two of a face's three axes vary on it, and its own is left out. */
-function withLines(material: THREE.MeshBasicMaterial, strength: { value: number }): THREE.MeshBasicMaterial {
+function geometryOf(faces: Faces & Laid, lit: boolean): THREE.BufferGeometry {
+  const geometry = new THREE.BufferGeometry();
+  geometry.setAttribute("position", new THREE.BufferAttribute(faces.positions, 3));
+  if (lit) {
+    geometry.setAttribute("normal", new THREE.BufferAttribute(faces.normals, 3));
+    geometry.setAttribute("uv", new THREE.BufferAttribute(faces.uvs, 2));
+  } else {
+    geometry.setAttribute("color", new THREE.BufferAttribute(faces.colours, 3, true));
+  }
+  geometry.setIndex(new THREE.BufferAttribute(faces.indices, 1));
+  return geometry;
+}
+
+/** What is lit is encoded for the screen, whose own colours the others are. Lines where a coordinate is whole: two of a
+ *  face's three axes vary on it, and its own is left out. */
+function forScreen<M extends THREE.Material>(material: M, strength: { value: number }): M {
   material.onBeforeCompile = (shader) => {
     shader.uniforms["lines"] = strength;
     shader.vertexShader = shader.vertexShader
@@ -74,6 +123,9 @@ function withLines(material: THREE.MeshBasicMaterial, strength: { value: number 
       .replace(
         "#include <opaque_fragment>",
         `#include <opaque_fragment>
+        #ifdef STANDARD
+          gl_FragColor = sRGBTransferOETF(vec4(clamp(gl_FragColor.rgb, 0.0, 1.0), gl_FragColor.a));
+        #endif
         if (lines > 0.0) {
           vec3 wide = fwidth(place);
           vec3 away = abs(fract(place + 0.5) - 0.5) / max(wide, 1e-5);
@@ -85,17 +137,39 @@ function withLines(material: THREE.MeshBasicMaterial, strength: { value: number 
   return material;
 }
 
+/** Lights what wears a material about as bright as the walk's faces are, which plain ones need not. */
+class Daylight {
+  private around: THREE.WebGLRenderTarget | null = null;
+
+  constructor(private readonly renderer: THREE.WebGLRenderer, private readonly scene: THREE.Scene) {}
+
+  rise(): void {
+    if (this.around) return;
+    this.around = environmentOf(this.renderer, DAY);
+    this.scene.environment = this.around.texture;
+    const sun = new THREE.DirectionalLight(new THREE.Color().setRGB(1, 0.97, 0.9), SUNSHINE);
+    sun.position.set(...SUN);
+    this.scene.add(sun);
+  }
+
+  dispose(): void {
+    this.around?.dispose();
+  }
+}
+
 /** Takes pictures of a map for files: no antialiasing, one colour a face, the clear sky. */
 export class Photographer {
   private readonly renderer = new THREE.WebGLRenderer({ antialias: false });
   private readonly scene = emptyScene();
 
   private readonly blocks: Blocks;
+  private readonly day = new Daylight(this.renderer, this.scene);
 
   constructor(private readonly map: BlockMap) {
     this.blocks = new Blocks(map);
     this.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
     this.scene.add(this.blocks.group);
+    if (this.blocks.dressed) this.day.rise();
   }
 
   /** A picture as PNG, a square one if `height` is omitted. */
@@ -110,6 +184,7 @@ export class Photographer {
 
   dispose(): void {
     this.blocks.dispose();
+    this.day.dispose();
     this.renderer.dispose();
     this.renderer.forceContextLoss(); // browsers keep few contexts
   }
@@ -139,9 +214,11 @@ export class Viewer {
   private readonly scene = emptyScene();
   private readonly camera: THREE.PerspectiveCamera;
   private readonly controls: OrbitControls;
+  private readonly day: Daylight;
   private readonly marks: THREE.LineSegments[] = [];
   private readonly observer: ResizeObserver;
   private fitted = false;
+  private gone = false;
   private frame = 0;
   private stale = true;
   private at_ms = performance.now();
@@ -153,7 +230,9 @@ export class Viewer {
     this.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.blocks = new Blocks(map);
+    this.day = new Daylight(this.renderer, this.scene);
     this.scene.add(this.blocks.group, border(map));
+    this.sharpen();
     this.camera = new THREE.PerspectiveCamera(cameras.FOVY_DEG, 1, 0.05, cameras.farOf(map) / map.worldScale);
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.maxDistance = 3 * Math.hypot(...map.size);
@@ -230,15 +309,43 @@ export class Viewer {
     this.draw();
   }
 
+  /** A type wears something else. */
+  dressed(): void {
+    this.blocks.dress();
+    this.sharpen();
+    this.draw();
+  }
+
   draw(): void {
     this.stale = true;
   }
 
+  /** Materials in full size in place of the map's few texels, as they come; a map whose materials are not here keeps
+   *  these. */
+  private sharpen(): void {
+    if (this.blocks.dressed) this.day.rise();
+    const coats = coatsOf(this.map.customBlocks);
+    for (const [type, { material }] of coats) {
+      if (!material) continue;
+      void getAsset(material)
+        .then(surfaceOfAsset)
+        .then((surface) => {
+          const now = coatsOf(this.map.customBlocks).get(type);
+          if (this.gone || now?.material !== material) return surface.dispose();
+          this.blocks.sharpen(type, surface);
+          this.draw();
+        })
+        .catch(() => undefined);
+    }
+  }
+
   dispose(): void {
+    this.gone = true;
     cancelAnimationFrame(this.frame);
     this.observer.disconnect();
     this.controls.dispose();
     this.blocks.dispose();
+    this.day.dispose();
     this.renderer.dispose();
   }
 

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { belongsToElement } from "../play/keyboard";
+import { coatsOf, dressed, type Coat } from "./coats";
 import { box, History, mirrored, setTo, type Change, type Mirror } from "./edits";
 import { cellOf, count, inside, typeAt, type BlockMap, type Cell } from "./map";
 import { AIR, ID, SOLID } from "./palette";
@@ -54,12 +55,15 @@ export class Workshop {
   readonly canRedo = signal(false);
   readonly unsaved = signal(false);
   readonly blocks = signal(0);
+  /** What types wear. */
+  readonly coats = signal<ReadonlyMap<number, Coat>>(new Map());
   readonly held = signal<ReadonlySet<string>>(new Set());
   /** Where the next click builds, and what is there: for the page and for those who build by keys. */
   readonly place = signal<Cell | null>(null);
   readonly notice = signal("");
 
   private readonly history: History;
+  private changedCoats = false; // since the last save; not undone by Undo, since another choice is as near
   private viewer: Viewer | null = null;
   private canvas: HTMLCanvasElement | null = null;
   private body: walk.Body;
@@ -73,6 +77,7 @@ export class Workshop {
     this.body = walk.arrive(map);
     this.eyes = [walk.eyeOf(this.body), walk.eyeOf(this.body)];
     this.blocks.value = count(map);
+    this.coats.value = coatsOf(map.customBlocks);
   }
 
   /** Begins to listen and to draw; returns the undoing. */
@@ -130,9 +135,17 @@ export class Workshop {
     this.show(this.history.redo());
   }
 
+  /** Puts a material on a type, or takes it off. */
+  wear(type: number, coat: Coat | null): void {
+    this.map.customBlocks = dressed(this.map.customBlocks, type, coat);
+    this.coats.value = coatsOf(this.map.customBlocks);
+    this.changedCoats = this.unsaved.value = true;
+    this.viewer?.dressed();
+  }
+
   markSaved(): void {
     this.history.markSaved();
-    this.unsaved.value = this.history.unsaved;
+    this.changedCoats = this.unsaved.value = false;
   }
 
   home(): void {
@@ -264,7 +277,7 @@ export class Workshop {
     if (changes.length) this.viewer!.changed(changes.map(({ index }) => cellOf(this.map, index)));
     this.canUndo.value = this.history.canUndo;
     this.canRedo.value = this.history.canRedo;
-    this.unsaved.value = this.history.unsaved;
+    this.unsaved.value = this.history.unsaved || this.changedCoats;
     this.blocks.value += changes.reduce((sum, { from, to }) => sum + Number(to !== AIR) - Number(from !== AIR), 0);
     this.notice.value = "";
   }

@@ -12,17 +12,15 @@ from math import radians, sin
 import numpy as np
 
 from terrarium.worlds.blocks.raycast import Volume, render_flat
-from terrarium.worlds.blocks.structures.source import CLASSES, GROUND, Structure, structure
+from terrarium.worlds.blocks.structures.captions import said_of
+from terrarium.worlds.blocks.structures.source import Structure, structure
 from terrarium.worlds.voxels.camera import FOVY_DEG, Camera, orbit
 from terrarium.worlds.voxels.grid import Shape
 from terrarium.worlds.voxels.prior.model import PICTURE
-from terrarium.worlds.voxels.prior.words import words
 
 SIZES = (16,)
 ELEVATIONS_DEG = (10.0, 45.0)
 NEAR = 0.85  # of the distance at which the whole grid is in the picture: structures fill it, two corners are cut
-NO_CAPTION = 0.1  # share of the pictures shown without, for classifier-free guidance
-WHOLE_CAPTION = 0.5  # share of the others whose caption is said in full
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +32,6 @@ class Shown:
     azimuth_deg: float
     elevation_deg: float
     structure: Structure
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Every word of every caption, sorted."""
-    found = set(words(" ".join(GROUND)) + ["small", "large", "on", "water"])
-    for name, row in CLASSES.items():
-        found |= {name, *words(row.caption.format_map(_Blank()))}
-        found |= {word for values in row.choices.values() for value in values for word in words(value)}
-    return tuple(sorted(found))
-
-
-class _Blank(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return ""
 
 
 def camera_at(shape: Shape, azimuth_deg: float, elevation_deg: float, side: int = PICTURE) -> Camera:
@@ -65,7 +49,7 @@ def shown(rng: np.random.Generator, split: str = "train", *, whole: bool = False
     """A picture; with `whole` its caption is said in full."""
     made = structure(int(rng.integers(2**31)), SIZES[int(rng.integers(len(SIZES)))], split=split)
     azimuth_deg, elevation_deg = random_view(rng)
-    said = made.caption if whole else _said(made, rng)
+    said = made.caption if whole else said_of(made, rng)
     return Shown(picture(made.blocks, azimuth_deg, elevation_deg), said, azimuth_deg, elevation_deg, made)
 
 
@@ -75,13 +59,3 @@ def picture(blocks: np.ndarray, azimuth_deg: float, elevation_deg: float) -> np.
     camera = camera_at((x, y, z), azimuth_deg, elevation_deg)
     seen = render_flat(Volume(blocks), camera.eye, camera.axes, PICTURE, PICTURE, camera.fovy_deg)
     return np.rint(255 * seen).astype(np.uint8)
-
-
-def _said(made: Structure, rng: np.random.Generator) -> str:
-    """The caption, none, or its class among some of its other words: people say less than a caption does."""
-    if rng.random() < NO_CAPTION:
-        return ""
-    if rng.random() < WHOLE_CAPTION:
-        return made.caption
-    share = rng.random()
-    return " ".join(word for word in words(made.caption) if word == made.name or rng.random() < share)

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
+from terrarium.worlds.blocks.structures.captions import vocabulary
 from terrarium.worlds.checkpoint import load_into
 from terrarium.worlds.device import default_device
 from terrarium.worlds.training.states import newest_state
 from terrarium.worlds.voxels.kinds import PriorConfig
-from terrarium.worlds.voxels.prior.data import shown, vocabulary
+from terrarium.worlds.voxels.prior.data import shown
 from terrarium.worlds.voxels.prior.model import Prior
 from terrarium.worlds.voxels.prior.recipe import measure, save_prior
 

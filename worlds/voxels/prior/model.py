@@ -15,7 +15,6 @@ view, into every residual block, and word by word through cross-attention at 8 x
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -27,15 +26,13 @@ from torch import Tensor, nn
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
+from terrarium.worlds.noise_schedule import cosine_alphabar
+from terrarium.worlds.text_encoder import Captions
 from terrarium.worlds.voxels.extra import diffusers
-from terrarium.worlds.voxels.prior.words import words
 
 PICTURE = 64  # side in pixels
 PATCH = 4
 STEPS = 1000  # of the noise schedule
-LONGEST = 32  # words of a caption
-PAD, BEGIN = 0, 1  # a caption without words is BEGIN alone
-FIRST_WORD = 2
 
 
 class Looking(NamedTuple):
@@ -49,50 +46,6 @@ class Looking(NamedTuple):
         azimuth, elevation = torch.deg2rad(self.azimuth_deg), torch.deg2rad(self.elevation_deg)
         turns = [f(k * azimuth) for k in (1, 2) for f in (torch.sin, torch.cos)]
         return torch.stack([*turns, torch.sin(elevation), torch.cos(elevation)], dim=1)
-
-
-class Captions(nn.Module):
-    """Words of captions to vectors: a small transformer, trained with what it serves."""
-
-    def __init__(self, vocabulary: Sequence[str], width: int) -> None:
-        super().__init__()
-        self.vocabulary = tuple(vocabulary)
-        self.number = {word: FIRST_WORD + i for i, word in enumerate(self.vocabulary)}
-        self.embedding = nn.Embedding(FIRST_WORD + len(self.vocabulary), width, padding_idx=PAD)
-        self.places = nn.Parameter(0.02 * torch.randn(LONGEST + 1, width))
-        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, F.gelu, batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, 2, nn.LayerNorm(width), enable_nested_tensor=False)
-
-    def numbers(self, caption: str) -> list[int]:
-        """Of the words that are known, behind BEGIN; others are passed over.
-
-        ValueError where a caption has words but none that is known, or too many.
-        """
-        said = words(caption)
-        known = [self.number[word] for word in said if word in self.number]
-        if said and not known:
-            expected = ", ".join(self.vocabulary)
-            raise ValueError(f"{caption!r} has no word that the prior knows: expected some of {expected}")
-        if len(known) > LONGEST:
-            raise ValueError(f"{caption!r} has {len(known)} words that the prior knows: expected at most {LONGEST}")
-        return [BEGIN, *known]
-
-    def tokens(self, captions: Sequence[str]) -> Tensor:
-        """int64 [B, L], L as the longest of them needs, filled up with PAD."""
-        return padded([self.numbers(caption) for caption in captions])
-
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """tokens [B, L] -> states [B, L, C], which of them are words bool [B, L], their mean [B, C]."""
-        there = tokens != PAD
-        x = self.embedding(tokens) + self.places[: tokens.shape[1]]
-        states = self.layers(x, src_key_padding_mask=~there)
-        weight = there.to(states).unsqueeze(-1)
-        return states, there, (states * weight).sum(1) / weight.sum(1)
-
-
-def padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
 
 
 class Prior(nn.Module):
@@ -165,16 +118,6 @@ class Prior(nn.Module):
             alpha, sigma = self.levels(then.expand(len(z)).to(device))
             z = alpha * clean + sigma * noise
         return (0.5 + 0.5 * clean).clamp(0, 1)
-
-
-def cosine_alphabar(steps: int) -> Tensor:
-    """alphabar_t, t = 0 ... steps - 1, float32 [steps]; what the last one leaves of a picture is not quite nothing."""
-    at = torch.arange(1, steps + 1, dtype=torch.float64) / steps
-
-    def curve(x: Tensor) -> Tensor:
-        return torch.cos((x + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    return (curve(at) / curve(torch.zeros((), dtype=torch.float64))).clamp(1e-4, 0.9999).float()
 
 
 def load_prior(folder: Path) -> tuple[Prior, dict[str, Any]]:

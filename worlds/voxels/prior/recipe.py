@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from terrarium.worlds.blocks.structures.captions import vocabulary
 from terrarium.worlds.blocks.structures.source import CLASSES, structure
 from terrarium.worlds.checkpoint import save_checkpoint
 from terrarium.worlds.device import default_device
@@ -22,7 +23,7 @@ from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.states import identity
 from terrarium.worlds.training.task import Stage, Step, Task
 from terrarium.worlds.voxels.kinds import PriorConfig
-from terrarium.worlds.voxels.prior.data import Shown, picture, shown, vocabulary
+from terrarium.worlds.voxels.prior.data import Shown, picture, shown
 from terrarium.worlds.voxels.prior.model import STEPS, Looking, Prior
 
 MAY_CHANGE = ("steps", "checkpoint_every_s", "log_every", "validate_every")

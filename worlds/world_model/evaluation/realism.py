@@ -3,11 +3,11 @@ windows of long walks, beside the simulator's frames of the same kind of walk.
 
 Every figure is relative, so that its value for a perfect model is known: 1, and .5 for the two-sample error.
 
-- `frechet_ratio`, `kid_ratio`: distance (frechet.py) from the model's features, MIDDLE of the probe's, to those of
-  OTHERS times as many walks of the simulator through other worlds, over the distance of the simulator's walks under the
-  model's actions to the same. Both samples have one size, begin in the same places, and share the luck of that choice.
-  The ratio depends on the size, for it is against the difference between two sets of real walks that the model's own
-  is seen. Features are in deviations of those of all random walks.
+- `frechet_ratio`, `kid_ratio`: distance (pictures/frechet.py) from the model's features, MIDDLE of the probe's, to
+  those of OTHERS times as many walks of the simulator through other worlds, over the distance of the simulator's walks
+  under the model's actions to the same. Both samples have one size, begin in the same places, and share the luck of
+  that choice. The ratio depends on the size, for it is against the difference between two sets of real walks that the
+  model's own is seen. Features are in deviations of those of all random walks.
 - `legibility`: share of the cells of 2x2 pixels that the probe names surely, over that share on the simulator's frames.
   Sure is a joint probability of its three answers that is at least the manifest's `sure`: a quarter of real cells are.
 - `two_sample_error`: held-out error of a classifier of the model's frames and the simulator's (two_sample.py).
@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from terrarium.worlds.pictures.frechet import frechet_distance, kernel_distance
 from terrarium.worlds.pictures.structure import straight_edges
 from terrarium.worlds.world_model.evaluation import two_sample
-from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, kernel_distance
 from terrarium.worlds.world_model.evaluation.judged import WINDOWS
 from terrarium.worlds.world_model.evaluation.long import LOOKS, RANDOM
 from terrarium.worlds.world_model.evaluation.states import rounded

@@ -4,10 +4,10 @@ import torch
 
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
+from terrarium.worlds.blocks.structures.captions import vocabulary
 from terrarium.worlds.voxels.guidance.base import guidance
 from terrarium.worlds.voxels.guidance.blocks import BlocksGuidance
 from terrarium.worlds.voxels.kinds import GenerateConfig, PriorConfig
-from terrarium.worlds.voxels.prior.data import vocabulary
 from terrarium.worlds.voxels.prior.model import Looking, Prior
 from terrarium.worlds.voxels.prior.recipe import save_prior
 
@@ -61,7 +61,7 @@ def test_views_are_those_of_its_training(folder) -> None:
 
 
 def test_prompts_of_no_known_word_are_refused(folder) -> None:
-    with pytest.raises(ValueError, match="'zzz' has no word that the prior knows"):
+    with pytest.raises(ValueError, match="'zzz' has no word that the model knows"):
         guidance(config(folder, prompts=("a tower", "zzz")), SHAPE)
     with pytest.raises(ValueError, match="no prompt: expected at least one"):
         guidance(config(folder, prompts=()), SHAPE)

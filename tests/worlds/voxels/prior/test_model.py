@@ -3,8 +3,8 @@ import torch
 
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
-from terrarium.worlds.voxels.prior.data import vocabulary
-from terrarium.worlds.voxels.prior.model import BEGIN, FIRST_WORD, LONGEST, STEPS, Looking, Prior, cosine_alphabar
+from terrarium.worlds.blocks.structures.captions import vocabulary
+from terrarium.worlds.voxels.prior.model import Looking, Prior
 
 
 @pytest.fixture(scope="module")
@@ -15,27 +15,6 @@ def prior() -> Prior:
 
 def looking(*azimuths: float) -> Looking:
     return Looking(torch.tensor(azimuths), torch.full((len(azimuths),), 25.0))
-
-
-def test_the_schedule_keeps_nearly_all_and_nearly_nothing_at_its_ends() -> None:
-    alphabar = cosine_alphabar(STEPS)
-    assert alphabar[0] > 0.999 and alphabar[-1] == pytest.approx(1e-4)
-    assert (alphabar.diff() <= 0).all()
-    assert alphabar[STEPS // 2 - 1] == pytest.approx(
-        0.4938, abs=1e-3
-    )  # cos^2(pi/2 (0.508/1.008)) / cos^2(pi/2 (0.008/1.008))
-
-
-def test_words_have_numbers_and_unknown_ones_are_passed_over(prior) -> None:
-    captions = prior.captions
-    tower, stone = captions.number["tower"], captions.number["stone"]
-    assert captions.numbers("A Stone TOWER, quickly!")[-2:] == [stone, tower] and min(stone, tower) >= FIRST_WORD
-    assert captions.numbers("") == [BEGIN]
-    assert captions.tokens(["stone tower", ""]).tolist() == [[BEGIN, stone, tower], [BEGIN, 0, 0]]
-    with pytest.raises(ValueError, match="'quark' has no word that the prior knows: expected some of a, an"):
-        captions.numbers("quark")
-    with pytest.raises(ValueError, match=f"33 words that the prior knows: expected at most {LONGEST}"):
-        captions.numbers("tower " * 33)
 
 
 @torch.no_grad()

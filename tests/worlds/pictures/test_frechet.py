@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from terrarium.worlds.world_model.evaluation.frechet import frechet_distance, kernel_distance
+from terrarium.worlds.pictures.frechet import frechet_distance, kernel_distance
 
 
 def test_distance_of_normal_distributions_with_known_moments():

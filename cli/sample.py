@@ -1,0 +1,50 @@
+"""terrarium sample "a large stone castle with four towers" --count 4 --seed 7 --out out/castles --json
+terrarium sample "a village of huts" --start castle.json --size 32 --out out/around
+
+Leaves <out>/<seed>/output for each world: map.json, world.glb, turntable.mp4, thumbnail.png."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from terrarium.cli.console import configure, run_recipe, say_what_next
+
+KIND = "world.sample"
+
+
+def sample(
+    prompt: str,
+    given: dict[str, Any],
+    count: int,
+    seed: int,
+    preset: str | None,
+    assignments: list[str],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Draws `count` worlds here; prints one JSON object, {"prompt", "worlds": [{"seed", "map", "blocks", "seconds",
+    "table"}]}, or a table. `given`: fields by name, None for those left to the preset."""
+    configs = [
+        configure(KIND, preset, {**given, "prompt": prompt, "seed": seed + i}, assignments) for i in range(count)
+    ]
+    worlds = []
+    for config in configs:
+        found = run_recipe(config, out / str(config.seed))
+        worlds.append({"seed": config.seed, "map": str(out / str(config.seed) / "output" / "map.json"), **found})
+    if as_json:
+        print(json.dumps({"prompt": prompt, "worlds": worlds}))
+    else:
+        show(worlds)
+    say_what_next(KIND, out / str(seed) / "output")
+
+
+def show(worlds: list[dict[str, Any]]) -> None:
+    table = Table("seed", "blocks", "seconds", "map", box=None)
+    for world in worlds:
+        table.add_row(str(world["seed"]), str(world["blocks"]), f"{world['seconds']:.2f}", world["map"])
+    Console().print(table)

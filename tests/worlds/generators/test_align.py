@@ -1,0 +1,91 @@
+"""Recipe `generator.align`, on a tiny untrained generator: every method, exact resume, refusals."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_toys import Log
+
+from terrarium.worlds.generators import objectives
+from terrarium.worlds.generators.align import align_generator
+from terrarium.worlds.generators.kinds import AlignConfig, align_debug
+from terrarium.worlds.generators.model import load_generator
+from terrarium.worlds.generators.objectives import chosen
+from terrarium.worlds.generators.rewards import Palette
+from terrarium.worlds.kinds import kinds
+from terrarium.worlds.progress import RecipeError, Silent, Stopped
+
+
+def debug(folder, **given) -> AlignConfig:
+    """Budgets that nothing exceeds, so that a run goes on to its end."""
+    free = {"fd_budget": 1e6, "diversity_budget": 0.0, "worlds": 4, "unet_reg_scale": 1e-3}
+    return replace(align_debug(), generator=str(folder), **(free | given))
+
+
+@pytest.mark.parametrize("method", objectives.METHODS)
+def test_every_method_runs_and_makes_a_generator(method, folder, tmp_path) -> None:
+    config = debug(folder, method=method, steps=2, draft_steps=2)
+    result = kinds()["generator.align"].run(config, tmp_path, log := Log())
+    assert set(result["base"]) == {"reward", "fd", "diversity", "class_accuracy"} == set(result["best"])
+    assert all("reward" in log.values[step] for step in (1, 2))
+    made, manifest = load_generator(tmp_path / "output")
+    assert manifest["aligned"]["measured"] == result["best"]
+    assert json.loads((tmp_path / "pareto.json").read_text())["steps"] == manifest["aligned"]["pareto"]
+    base = load_file(folder / "model.safetensors")
+    assert made.state_dict().keys() == base.keys()
+    assert any(not made.state_dict()[k].equal(base[k]) for k in base)
+
+
+def test_a_run_that_was_stopped_goes_on_as_it_would_have(folder, tmp_path) -> None:
+    whole = align_generator(debug(folder), tmp_path / "whole", log := Log())
+    with pytest.raises(Stopped):
+        align_generator(debug(folder), tmp_path / "pieces", Log(stop_at=3))
+    assert align_generator(debug(folder), tmp_path / "pieces", again := Log()) == whole
+    assert again.resumed_at == 3 and again.values[4] == log.values[4]
+    weights = [load_file(tmp_path / name / "output" / "model.safetensors") for name in ("whole", "pieces")]
+    assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
+
+
+def test_it_stops_where_a_budget_is_left_and_keeps_the_base(folder, tmp_path) -> None:
+    result = align_generator(debug(folder, fd_budget=1e-6), tmp_path, Log())
+    assert result["measurements"] == 1 and result["best"] == result["base"]
+
+
+def test_a_reward_that_is_no_number_is_named(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Palette, "__call__", lambda self, scene: scene.occupancy.sum((1, 2, 3)) * torch.nan)
+    with pytest.raises(RecipeError, match="reward palette is") as failed:
+        align_generator(debug(folder), tmp_path, Silent())
+    assert failed.value.code == "nan_reward"
+
+
+def test_strata_hold_one_transition_each_and_the_last_always() -> None:
+    for seed in range(20):
+        found = chosen(20, 0.4, np.random.default_rng(seed))
+        assert len(found) == 8 and found[-1] == 19 and found == sorted(set(found))
+    assert chosen(20, 0.01, np.random.default_rng(0)) == [19]
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"reward_scale": 0.0}, "reward_scale"),
+        ({"timestep_fraction": 0.0}, "timestep_fraction"),
+        ({"timestep_fraction": 1.1}, "timestep_fraction"),
+        ({"rank": 0}, "rank"),
+        ({"eta": 0.0}, "eta"),
+        ({"prompts": [" "]}, "prompts"),
+        ({"prompts": ["quark"]}, "no word that the model knows"),
+        ({"rewards": ["shine"]}, "rewards"),
+        ({"rewards": ["palette", "palette"]}, "names one twice"),
+        ({"rewards": ["palette"], "reward_weights": [1.0, 2.0]}, "expected one a reward"),
+        ({"rewards": ["silhouette"]}, "target is missing|is missing: reward silhouette"),
+    ],
+)
+def test_bad_input_is_refused_first(given, match, folder, tmp_path) -> None:
+    row = kinds()["generator.align"]
+    with pytest.raises(ValueError, match=match):
+        row.run(row.read({"generator": str(folder), **given}), tmp_path / "out", Silent())
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,199 @@
+"""Recipe `generator.align`: adapters beside a generator's layers learn what a reward wants.
+
+Measured every so many steps, with the same noise each time: mean reward, and how far worlds moved from structures
+(Frechet distance), from each other (diversity) and from their captions (class accuracy). A run ends where distance or
+diversity leave their budgets. What is made is the generator of the best reward within them, adapters added to its
+weights; pareto.json holds every measurement.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from terrarium.worlds.blocks.structures.source import structure
+from terrarium.worlds.checkpoint import save_checkpoint
+from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifier, shipped_classifier
+from terrarium.worlds.generators.codes import check_types, encode, mixture
+from terrarium.worlds.generators.data import as_ids, held_out
+from terrarium.worlds.generators.evaluate import FIRST_SEED, drawn, spread
+from terrarium.worlds.generators.kinds import AlignConfig
+from terrarium.worlds.generators.lora import adapt, is_adapters, merge, weights
+from terrarium.worlds.generators.model import KIND, Generator, load_generator, shipped_generator
+from terrarium.worlds.generators.objectives import Follow
+from terrarium.worlds.generators.rewards import Reward, Scene, Wish, random_cameras, weighted
+from terrarium.worlds.generators.samplers import Plan
+from terrarium.worlds.generators.snapshot import Snapshot
+from terrarium.worlds.pictures.frechet import frechet_distance
+from terrarium.worlds.precision import casting_anew
+from terrarium.worlds.progress import Progress
+from terrarium.worlds.training import parallel
+from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.schedules import warm_up
+from terrarium.worlds.training.states import identity
+from terrarium.worlds.training.task import Learner, Stage, Step, Task
+from terrarium.worlds.voxels.world import content_sha256, open_world
+
+MAY_CHANGE = ("generator", "target", "steps", "checkpoint_every_s", "log_every")
+CLIP = 1.0  # norm of the adapters' gradient
+
+
+def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
+    torch.manual_seed(config.seed)
+    folder = Path(config.generator) if config.generator else shipped_generator()
+    generator, manifest = load_generator(folder)
+    reward = reward_of(config, generator)
+    for prompt in config.prompts:
+        generator.captions.numbers(prompt)
+    measure = measurement(config, generator, reward)
+    base = measure(generator)
+    adapt(generator, config.rank)
+    course = Course(generator)
+    log = Pareto(out_dir / "pareto.json", base)
+
+    def draw(step: Step) -> tuple[Tensor]:
+        seeds = step.rng.integers(2**31, size=config.batch)
+        said = [str(step.rng.choice(config.prompts)) for _ in seeds] if config.prompts else captions_of(seeds)
+        which, of = step.part
+        return (generator.captions.tokens(np.array(said).reshape(of, -1)[which].tolist()),)
+
+    def loss_fn(step: Step, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        with casting_anew(tokens.device):
+            said, others = generator.read(tokens), generator.say([""] * len(tokens))
+            loss, worth = Follow(generator, course.old, reward, config, said, others, step.rng).loss()
+        course.old.take(generator)
+        return loss, {"reward": worth}
+
+    def validate(model: nn.Module, step: int) -> Mapping[str, float]:
+        assert isinstance(model, Generator)
+        found = measure(model)
+        log.add(step, found)
+        if within(found, base, config) and found["reward"] > course.reward:
+            course.best.take(model)
+            course.reward.fill_(found["reward"])
+        return found
+
+    task = Task(
+        model=generator,
+        learners=[
+            Learner(
+                loss=loss_fn,
+                optimizer=torch.optim.AdamW(weights(generator), lr=config.lr, weight_decay=0.0),
+                schedule=warm_up(config.warmup),
+                clip=CLIP,
+            )
+        ],
+        sample=draw,
+        ema=None,
+        keep=is_adapters,
+        extra=course,
+        validate=validate,
+        validate_every=config.measure_every,
+        stop=lambda history: not within(history[-1], base, config),
+    )
+    inputs = {"base": manifest["sha256"]} | ({"target_sha256": content_sha256(config.target)} if config.target else {})
+    loop = Loop(
+        seed=config.seed,
+        log_every=config.log_every,
+        checkpoint_every_s=config.checkpoint_every_s,
+        identity=identity(config, MAY_CHANGE, **inputs),
+    )
+    train([Stage("align", config.steps, lambda _: task)], loop, out_dir, progress)
+    course.best.give(generator)
+    best = measure(generator)
+    merge(generator)
+    parallel.on_first(lambda: save_aligned(out_dir / "output", generator, manifest, config, log, best))
+    return {"base": base, "best": best, "measurements": len(log.rows)}
+
+
+def reward_of(config: AlignConfig, generator: Generator) -> Reward:
+    """ValueError where it is not to be had, or the generator's worlds are not the classifier's."""
+    if generator.size != SIDE:
+        raise ValueError(f"the generator makes worlds of {generator.size} blocks a side: expected {SIDE}")
+    target = None
+    if config.target is not None:
+        target = open_world(config.target).blocks
+        check_types(target)
+        if target.shape != (SIDE,) * 3:
+            raise ValueError(f"target {config.target} has {list(target.shape)} blocks: expected {[SIDE] * 3}")
+    each = config.reward_weights or (1.0,) * len(config.rewards)
+    return weighted(dict(zip(config.rewards, each, strict=True)), Wish(material=config.material, target=target))
+
+
+def captions_of(seeds: Iterable[int]) -> list[str]:
+    return [structure(int(seed), SIDE).caption for seed in seeds]
+
+
+class Course(nn.Module):
+    """What lives from step to step: the adapters of one step before, and those of the best measurement."""
+
+    reward: Tensor
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.old, self.best = Snapshot(generator), Snapshot(generator)
+        self.register_buffer("reward", torch.tensor(-1.0))
+
+
+class Pareto:
+    """pareto.json: what every measurement found, {"base", "steps": [{"step", ...}]}; steps that are repeated after a
+    resume replace their like."""
+
+    def __init__(self, file: Path, base: Mapping[str, float]) -> None:
+        self.file, self.base = file, dict(base)
+        self.rows: list[dict[str, float]] = json.loads(file.read_text())["steps"] if file.is_file() else []
+
+    def add(self, step: int, found: Mapping[str, float]) -> None:
+        self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **found}]
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps({"base": self.base, "steps": self.rows}, indent=1))
+
+
+def measurement(config: AlignConfig, generator: Generator, reward: Reward) -> Callable[[Generator], dict[str, float]]:
+    """A function that measures a generator, always on the same captions, noise and views."""
+    wanted = held_out(FIRST_SEED, config.worlds, SIDE)
+    classifier = load_classifier(shipped_classifier())
+    features_real, _ = classifier.read([each.blocks for each in wanted])
+    plan = Plan(seeds=(), steps=config.sampling_steps, cfg=config.cfg, eta=config.eta)
+
+    def measure(of: Generator) -> dict[str, float]:
+        made = drawn(of, [each.caption for each in wanted], config.seed, plan)
+        features, answers = classifier.read(made)
+        cameras = random_cameras(np.random.default_rng(config.seed), SIDE, config.views, config.random_view)
+        with torch.no_grad():
+            worth = reward(Scene(*mixture(encode(as_ids(made))), cameras)).mean()
+        return {
+            "reward": round(float(worth), 4),
+            "fd": round(frechet_distance(features, features_real), 4),
+            "diversity": round(spread(features), 4),
+            "class_accuracy": round(accuracy(answers, wanted)["class"], 4),
+        }
+
+    return measure
+
+
+def within(found: Mapping[str, float], base: Mapping[str, float], config: AlignConfig) -> bool:
+    """Whether distance and diversity are within their budgets."""
+    near = found["fd"] <= config.fd_budget * base["fd"]
+    return near and found["diversity"] >= config.diversity_budget * base["diversity"]
+
+
+def save_aligned(
+    folder: Path,
+    generator: Generator,
+    manifest: Mapping[str, Any],
+    config: AlignConfig,
+    log: Pareto,
+    best: Mapping[str, float],
+) -> None:
+    """Writes a checkpoint `generator` with what was measured on the way."""
+    told = {k: v for k, v in manifest.items() if k in ("model", "vocabulary", "classes")}
+    facts = {"base": manifest["sha256"], "measured": dict(best), "of_base": log.base, "pareto": log.rows}
+    save_checkpoint(folder, KIND, generator.state_dict(), told | {"config": asdict(config), "aligned": facts})

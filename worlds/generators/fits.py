@@ -1,0 +1,32 @@
+"""Which inputs fit jobs that draw worlds or align a generator, judged by their manifests alone. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from terrarium.worlds.kinds import Manifests, Misfit
+
+
+def sample_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
+    start = manifests.get("start", {}).get("size")
+    if start is None:
+        return []
+    found: list[Misfit] = []
+    height = manifests.get("generator", {}).get("model", {}).get("size")
+    if height is not None and start[1] != height:
+        found.append(("start", f"is {start[1]} blocks high, the generator's worlds {height}"))
+    if config.size is not None and config.size < max(start[0], start[2]):
+        found.append(("start", f"has {start} blocks along x, y and z, more than size {config.size}"))
+    if config.dream and any(last > side for last, side in zip(config.dream[3:], start, strict=True)):
+        found.append(("dream", f"{list(config.dream)} reaches beyond the world's {start} blocks"))
+    return found
+
+
+def align_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
+    found: list[Misfit] = []
+    if "silhouette" in config.rewards and config.target is None and "target" not in manifests:
+        found.append(("target", "is missing: reward silhouette wants an outline, expected a world"))
+    wanted, size = manifests.get("target", {}).get("size"), manifests.get("generator", {}).get("model", {}).get("size")
+    if wanted is not None and size is not None and wanted != [size] * 3:
+        found.append(("target", f"has {wanted} blocks along x, y and z, the generator's worlds {[size] * 3}"))
+    return found
