@@ -139,9 +139,13 @@ class JobKind:
         return self._adapter.validate_python(dict(values))
 
     def draft(self, values: Mapping[str, Any]) -> Any:
-        """A config some of whose inputs are still to be chosen: "-" stands for each that it cannot do without."""
-        needed = {f.name for f in fields(self.config) if f.default is MISSING}
+        """A config some of whose fields are still to be chosen. Of those that it cannot do without, "-" stands for each
+        input, and for others what the first preset has."""
+        needed = [f.name for f in fields(self.config) if f.default is MISSING]
         blank = {name: ("-",) if slot.many else "-" for name, slot in self.inputs.items() if name in needed}
+        if self.presets:
+            preset = next(iter(self.presets.values()))()
+            blank |= {name: getattr(preset, name) for name in needed if name not in blank}
         return self.read(blank | dict(values))
 
     def preset_of(self, config: Any) -> str | None:

@@ -23,6 +23,12 @@ def test_a_row_is_whole(name: str) -> None:
     assert all(slot.types for slot in row.inputs.values())
 
 
+@pytest.mark.parametrize("name", [name for name, row in kinds().items() if row.http])
+def test_a_draft_of_nothing_is_a_config(name: str) -> None:
+    """By which the gateway finds the jobs that can take an asset."""
+    assert kinds()[name].draft({}).kind == name
+
+
 @pytest.mark.parametrize("name", kinds())
 def test_every_field_has_a_help_text(name: str) -> None:
     schema = TypeAdapter(kinds()[name].config).json_schema()

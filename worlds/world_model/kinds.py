@@ -148,7 +148,7 @@ class WorldModelConfig:
     """Width of the painter at half the frame's resolution."""
     painter_warm_up: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 400
     """Optimiser steps of the painter on damaged frames."""
-    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 2400
+    painter_steps: Annotated[int, Ge(1), Le(10_000_000), More("Painter")] = 1200
     """Optimiser steps of the painter and its discriminator on self-rollouts."""
     painter_lr: Annotated[float, Ge(0), Le(1), More("Painter")] = 3e-4
     """Learning rate of the painter; its discriminator's is twice that."""
