@@ -236,6 +236,19 @@ def add(
 
 
 @app.command(rich_help_panel="Run")
+def doctor(
+    data_dir: DataDir = Path(".terrarium"),
+    host: Host = "127.0.0.1",
+    port: Port = 8420,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Try out what Terrarium needs on this machine, and say what to do about what does not work."""
+    from terrarium.cli.doctor import doctor as examine
+
+    examine(data_dir, host, port, as_json)
+
+
+@app.command(rich_help_panel="Run")
 def dispatcher() -> None:
     """Run a dispatcher against DATABASE_URL and REDIS_URL."""
     runpy.run_module("terrarium.workers.dispatcher", run_name="__main__", alter_sys=True)

@@ -14,29 +14,31 @@ from terrarium.worlds.voxels.camera import Camera
 
 
 class _March(torch.autograd.Function):
-    """alpha [X, Y, Z], face_colour [X, Y, Z, 6, 3] -> [H, W, 8]: rgb without background, opacity, depth, normal."""
+    """alpha [X, Y, Z], face_colour [X, Y, Z, 6, 3] -> rgb without background, opacity, depth, normal."""
 
     @staticmethod
-    def forward(ctx: Any, alpha: Tensor, face_colour: Tensor, camera: Camera) -> Tensor:
+    def forward(ctx: Any, alpha: Tensor, face_colour: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ctx.save_for_backward(alpha, face_colour)
         ctx.camera = camera
-        out = alpha.new_empty(camera.height, camera.width, 8)
-        compiled.forward(*arguments(alpha, face_colour, camera), numba.get_num_threads(), out.numpy())
-        return out
+        size = camera.height, camera.width
+        found = (alpha.new_empty(*size, 3), alpha.new_empty(size), alpha.new_empty(size), alpha.new_empty(*size, 3))
+        threads = numba.get_num_threads()
+        compiled.forward(*arguments(alpha, face_colour, camera), threads, *(part.numpy() for part in found))
+        return found
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         alpha, face_colour = ctx.saved_tensors
         threads = numba.get_num_threads()
-        d_alpha = alpha.new_zeros(threads, *alpha.shape)
-        d_colour = alpha.new_zeros(threads, *face_colour.shape)
+        d_alpha = alpha.new_empty(threads, *alpha.shape)
+        d_colour = alpha.new_empty(threads, *face_colour.shape)
         compiled.backward(
             *arguments(alpha, face_colour, ctx.camera),
-            grads[0].contiguous().numpy(),
+            *(grad.contiguous().numpy() for grad in grads),
             d_alpha.view(threads, -1).numpy(),
             d_colour.view(threads, -1, 6, 3).numpy(),
         )
-        return d_alpha.sum(0), d_colour.sum(0), None
+        return d_alpha[0], d_colour[0], None
 
 
 def arguments(alpha: Tensor, face_colour: Tensor, camera: Camera) -> tuple[Any, ...]:
@@ -50,5 +52,5 @@ def arguments(alpha: Tensor, face_colour: Tensor, camera: Camera) -> tuple[Any, 
 
 def march(alpha: Tensor, face_colour: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """As reference.march, on as many threads as numba has (NUMBA_NUM_THREADS)."""
-    out = _March.apply(alpha, face_colour, camera)
-    return out[..., :3], out[..., 3], out[..., 4], out[..., 5:]
+    found: tuple[Tensor, Tensor, Tensor, Tensor] = _March.apply(alpha, face_colour, camera)
+    return found

@@ -57,7 +57,10 @@ def generate(config: GenerateConfig, out_dir: Path, progress: Progress) -> dict[
     grid = train(run.stages(), loop, out_dir, log)
     assert isinstance(grid, DifferentiableVoxelGrid)
     blocks = run.best.blocks() if run.best.found else grid.blocks()
-    result: dict[str, Any] = guide.measure(blocks) if isinstance(guide, Measured) else {}
+    result: dict[str, Any] = {}
+    if isinstance(guide, Measured):
+        blocks = guide.finished(blocks, config.finish)
+        result = guide.measure(blocks)
     result |= {"table": table_of(blocks)}
     facts = {"guidance": config.guidance, "prompts": list(config.prompts), "seed": config.seed, "steps": config.steps}
     block_map = BlockMap(blocks, seed=config.seed)

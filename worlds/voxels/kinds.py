@@ -91,6 +91,8 @@ class GenerateConfig:
     """Share of the run in which only materials change, so that what is there is not covered before it has its own."""
     settle: Annotated[Fraction, More("Optimisation")] = 0.0
     """Share of the run, at its end, in which pictures show the blocks to be exported, and only materials change."""
+    finish: Annotated[int, Ge(0), Le(1000), More("Optimisation")] = 0
+    """Most rounds, after the last step of guidance `target`, of changing single blocks while pictures come nearer."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -157,13 +159,15 @@ def generate_rebuild(target: str = "-") -> GenerateConfig:
     """Rebuild a world from its pictures."""
     # Materials change more slowly than what is there, and stay soft for longer: faster ones settle on a wrong material,
     # and then the voxel that has it fades. What is still a mixture settles at the end. Smoothness fills what pictures
-    # leave open, such as a block before its like.
+    # leave open, such as a block before its like. A hole before its like closes from its edges, slower than a run at
+    # the logits that its voxels have by then: single blocks are changed last.
     return GenerateConfig(
         target=target,
         lr=0.2,
         material_lr=0.1,
         hold=0.1,
         settle=0.1,
+        finish=40,
         views_per_step=4,
         smoothness=20.0,
         temperature=4.0,

@@ -6,8 +6,8 @@ b_i = a_i s_i + (1 - a_i) b_{i+1}, what the ray adds from voxel i on:
     dL/da_i = T_i (s_i - b_{i+1})        dL/dc_i = T_i a_i dL/drgb
 
 Voxels and faces are those of kernels/march/naive.py, by 3-D DDA (Amanatides & Woo 1987); planes are computed, not
-summed up, so that both find the same crossings. Rays are shared out to threads by rows; each has its own gradients,
-added at the end.
+summed up, so that both find the same crossings. Rays are shared out to threads by rows; each has its own
+gradients, added at the end.
 """
 
 from __future__ import annotations
@@ -119,9 +119,12 @@ def _trace(alpha, ny, nz, eye, dx, dy, dz, ix, iy, iz, spare, voxels, faces, dis
 
 
 @parallel
-def forward(alpha, colour, ny, nz, eye, axes, rays, parts, out):
-    """out [H, W, 8]: rgb without background, opacity, depth, normal. alpha [X, Y * Z], colour [X * Y * Z, 6, 3]."""
-    height, width, _ = out.shape
+def forward(alpha, colour, ny, nz, eye, axes, rays, parts, rgb, opacity, depth, normal):
+    """Fills rgb (without background) and normal [H, W, 3], opacity and depth [H, W].
+
+    alpha [X, Y * Z], colour [X * Y * Z, 6, 3].
+    """
+    height, width = opacity.shape
     most = alpha.shape[0] + ny + nz + 3
     for part in prange(parts):
         voxels, faces = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -131,14 +134,14 @@ def forward(alpha, colour, ny, nz, eye, axes, rays, parts, out):
             for column in range(width):
                 dx, dy, dz, ix, iy, iz = _ray(axes, rays, row, column)
                 count = _trace(alpha, ny, nz, eye, dx, dy, dz, ix, iy, iz, False, voxels, faces, distances, lights)
-                r = g = b = opacity = depth = normal_x = normal_y = normal_z = 0.0
+                r = g = b = there = away = normal_x = normal_y = normal_z = 0.0
                 for i in range(count):
                     weight = lights[i] * opacities[voxels[i]]
                     face = faces[i]
                     c = colour[voxels[i], face]
                     r, g, b = r + weight * c[0], g + weight * c[1], b + weight * c[2]
-                    opacity += weight
-                    depth += weight * distances[i]
+                    there += weight
+                    away += weight * distances[i]
                     toward = weight if face & 1 else -weight
                     if face < 2:
                         normal_x += toward
@@ -146,18 +149,24 @@ def forward(alpha, colour, ny, nz, eye, axes, rays, parts, out):
                         normal_y += toward
                     else:
                         normal_z += toward
-                pixel = out[row, column]
-                pixel[0], pixel[1], pixel[2], pixel[3] = r, g, b, opacity
-                pixel[4], pixel[5], pixel[6], pixel[7] = depth, normal_x, normal_y, normal_z
+                rgb[row, column, 0], rgb[row, column, 1], rgb[row, column, 2] = r, g, b
+                opacity[row, column], depth[row, column] = there, away
+                normal[row, column, 0], normal[row, column, 1], normal[row, column, 2] = normal_x, normal_y, normal_z
 
 
 @parallel
-def backward(alpha, colour, ny, nz, eye, axes, rays, grad, d_alpha, d_colour):
-    """Adds the gradients for grad [H, W, 8] to d_alpha [parts, X * Y * Z] and d_colour [parts, X * Y * Z, 6, 3]."""
-    height, width, _ = grad.shape
-    parts = d_alpha.shape[0]
+def backward(alpha, colour, ny, nz, eye, axes, rays, g_rgb, g_opacity, g_depth, g_normal, d_alpha, d_colour):
+    """Fills d_alpha[0] and d_colour[0] with the gradients for those of forward's four pictures, g_rgb [H, W, 3] and on.
+
+    d_alpha [parts, X * Y * Z] and d_colour [parts, X * Y * Z, 6, 3] need not be set: each thread clears its part and
+    adds to it; then all threads together add the others to the first.
+    """
+    height, width = g_opacity.shape
+    parts, cells = d_alpha.shape
     most = alpha.shape[0] + ny + nz + 3
     for part in prange(parts):
+        d_alpha[part] = 0.0
+        d_colour[part] = 0.0
         voxels, faces = np.empty(most, np.int64), np.empty(most, np.int64)
         distances, lights = np.empty(most), np.empty(most)
         opacities = alpha.reshape(-1)
@@ -165,18 +174,23 @@ def backward(alpha, colour, ny, nz, eye, axes, rays, grad, d_alpha, d_colour):
             for column in range(width):
                 dx, dy, dz, ix, iy, iz = _ray(axes, rays, row, column)
                 count = _trace(alpha, ny, nz, eye, dx, dy, dz, ix, iy, iz, True, voxels, faces, distances, lights)
-                g = grad[row, column]
-                behind = 0.0
+                red, green, blue = g_rgb[row, column, 0], g_rgb[row, column, 1], g_rgb[row, column, 2]
+                g_there, g_away, behind = g_opacity[row, column], g_depth[row, column], 0.0
                 for i in range(count - 1, -1, -1):
                     voxel, face, light = voxels[i], faces[i], lights[i]
                     a = opacities[voxel]
                     c = colour[voxel, face]
-                    alone = g[0] * c[0] + g[1] * c[1] + g[2] * c[2] + g[3] + g[4] * distances[i]
-                    alone += g[5 + face // 2] * (1.0 if face & 1 else -1.0)
+                    alone = red * c[0] + green * c[1] + blue * c[2] + g_there + g_away * distances[i]
+                    alone += g_normal[row, column, face // 2] * (1.0 if face & 1 else -1.0)
                     d_alpha[part, voxel] += light * (alone - behind)
                     weight = light * a
                     d = d_colour[part, voxel, face]
-                    d[0] += weight * g[0]
-                    d[1] += weight * g[1]
-                    d[2] += weight * g[2]
+                    d[0] += weight * red
+                    d[1] += weight * green
+                    d[2] += weight * blue
                     behind = a * alone + (1.0 - a) * behind
+    for share in prange(parts):
+        first, last = cells * share // parts, cells * (share + 1) // parts
+        for part in range(1, parts):
+            d_alpha[0, first:last] += d_alpha[part, first:last]
+            d_colour[0, first:last] += d_colour[part, first:last]

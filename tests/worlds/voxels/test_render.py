@@ -70,9 +70,18 @@ def test_threads_change_no_picture_and_gradients_by_rounding_alone():
 def test_every_pixel_is_written():
     """The output's memory is not cleared before: it holds NaN here."""
     alpha, colour = soft(SHAPE, torch.float32)
-    out = np.full((7, 9, 8), np.nan, np.float32)
-    march.forward(*cpu.arguments(alpha, colour, CAMERA), 2, out)
-    assert np.isfinite(out).all()
+    out = [np.full((7, 9, *rest), np.nan, np.float32) for rest in ((3,), (), (), (3,))]
+    march.forward(*cpu.arguments(alpha, colour, CAMERA), 2, *out)
+    assert all(np.isfinite(part).all() for part in out)
+
+
+def test_gradients_are_written_not_added_to_what_was_there():
+    alpha, colour = soft(SHAPE, torch.float32)
+    grads = [np.ones((7, 9, *rest), np.float32) for rest in ((3,), (), (), (3,))]
+    d_alpha = np.full((2, alpha.numel()), np.nan, np.float32)
+    d_colour = np.full((2, alpha.numel(), 6, 3), np.nan, np.float32)
+    march.backward(*cpu.arguments(alpha, colour, CAMERA), *grads, d_alpha, d_colour)
+    assert np.isfinite(d_alpha).all() and np.isfinite(d_colour).all()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from terrarium.worlds.voxels.bench import plain_c
+from terrarium.worlds.voxels.bench.peak import peak_mb
 from terrarium.worlds.voxels.camera import Camera, orbit
 from terrarium.worlds.voxels.memory import CROSSING
 from terrarium.worlds.voxels.render import render
@@ -33,7 +34,7 @@ def scene(side: int) -> tuple[Tensor, Tensor]:
 
 def _differentiated(alpha: Tensor, colour: Tensor, camera: Camera, backend: str, threads: int) -> Times:
     numba.set_num_threads(threads)
-    alpha, colour = alpha.clone().requires_grad_(), colour.clone().requires_grad_()
+    alpha, colour = alpha.detach().requires_grad_(), colour.detach().requires_grad_()
     begun = time.perf_counter()
     picture = render(alpha, colour, camera, backend=backend)
     drawn = time.perf_counter()
@@ -75,7 +76,8 @@ def bench(sides: list[int], pictures: list[int], rounds: int, threads: int) -> I
     """A row a grid, picture, backend and number of threads.
 
     `times_reference` and `times_c` are how many times as fast as those its forward and backward are together; None
-    where the other was not run.
+    where the other was not run. `peak_mb` is the memory that one forward and backward take beside the grid, its
+    gradient included; None where the system does not tell.
     """
     for side in sides:
         alpha, colour = scene(side)
@@ -88,7 +90,8 @@ def _rows(
     contenders: dict[tuple[str, int], Callable[[], Times]], rounds: int, place: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
     for measure in contenders.values():
-        measure()  # compiles, and touches the memory
+        measure()  # compiles
+    peaks = {key: peak_mb(measure) for key, measure in contenders.items()}
     taken: dict[tuple[str, int], list[Times]] = {key: [] for key in contenders}
     for _ in range(rounds):
         for key, measure in contenders.items():
@@ -107,6 +110,7 @@ def _rows(
             "forward_ms": round(statistics.median(forward), 2),
             "backward_ms": round(statistics.median(backward), 2),
             **faster,
+            "peak_mb": peaks[backend, threads],
             "forward_ms_range": [round(min(forward), 2), round(max(forward), 2)],
             "backward_ms_range": [round(min(backward), 2), round(max(backward), 2)],
         }

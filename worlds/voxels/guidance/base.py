@@ -48,10 +48,13 @@ class Guidance(Protocol):
 
 @runtime_checkable
 class Measured(Protocol):
-    """A guidance that can tell how good a finished world is, so that a run can keep its best."""
+    """A guidance that can tell how good a finished world is, so that a run can keep its best and better it."""
 
     def measure(self, blocks: np.ndarray) -> dict[str, float]:
         """Blocks uint8 [X, Y, Z] of the finished grid's shape -> figures; `hard_psnr` is the one to be raised."""
+
+    def finished(self, blocks: np.ndarray, rounds: int) -> np.ndarray:
+        """Blocks that are better or the same, after at most so many rounds of changing single ones."""
 
 
 def guidance(config: GenerateConfig, shape: Shape) -> Guidance:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terrarium.worlds.voxels import scores
+from terrarium.worlds.voxels import finish, scores
 from terrarium.worlds.voxels.camera import orbit
 from terrarium.worlds.voxels.capture import Capture, read_capture, view_of
 from terrarium.worlds.voxels.grid import Shape
@@ -46,6 +46,9 @@ class Target:
         if self.blocks is not None and self.seen is not None:
             found |= scores.against(blocks, self.blocks, self.seen)
         return found
+
+    def finished(self, blocks: np.ndarray, rounds: int) -> np.ndarray:
+        return finish.finished(blocks, self.views, self.pictures, rounds)
 
 
 def make(config: GenerateConfig, shape: Shape) -> Target:
