@@ -24,11 +24,13 @@ def test_it_is_small_and_its_evaluation_is_beside_it() -> None:
     assert told["maps"]["normal"]["rmse"] < told["shuffled_poses"]["maps"]["normal"]["rmse"]
 
 
-def test_it_tells_materials_apart() -> None:
+def test_it_tells_stone_leather_and_metal_apart() -> None:
+    """Three materials, so that broken weights show; what it is worth is in evaluation.json."""
     model, _ = load_model(Path("shipped"))
-    views, poses, maps = held_out(50, ("brick", "brushed_metal", "leather"), 1, 64)
+    views, poses, maps = held_out(50, ("cobble", "brushed_metal", "leather"), 1, 64)
     found, average = map_figures(predict(model, views, poses), maps), map_figures(flat(maps), maps)
-    assert all(found[name]["rmse"] < average[name]["rmse"] for name in MAPS)
+    share = {name: found[name]["rmse"] / average[name]["rmse"] for name in MAPS}
+    assert share["albedo"] < 0.5 and share["metallic"] < 0.1 and share["normal"] < 0.9
 
 
 def flat(maps: torch.Tensor) -> torch.Tensor:
