@@ -196,7 +196,7 @@ def sample(
     """Draw block worlds from words with a generator, in seconds."""
     from terrarium.cli.sample import sample as run_sample
 
-    given = {"generator": generator, "start": start and str(start), "size": size}
+    given: dict[str, Any] = {"generator": generator, "start": start and str(start), "size": size}
     given |= {"sampler": sampler, "steps": steps, "cfg": cfg}
     run_sample(prompt, given, count, seed, preset, set_ or [], out, as_json)
 
