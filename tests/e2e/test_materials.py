@@ -15,7 +15,6 @@ from browsing import DESK, PHONE, SLOW_MS, NewPage, Page, check_accessible, expe
 from terrarium.worlds.blocks.map_entries import coats_of
 from terrarium.worlds.blocks.map_json import BlockMap, to_json
 from terrarium.worlds.blocks.palette import ID
-from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.materials.files import write_picture
 from terrarium.worlds.materials.photograph import photograph
 from terrarium.worlds.materials.procedural import material
@@ -40,12 +39,16 @@ def drawn(page: Page) -> int:
 
 
 def a_world(page: Page) -> str:
-    """The id of a castle of stone."""
-    castle = BlockMap(structure(4, size=16).blocks)
-    query = {"type": "block-world", "name": f"Castle {uuid4().hex[:6]}", "file": "map.json"}
-    return page.request.post("/v1/uploads", params=query, data=to_json(castle)).json()["id"]
+    """The id of a keep of stone in a meadow."""
+    blocks = np.zeros((16, 12, 16), np.uint8)
+    blocks[:, 0], blocks[4:12, 1:7, 4:12] = ID["Grass"], ID["Stone"]
+    blocks[5:11, 1:7, 5:11], blocks[7:9, 1:4, 11] = 0, 0
+    blocks[4:12:2, 7, 4:12:7], blocks[4:12:7, 7, 4:12:2] = ID["Stone"], ID["Stone"]
+    query = {"type": "block-world", "name": f"Keep {uuid4().hex[:6]}", "file": "map.json"}
+    return page.request.post("/v1/uploads", params=query, data=to_json(BlockMap(blocks))).json()["id"]
 
 
+@pytest.mark.timeout(600)  # a runner, which is niced
 def test_three_views_become_maps_that_stone_wears(new_page: NewPage, views: list[Path]) -> None:
     page = new_page("/materials")
     world = a_world(page)

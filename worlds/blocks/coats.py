@@ -8,8 +8,8 @@ eye, and is left to the browser. Levels of half the side each are means of lit t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log2
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ RIGHT = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0], [1, 0, 0], [-1, 0, 0], [1, 0
 UP = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0], [0, 1, 0]], np.float64)
 
 
-@dataclass(frozen=True, eq=False)
-class Coats:
+class Coats(NamedTuple):
     """`row` int64 [TYPES]: of a block type in `lit`, -1 where it is plain. `lit` float32 [N, 6, TEXELS, 3], by face:
     the levels one after another, the largest first, each by v and then u of the ray-caster."""
 
@@ -34,12 +33,14 @@ class Coats:
     lit: np.ndarray
 
 
-def coats_for(worn: Mapping[int, Coat]) -> Coats:
-    """Of block types by id."""
+def coats_for(worn: Mapping[int, Coat]) -> Coats | None:
+    """Of block types by id; None where none wears anything."""
+    if not worn:
+        return None
     row = np.full(TYPES, -1, np.int64)
     row[list(worn)] = range(len(worn))
     lit = [[_levels(_as_cast(_lit(coat, face), face)) for face in range(6)] for coat in worn.values()]
-    return Coats(row, np.array(lit, np.float32).reshape(-1, 6, TEXELS, 3))
+    return Coats(row, np.array(lit, np.float32))
 
 
 def _lit(coat: Coat, face: int) -> np.ndarray:
@@ -69,9 +70,6 @@ def _levels(picture: np.ndarray) -> np.ndarray:
         half = len(found[-1]) // 2
         found.append(found[-1].reshape(half, 2, half, 2, 3).mean((1, 3)))
     return np.concatenate([level.reshape(-1, 3) for level in found])
-
-
-PLAIN = coats_for({})
 
 
 @jit

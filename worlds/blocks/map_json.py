@@ -91,7 +91,7 @@ def write_map(path: str | Path, block_map: BlockMap) -> None:
 
 
 def pack(blocks: np.ndarray, custom_blocks: Sequence[Any] = ()) -> dict[str, Any]:
-    """Block ids uint8 [X, Y, Z], and what types wear, as JSON: a few kilobytes, and 16 for each coat. For a manifest
+    """Block ids uint8 [X, Y, Z], and what types wear, as JSON: a few kilobytes, and 12 for each coat. For a manifest
     that must bring its world along."""
     coats = [entry for entry in custom_blocks if is_coat(entry)]
     packed = {"shape": list(blocks.shape), "zlib": base64.b64encode(zlib.compress(blocks.tobytes(), 9)).decode()}

@@ -14,7 +14,7 @@ import numpy as np
 
 from terrarium.worlds.blocks import sky, texture
 from terrarium.worlds.blocks.camera import FOVY_DEG, basis, pixel_angle, pixel_rays
-from terrarium.worlds.blocks.coats import PLAIN, Coats, coat_colour
+from terrarium.worlds.blocks.coats import Coats, coat_colour
 from terrarium.worlds.blocks.jit import jit
 from terrarium.worlds.blocks.palette import SKY, patterns, sun_lut, walk_lut
 
@@ -29,12 +29,12 @@ SKY_KEY = -1
 class Volume:
     """Blocks uint8 [X, Y, Z], made read-only, and what a ray walks through.
 
-    `coats` are the materials that block types wear. `flat` holds the same blocks without the empty layers at the top,
-    within a layer of `OUTSIDE`, in one row; `shape` is its (nx, ny, nz) without that layer.
+    `coats` are the materials that block types wear, if any does. `flat` holds the same blocks without the empty layers
+    at the top, within a layer of `OUTSIDE`, in one row; `shape` is its (nx, ny, nz) without that layer.
     """
 
     blocks: np.ndarray
-    coats: Coats = PLAIN
+    coats: Coats | None = None
     shape: tuple[int, int, int] = field(init=False)
     flat: np.ndarray = field(init=False)
 
@@ -128,19 +128,20 @@ def cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, far):
 
 
 @jit
-def _surface(block, face, ix, iy, iz, px, py, pz, foot, row, lit):
-    """Colour of the hit at (px, py, pz) before fog; `foot` is the size of a pixel there, in blocks. `row` and `lit` are
-    those of the volume's coats."""
+def _surface(block, face, ix, iy, iz, px, py, pz, foot, coats):
+    """Colour of the hit at (px, py, pz) before fog; `foot` is the size of a pixel there, in blocks. numba compiles
+    a version for `coats` None, in which there is nothing of them."""
     if face < 2:
         u, v = pz - iz, py - iy
     elif face < 4:
         u, v = px - ix, pz - iz
     else:
         u, v = px - ix, py - iy
-    if row[block] >= 0:
-        light = texture.tone(ix, iy, iz, foot)
-        r, g, b = coat_colour(lit, row[block], face, u, v, foot)
-        return r * light, g * light, b * light
+    if coats is not None:  # noqa: SIM102  (numba drops a branch by this test alone)
+        if coats.row[block] >= 0:
+            light = texture.tone(ix, iy, iz, foot)
+            r, g, b = coat_colour(coats.lit, coats.row[block], face, u, v, foot)
+            return r * light, g * light, b * light
     kind, sharp = PATTERNS[block, face], 1.0 / foot
     light = texture.seam(u, v, foot, sharp) * texture.tone(ix, iy, iz, foot)
     light *= texture.pattern(kind, u, v, foot, sharp)
@@ -155,7 +156,7 @@ def _surface(block, face, ix, iy, iz, px, py, pz, foot, row, lit):
 
 
 @jit
-def _shade(cells, nx, ny, nz, row, lit, ox, oy, oz, dx, dy, dz, pixel):
+def _shade(cells, nx, ny, nz, coats, ox, oy, oz, dx, dy, dz, pixel):
     """Colour of one unit ray, and a key that two rays share if they hit one flat surface of one material."""
     block, t, face, ix, iy, iz = cast(cells, nx, ny, nz, ox, oy, oz, dx, dy, dz, FAR)
     if block == 0:
@@ -168,7 +169,7 @@ def _shade(cells, nx, ny, nz, row, lit, ox, oy, oz, dx, dy, dz, pixel):
     else:
         facing, plane = abs(dz), iz
     foot = max(t * pixel / sqrt(max(facing, 0.02)), 1e-4)
-    r, g, b = _surface(block, face, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, foot, row, lit)
+    r, g, b = _surface(block, face, ix, iy, iz, ox + t * dx, oy + t * dy, oz + t * dz, foot, coats)
     if t > FOG_START:
         fog = (t - FOG_START) / (FAR - FOG_START)
         fog = fog * fog * (3.0 - 2.0 * fog)
@@ -194,7 +195,7 @@ def _put(out, i, j, r, g, b):
 
 
 @jit
-def _smooth(cells, nx, ny, nz, row, lit, ox, oy, oz, axes, rays, pixel, keys, out):
+def _smooth(cells, nx, ny, nz, coats, ox, oy, oz, axes, rays, pixel, keys, out):
     """Draw the outline pixels again, each as the mean of four rays."""
     height, width = keys.shape
     for i in range(height):
@@ -214,22 +215,22 @@ def _smooth(cells, nx, ny, nz, row, lit, ox, oy, oz, axes, rays, pixel, keys, ou
                 c = rays[i, j, 1] / depth + pixel * (0.25 if k & 2 else -0.25)
                 norm = 1.0 / sqrt(a * a + c * c + 1.0)
                 dx, dy, dz = _rotate(axes, a * norm, c * norm, norm)
-                r1, g1, b1, _ = _shade(cells, nx, ny, nz, row, lit, ox, oy, oz, dx, dy, dz, pixel)
+                r1, g1, b1, _ = _shade(cells, nx, ny, nz, coats, ox, oy, oz, dx, dy, dz, pixel)
                 r, g, b = r + min(r1, 1.0), g + min(g1, 1.0), b + min(b1, 1.0)
             _put(out, i, j, 0.25 * r, 0.25 * g, 0.25 * b)
 
 
 @jit
-def _draw(cells, nx, ny, nz, row, lit, ox, oy, oz, axes, rays, pixel, smooth, out):
+def _draw(cells, nx, ny, nz, coats, ox, oy, oz, axes, rays, pixel, smooth, out):
     height, width, _ = out.shape
     keys = np.empty((height, width), np.int64)
     for i in range(height):
         for j in range(width):
             dx, dy, dz = _rotate(axes, rays[i, j, 0], rays[i, j, 1], rays[i, j, 2])
-            r, g, b, keys[i, j] = _shade(cells, nx, ny, nz, row, lit, ox, oy, oz, dx, dy, dz, pixel)
+            r, g, b, keys[i, j] = _shade(cells, nx, ny, nz, coats, ox, oy, oz, dx, dy, dz, pixel)
             _put(out, i, j, r, g, b)
     if smooth:
-        _smooth(cells, nx, ny, nz, row, lit, ox, oy, oz, axes, rays, pixel, keys, out)
+        _smooth(cells, nx, ny, nz, coats, ox, oy, oz, axes, rays, pixel, keys, out)
 
 
 def render(
@@ -248,7 +249,7 @@ def render(
     axes = basis(yaw_deg, pitch_deg)
     nx, ny, nz = volume.shape
     ox, oy, oz = eye
-    _draw(volume.flat, nx, ny, nz, volume.coats.row, volume.coats.lit, ox, oy, oz, axes, rays, pixel, smooth, out)
+    _draw(volume.flat, nx, ny, nz, volume.coats, ox, oy, oz, axes, rays, pixel, smooth, out)
     return out
 
 

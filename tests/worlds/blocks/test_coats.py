@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from terrarium.worlds.blocks import raycast
-from terrarium.worlds.blocks.coats import RIGHT, TEXELS, UP, coats_for
+from terrarium.worlds.blocks.coats import RIGHT, TEXELS, UP, Coats, coats_for
 from terrarium.worlds.blocks.map_entries import COAT_SIDE, coats_of
 from terrarium.worlds.blocks.map_json import BlockMap, from_json, pack, read_map, to_json, unpack, write_map
 from terrarium.worlds.blocks.palette import ID, NORMALS, SUN_DIR, WALK_LIGHT
@@ -30,6 +30,13 @@ def entry(basecolor: Any = (200, 100, 50), normal: Any = FLAT, orm: Any = (255, 
     maps = {"basecolor": picture(basecolor), "normal": picture(normal), "orm": picture(orm)}
     texels = {name: base64.b64encode(values.tobytes()).decode() for name, values in maps.items()}
     return {"blockType": "Stone", "name": "bricks", "texels": {"side": COAT_SIDE} | texels} | more
+
+
+def worn(basecolor: Any = (200, 100, 50), normal: Any = FLAT) -> Coats:
+    """By stone."""
+    found = coats_for(coats_of([entry(basecolor, normal)]))
+    assert found is not None
+    return found
 
 
 def a_wall(**more: Any) -> BlockMap:
@@ -78,7 +85,7 @@ def test_each_corner_of_a_face_shows_its_texel(face: int) -> None:
     quarters = {(-1, 1): (255, 0, 0), (1, 1): (0, 255, 0), (-1, -1): (0, 0, 255), (1, -1): (255, 255, 255)}
     for (x, y), colour in quarters.items():  # x to the right, y up
         colours[half if y < 0 else 0 :, half if x > 0 else 0 :][:half, :half] = colour
-    coats = coats_for(coats_of([entry(colours)]))
+    coats = worn(colours)
     blocks = np.zeros((3, 3, 3), np.uint8)
     blocks[1, 1, 1] = STONE
     volume = raycast.Volume(blocks, coats)
@@ -98,11 +105,11 @@ def looking(towards: np.ndarray) -> tuple[float, float]:
 
 
 def test_flat_texels_have_the_walks_light_and_leaning_ones_the_suns() -> None:
-    flat = coats_for(coats_of([entry()])).lit[0]
+    flat = worn().lit[0]
     expected = np.array([200, 100, 50]) / 255 * WALK_LIGHT[:, None]
     np.testing.assert_allclose(flat, np.broadcast_to(expected[:, None], (6, TEXELS, 3)), atol=0.004)  # 128 is not 127.5
     for tilt in ((230, 128, 200), (25, 128, 200)):
-        leaning = coats_for(coats_of([entry(normal=tilt)])).lit[0][:, -1].mean(-1) / flat[:, -1].mean(-1)
+        leaning = worn(normal=tilt).lit[0][:, -1].mean(-1) / flat[:, -1].mean(-1)
         tangent = np.array(tilt) / 127.5 - 1
         tangent /= np.linalg.norm(tangent)
         for face in range(6):
@@ -112,7 +119,7 @@ def test_flat_texels_have_the_walks_light_and_leaning_ones_the_suns() -> None:
 
 def test_far_texels_are_the_mean_of_near_ones() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (COAT_SIDE, COAT_SIDE, 3), np.uint8)
-    lit = coats_for(coats_of([entry(noise)])).lit[0, 3]
+    lit = worn(noise).lit[0, 3]
     near, last = lit[: COAT_SIDE**2].mean(0), lit[-1]
     np.testing.assert_allclose(near, last, atol=1e-5)
 
@@ -120,7 +127,7 @@ def test_far_texels_are_the_mean_of_near_ones() -> None:
 def test_only_what_wears_a_material_is_drawn_otherwise() -> None:
     wall = a_wall()
     wall.blocks[6, 1, 6] = ID["RedWool"]
-    plain, dressed = raycast.Volume(wall.blocks), raycast.Volume(wall.blocks, coats_for(coats_of([entry()])))
+    plain, dressed = raycast.Volume(wall.blocks), raycast.Volume(wall.blocks, worn())
     eye = (6.0, 2.6, 10.5)
     a, b = (raycast.render(v, eye, 0.0, -5.0, 48, 48, smooth=False) for v in (plain, dressed))
     shown = raycast.label(plain, eye, 0.0, -5.0, 48, 48).block
@@ -135,6 +142,6 @@ def test_a_recording_brings_along_what_types_wear(tmp_path: Path) -> None:
     source = json.loads(json.dumps(block_source(str(tmp_path))))
     dressed = world_of(source, 32, 32)
     frame = dressed.reset(3)
-    assert dressed.volume.coats.row[STONE] == 0
+    assert dressed.volume.coats is not None and dressed.volume.coats.row[STONE] == 0
     del source["map"]["coats"]
     assert (world_of(source, 32, 32).reset(3) != frame).any()
