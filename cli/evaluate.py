@@ -94,10 +94,11 @@ def _material_tables(result: dict[str, Any]) -> None:
         if of is None:
             continue
         rows = {"three views": of, **of["baselines"], "two views": of["two_views"], "wrong poses": of["shuffled_poses"]}
-        for figure in ("psnr", "rmse", "mae", "ssim", "lpips"):
+        for figure in ("psnr", "rmse", "mae", "ssim"):
             maps = {name: {m: row["maps"].get(m, {}).get(figure) for m in of["maps"]} for name, row in rows.items()}
-            note = ", trunk of random weights" if figure == "lpips" else ""
-            console.print(_table(f"{title}: {figure}{note} of {of['materials']} materials", "", maps, digits=3))
+            console.print(_table(f"{title}: {figure} of {of['materials']} materials", "", maps, digits=3))
+        seen = {name: {"LPIPS": row["maps"]["albedo"]["lpips"]} for name, row in rows.items()}
+        console.print(_table(f"{title}: albedo, LPIPS on the trunk {result['lpips']['trunk']}", "", seen, digits=3))
         angles = {name: row["normal_deg"] for name, row in rows.items() if "normal_deg" in row}
         console.print(_table(f"{title}: angle between normals, degrees", "", angles))
         drawn = {name: {"PSNR": row["rerender_psnr"]} for name, row in rows.items() if "rerender_psnr" in row}

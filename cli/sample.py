@@ -9,9 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from terrarium.cli.console import configure, run_recipe, say_what_next
 
 KIND = "world.sample"
@@ -28,7 +25,7 @@ def sample(
     as_json: bool,
 ) -> None:
     """Draws `count` worlds here; prints one JSON object, {"prompt", "worlds": [{"seed", "map", "blocks", "seconds",
-    "table"}]}, or a table. `given`: fields by name, None for those left to the preset."""
+    "table"}]}, or a line each. `given`: fields by name, None for those left to the preset."""
     configs = [
         configure(KIND, preset, {**given, "prompt": prompt, "seed": seed + i}, assignments) for i in range(count)
     ]
@@ -39,12 +36,6 @@ def sample(
     if as_json:
         print(json.dumps({"prompt": prompt, "worlds": worlds}))
     else:
-        show(worlds)
+        for world in worlds:
+            print("seed {seed}  {blocks} blocks  {seconds:.2f} s  {map}".format(**world))
     say_what_next(KIND, out / str(seed) / "output")
-
-
-def show(worlds: list[dict[str, Any]]) -> None:
-    table = Table("seed", "blocks", "seconds", "map", box=None)
-    for world in worlds:
-        table.add_row(str(world["seed"]), str(world["blocks"]), f"{world['seconds']:.2f}", world["map"])
-    Console().print(table)

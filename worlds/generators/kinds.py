@@ -40,7 +40,7 @@ class GeneratorConfig:
     """Attention heads; a divisor of `width`."""
     text: Annotated[int, Ge(8), Le(1024), MultipleOf(8), More("Model")] = 128
     """Width of the text encoder."""
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 20_000
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 5_000
     """Optimiser steps."""
     batch: Annotated[int, Ge(1), Le(4096), More("Optimisation")] = 16
     """Structures in a step."""

@@ -24,7 +24,7 @@ def trust(alphabar: float, how: Trust) -> float:
     return {"squared": alphabar, "root": alphabar**0.5, "none": 1.0}[how]
 
 
-def residual(mean: Tensor, mean_base: Tensor, deviation: float, gradient: Tensor, scale: float) -> Tensor:
+def residual(mean: Tensor, mean_base: Tensor, deviation: float | Tensor, gradient: Tensor, scale: float) -> Tensor:
     """Sum over a world's numbers of (mu_theta - mu_base - sigma^2 scale grad R)^2, [B].
 
     All of [B, ...]; `scale` is beta gamma. What is not `mean` must come without a gradient.

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from terrarium.worlds.blocks.structures.captions import vocabulary
-from terrarium.worlds.blocks.structures.source import CLASSES, Structure, structure
+from terrarium.worlds.blocks.structures.source import CLASSES, Structure
 from terrarium.worlds.checkpoint import save_checkpoint
 from terrarium.worlds.device import default_device
 from terrarium.worlds.generators.data import as_ids, example, held_out
 from terrarium.worlds.generators.kinds import GeneratorConfig
 from terrarium.worlds.generators.model import KIND, STEPS, Generator
-from terrarium.worlds.generators.samplers import Plan, sample
+from terrarium.worlds.generators.sheet import sheet
 from terrarium.worlds.pictures.metrics import save_strip
 from terrarium.worlds.progress import Progress
 from terrarium.worlds.training import parallel
@@ -28,14 +28,11 @@ from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.states import identity
 from terrarium.worlds.training.task import Stage, Step, Task
-from terrarium.worlds.voxels.export import turntable
-from terrarium.worlds.voxels.render import of_blocks
 
 MAY_CHANGE = ("steps", "checkpoint_every_s", "log_every", "validate_every")
 HIGH = 1.5  # times are drawn with density t^(HIGH - 1): what a structure is, is decided at high noise
 HELD_OUT = 128
-SHEET = ("castle", "house", "tower", "tree", "ship", "pyramid", "bridge", "windmill")
-SHEET_SIDE = 96  # pixels
+FEW = ("castle", "house", "tower", "tree", "ship", "pyramid", "bridge", "windmill")  # of the preview
 
 
 def train_generator(config: GeneratorConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -61,7 +58,7 @@ def train_generator(config: GeneratorConfig, out_dir: Path, progress: Progress) 
 
     def preview(model: nn.Module, _: int) -> None:
         assert isinstance(model, Generator)
-        save_strip(out_dir / "samples.png", sheet(model))
+        save_strip(out_dir / "samples.png", sheet(model, FEW, 1))
         progress.preview("samples", out_dir / "samples.png")
 
     task = Task(
@@ -87,7 +84,7 @@ def train_generator(config: GeneratorConfig, out_dir: Path, progress: Progress) 
 
 
 def quick_attention(device: torch.device) -> AbstractContextManager[Any]:
-    """On a CPU the fused attention's backward took half of a step of so few tokens; matrix products take a tenth."""
+    """By plain matrix products on a CPU, where the fused attention takes a third of a step for its backward pass."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
@@ -116,18 +113,6 @@ def measure(generator: Generator, examples: Sequence[Structure]) -> dict[str, fl
     captions = [each.caption for each in examples]
     found = {f"loss_t{t}": error(t, captions) for t in (500, 750, 950)}
     return found | {"caption_gain": error(950, [""] * len(captions)) / found["loss_t950"]}
-
-
-def sheet(generator: Generator) -> list[np.ndarray]:
-    """Samples, and below them the structures for which their captions were written."""
-    made = [structure(7, generator.size, name=name, split="held_out") for name in SHEET]
-    drawn = sample(generator, [each.caption for each in made], Plan(seeds=tuple(range(len(made)))))
-    return [pictures(drawn), pictures([each.blocks for each in made])]
-
-
-def pictures(worlds: Sequence[np.ndarray]) -> np.ndarray:
-    """uint8 [N, SHEET_SIDE, SHEET_SIDE, 3]."""
-    return np.concatenate([turntable(*of_blocks(blocks), 1, SHEET_SIDE) for blocks in worlds])
 
 
 def save_generator(

@@ -21,13 +21,7 @@ from torch import Tensor
 from terrarium.worlds.materials.data import as_tensors, held_out, part_of, part_poses
 from terrarium.worlds.materials.maps import ALBEDO, NORMAL, unit
 from terrarium.worlds.materials.matsynth import list_materials, read_maps
-from terrarium.worlds.materials.metrics import (
-    angle_figures,
-    map_figures,
-    normal_angles_deg,
-    rerender_psnr,
-    with_lpips,
-)
+from terrarium.worlds.materials.metrics import Figures, angle_figures, lit, lit_psnr, map_figures, normal_angles_deg
 from terrarium.worlds.materials.model import MaterialNet
 from terrarium.worlds.materials.multi_view import MultiView
 from terrarium.worlds.materials.photograph import photograph, rectified
@@ -85,13 +79,13 @@ def figures_of(model: MaterialNet, examples: Examples, mean: Tensor) -> dict[str
     average = torch.stack(single).mean(0)
     average[:, NORMAL] = unit(average[:, NORMAL])
     flat = mean.view(1, -1, 1, 1).expand_as(maps)
-    whole = partial(all_figures, true=maps)
+    whole = partial(all_figures, true=maps, true_lit=lit(maps))
     return {
         "materials": len(maps),
         **whole(predict(model, views, poses)),
         "baselines": {
             "mean_map": whole(flat),
-            "albedo_is_input": {"maps": {"albedo": albedo_figures(views.mean(1), flat, maps)}},
+            "albedo_is_input": {"maps": {"albedo": albedo_figures(views.mean(1), maps)}},
             "single_view": whole(single[0]),
             "without_fusion": whole(average),
         },
@@ -100,18 +94,24 @@ def figures_of(model: MaterialNet, examples: Examples, mean: Tensor) -> dict[str
     }
 
 
-def all_figures(found: Tensor, true: Tensor) -> dict[str, Any]:
+def all_figures(found: Tensor, true: Tensor, true_lit: Tensor) -> dict[str, Any]:
     return {
-        "maps": with_lpips(map_figures(found, true), found, true, perceptual()),
+        "maps": perceived(map_figures(found, true), found, true),
         "normal_deg": angle_figures([normal_angles_deg(found, true)]),
-        "rerender_psnr": rerender_psnr(found, true),
+        "rerender_psnr": lit_psnr(lit(found), true_lit),
     }
 
 
-def albedo_figures(albedo: Tensor, others: Tensor, true: Tensor) -> dict[str, float]:
-    found = others.clone()
-    found[:, ALBEDO] = albedo
-    return all_figures(found, true)["maps"]["albedo"]
+def albedo_figures(albedo: Tensor, true: Tensor) -> dict[str, float]:
+    """Of an albedo without other maps."""
+    found = torch.cat([albedo, true[:, ALBEDO.stop :]], dim=1)
+    return perceived(map_figures(found, true), found, true)["albedo"]
+
+
+def perceived(figures: Figures, found: Tensor, true: Tensor) -> Figures:
+    """The same with the perceptual distance of the albedos."""
+    distance = perceptual()(*(2 * maps[:, ALBEDO] - 1 for maps in (found, true)))
+    return figures | {"albedo": figures["albedo"] | {"lpips": float(distance.mean())}}
 
 
 def shuffled(views: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,8 @@ from terrarium.worlds.materials.outputs import write_outputs
 from terrarium.worlds.materials.photograph import rectified
 from terrarium.worlds.materials.train import predict
 
-TILE = 256  # pixels
-OVERLAP = 64
+TILE = 128  # pixels; with 64 and 256 the maps are as good, and 256 shows its borders (lab-notes.md)
+OVERLAP = 32
 COMPARED = 256  # pixels along a side at which the views are compared: their maps are needed once more
 
 

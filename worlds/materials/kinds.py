@@ -255,7 +255,7 @@ def train_shipped() -> MaterialTrainConfig:
         heads=4,
         depth=2,
         mlp_ratio=2.0,
-        steps=6_000,
+        steps=2_400,
         batch=8,
         crop=64,
         larger=0.25,
@@ -270,7 +270,7 @@ def train_shipped() -> MaterialTrainConfig:
 
 def train_student(teacher: str | None = None) -> MaterialTrainConfig:
     """A small network of separable convolutions that learns from a larger one, for slow machines."""
-    return replace(train_shipped(), teacher=teacher, encoder="mobile", encoder_stride=2, dim=64, depth=1, steps=1_500)
+    return replace(train_shipped(), teacher=teacher, encoder="mobile", encoder_stride=2, dim=64, depth=1, steps=640)
 
 
 def train_quick_test(data: str | None = None) -> MaterialTrainConfig:
@@ -290,7 +290,9 @@ def train_default(data: str | None = None) -> MaterialTrainConfig:
 
 def train_high_quality(data: str | None = None) -> MaterialTrainConfig:
     """A ResNet of 101 layers, twice as deep a transformer, and larger pictures."""
-    return replace(train_default(data), encoder="resnet101", depth=8, crop=512, steps=300_000, gan_start=15_000)
+    return replace(
+        train_default(data), encoder="resnet101", depth=8, crop=512, batch=2, steps=300_000, gan_start=15_000
+    )
 
 
 def train_fast_iteration(data: str | None = None) -> MaterialTrainConfig:

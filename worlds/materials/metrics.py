@@ -13,7 +13,6 @@ from terrarium.worlds.materials.cameras import cameras
 from terrarium.worlds.materials.colour import linear_to_srgb
 from terrarium.worlds.materials.maps import MAPS, NORMAL, to_pixels, unit
 from terrarium.worlds.materials.render import Lights, render
-from terrarium.worlds.pictures.perceptual import LPIPS
 
 LEAST_ERROR = 1e-6  # mean squared; a PSNR of 60
 NEW_LIGHTS = ((2.5, 0.0, 2.5), (0.0, 2.5, 2.5), (-2.0, -2.0, 2.0), (0.5, -0.5, 4.0))
@@ -34,13 +33,6 @@ def map_figures(found: Tensor, true: Tensor) -> Figures:
             "ssim": float(ssim(a.contiguous(), b.contiguous(), data_range=1.0).mean()),
         }
     return figures
-
-
-def with_lpips(figures: Figures, found: Tensor, true: Tensor, lpips: LPIPS) -> Figures:
-    """The same with the perceptual distance of each map, grey ones taken as pictures of equal colours."""
-    x, y = 2 * to_pixels(found) - 1, 2 * to_pixels(true) - 1
-    distance = {name: lpips(*(each[:, at].expand(-1, 3, -1, -1) for each in (x, y))) for name, at in MAPS.items()}
-    return {name: each | {"lpips": float(distance[name].mean())} for name, each in figures.items()}
 
 
 def psnr(squared: Tensor) -> Tensor:
@@ -65,8 +57,17 @@ def angle_figures(angles: Sequence[Tensor]) -> dict[str, float]:
 
 def rerender_psnr(found: Tensor, true: Tensor) -> float:
     """PSNR of planes of both materials [B, 8, H, W] lit from four sides in turn, directions that no view had."""
-    pairs = [(relit(found, light), relit(true, light)) for light in NEW_LIGHTS]
-    return float(torch.stack([psnr((a - b).square().mean((1, 2, 3))) for a, b in pairs]).mean())
+    return lit_psnr(lit(found), lit(true))
+
+
+def lit_psnr(found: Tensor, true: Tensor) -> float:
+    """Of pictures [lights, B, 3, H, W]."""
+    return float(psnr((found - true).square().mean((2, 3, 4))).mean())
+
+
+def lit(maps: Tensor) -> Tensor:
+    """Under each of the new lights, [lights, B, 3, H, W]."""
+    return torch.stack([relit(maps, light) for light in NEW_LIGHTS])
 
 
 def relit(maps: Tensor, light: tuple[float, float, float]) -> Tensor:

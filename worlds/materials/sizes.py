@@ -24,7 +24,8 @@ KEPT = 5 * 4  # bytes for each parameter: weight, gradient, two moments, average
 @dataclass(frozen=True)
 class Size:
     """`parameters` of the generator and of its critic; bytes in fp32 of what is kept for all of them, and of what the
-    generator's forward pass leaves for the backward one, for one material."""
+    generator's forward pass leaves for the backward one, for one material, with an attention that keeps no matrix of
+    all tokens against all (on `meta` there is none, so that matrix is not counted)."""
 
     parameters: int
     critic: int
@@ -40,8 +41,10 @@ def size_of(config: MaterialTrainConfig) -> Size:
     own = {p.untyped_storage()._cdata for p in model.parameters()}
     saved: dict[int, Tensor] = {}
 
+    tokens = VIEWS * (config.crop // model.cell) ** 2
+
     def pack(x: Tensor) -> Tensor:
-        if (key := x.untyped_storage()._cdata) not in own:
+        if (key := x.untyped_storage()._cdata) not in own and x.shape[-2:] != (tokens, tokens):
             saved[key] = x  # held, so that no other storage takes its place
         return x
 

@@ -5,7 +5,11 @@ import pytest
 
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.generators import evaluate as evaluation
+from terrarium.worlds.generators.classifier import accuracy, load_classifier, shipped_classifier
+from terrarium.worlds.generators.data import held_out
 from terrarium.worlds.generators.evaluate import evaluate, novelty, spread
+from terrarium.worlds.generators.model import load_generator, shipped_generator
+from terrarium.worlds.generators.samplers import Plan, sample
 
 
 def test_an_evaluation_is_its_seed(folder, monkeypatch) -> None:
@@ -36,3 +40,14 @@ def test_novelty_is_what_the_nearest_structure_lacks() -> None:
 def test_a_seed_below_zero_is_refused(folder) -> None:
     with pytest.raises(ValueError, match="seed -1: expected 0 to 9999"):
         evaluate(folder, -1)
+
+
+def test_the_shipped_generator_draws_what_is_said() -> None:
+    made = held_out(500, 16, 16)
+    drawn = sample(
+        load_generator(shipped_generator())[0],
+        [each.caption for each in made],
+        Plan(seeds=tuple(range(16)), sampler="dpm", steps=6),
+    )
+    found = accuracy(load_classifier(shipped_classifier()).read(drawn)[1], made)
+    assert found["class"] >= 0.8 and found["material"] >= 0.7 and found["size"] >= 0.7
