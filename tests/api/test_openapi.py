@@ -143,7 +143,21 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
     }
     rest["steps"] = max(1, body.get("steps", 1))
     rest |= {"guidance": "target", "coarse": [], "coarse_steps": [], "prompt_weights": [], "t_min": 0.02, "t_max": 0.98}
-    rest |= {"hold": 0.0, "settle": 0.0, "structures": 0, "dim": 64, "heads": 8, "gan": 0.0, "larger": 0.0}
+    rest |= {
+        "hold": 0.0,
+        "settle": 0.0,
+        "structures": 0,
+        "dim": 64,
+        "heads": 8,
+        "gan": 0.0,
+        "larger": 0.0,
+        "reward_weights": [],
+        "rewards": ["colour"],
+        "dream": [],
+        "sampler": "ddim",
+        "width": 64,
+        "patch": 2,
+    }
     if "target" in row.inputs:
         named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}
