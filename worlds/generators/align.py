@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.checkpoint import save_checkpoint
+from terrarium.worlds.durable import write_text
 from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifier, shipped_classifier
 from terrarium.worlds.generators.codes import check_types, encode, mixture
 from terrarium.worlds.generators.data import as_ids, held_out
@@ -153,7 +154,7 @@ class Pareto:
     def add(self, step: int, found: Mapping[str, float]) -> None:
         self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **found}]
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps({"base": self.base, "steps": self.rows}, indent=1))
+        write_text(self.file, json.dumps({"base": self.base, "steps": self.rows}, indent=1))
 
 
 def measurement(config: AlignConfig, generator: Generator, reward: Reward) -> Callable[[Generator], dict[str, float]]:

@@ -257,10 +257,12 @@ function Facts({ facts }: { facts: Record<string, unknown> }) {
   );
 }
 
-/** The config without its kind and its inputs, which are shown apart. */
+const isOpen = (value: unknown): boolean => value === null || value === "" || (Array.isArray(value) && !value.length);
+
+/** The config without its kind and its inputs, which are shown apart, and without what was left open. */
 const settingsOf = (job: Job, kind: JobKind | undefined): Job["config"] =>
   Object.fromEntries(
     Object.entries(job.config)
-      .filter(([name]) => name !== "kind" && !(kind && name in kind.inputs))
+      .filter(([name, value]) => name !== "kind" && !(kind && name in kind.inputs) && !isOpen(value))
       .sort(([a], [b]) => a.localeCompare(b)),
   );
