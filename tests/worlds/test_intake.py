@@ -115,7 +115,7 @@ BAD: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a judge": (
         "tokenizer",
         saying(kind="judge"),
-        "is that of 'judge', expected a dataset or block-world or capture-set",
+        "is that of 'judge', expected a dataset or .*block-world or ",
     ),
     "an odd kind": ("tokenizer", saying(kind=["tokenizer"]), r"is that of .*\['tokenizer'\]"),
     "another version": ("dataset", saying(format_version=2), "format_version 2, expected 1"),

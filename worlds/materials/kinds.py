@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
+from terrarium.worlds.materials.manifest import LONGEST_VIEW
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
@@ -314,6 +315,11 @@ def made_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     return 12 * config["size"] ** 2
 
 
+def inferred_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
+    """Of the longest views that are taken: their size is not in the config. Three of them, and PNGs of all maps."""
+    return (12 + 3 * 3) * LONGEST_VIEW**2
+
+
 def dataset_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """PNGs of about 1.6 bytes a pixel in colour: 6 of them, or 12 with dirty ones, in three views and two maps."""
     pixels = config["size"] ** 2
@@ -373,6 +379,7 @@ KINDS = {
         queue="gpu.generate",
         title="Find a material's maps",
         presets={"default": infer_default},
+        estimate=inferred_bytes,
     ),
     "material.train": JobKind(
         config=MaterialTrainConfig,

@@ -45,7 +45,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
   };
   const configOf = (offers: Offers) =>
     toConfig(chosen, fields, Object.fromEntries(fields.map((f) => [f.name, valueOf(f, offers)])));
-  const offers = useOffers(chosen, configOf);
+  const [offers, offered] = useOffers(chosen, configOf);
 
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
@@ -128,7 +128,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
           {problem.message}
         </p>
       )}
-      <button type="submit" class="primary wide-button" disabled={busy || !kind}>
+      <button type="submit" class="primary wide-button" disabled={busy || !kind || !offered}>
         {busy ? "Submitting…" : (kind?.title ?? "Submit")}
       </button>
     </form>

@@ -27,10 +27,11 @@ export function choose(offers: Offers, field: Field, value: Value): string {
   return (fit.find((c) => !Object.keys(c.misfits).length) ?? fit[0])?.id ?? "";
 }
 
-/** The newest answer for a draft, asked for whenever it changes and every few seconds. What a draft holds depends in
- *  turn on what is offered. */
-export function useOffers(kind: string, draft: (offers: Offers) => Config): Offers {
+/** The newest answer for a draft, asked for whenever it changes and every few seconds, and whether there was one for
+ *  this kind. What a draft holds depends in turn on what is offered. */
+export function useOffers(kind: string, draft: (offers: Offers) => Config): [Offers, boolean] {
   const [offers, setOffers] = useState<Offers>({});
+  const [answered, setAnswered] = useState("");
   const asked = JSON.stringify(draft(offers));
   useEffect(() => setOffers({}), [kind]);
   useEffect(() => {
@@ -38,7 +39,9 @@ export function useOffers(kind: string, draft: (offers: Offers) => Config): Offe
     const ask = async (): Promise<void> => {
       if (document.hidden) return;
       const answer = await getCandidates(kind, JSON.parse(asked) as Config).catch(() => null); // a field half typed
-      if (!gone && answer) setOffers(answer);
+      if (gone) return;
+      if (answer) setOffers(answer);
+      setAnswered(kind);
     };
     void ask();
     const timer = setInterval(() => void ask(), 5000);
@@ -47,5 +50,5 @@ export function useOffers(kind: string, draft: (offers: Offers) => Config): Offe
       clearInterval(timer);
     };
   }, [kind, asked]);
-  return offers;
+  return [offers, answered === kind];
 }
