@@ -1,11 +1,13 @@
-"""`terrarium bench step`: one step of live play, eager and frozen.
+"""`terrarium bench step`: one step of live play, eager and compiled, in fp32 and in bf16.
 
 terrarium bench step --players 1,4 --threads 1 --json
+terrarium bench step --processor-time --no-painter
 """
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -19,23 +21,39 @@ from terrarium.recipes import folders
 
 def step(
     checkpoint: Annotated[str, typer.Argument(help="Folder of a world model, or `shipped`.")] = "shipped",
-    players: Annotated[str, typer.Option(help="Numbers of players in one step, with commas between.")] = "1,2,4,8",
+    players: Annotated[str, typer.Option(help="Numbers of players in one step, with commas between.")] = "1,2,4,8,16",
     steps: Annotated[int, typer.Option(min=1, help="Measured steps of each form.")] = 60,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; none: its own choice.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of torch. If omitted, its own choice.")] = None,
+    bf16: Annotated[
+        bool | None, typer.Option(help="In bf16 too. If omitted, where the processor has a unit for it.")
+    ] = None,
+    painter: Annotated[bool, typer.Option(help="With the checkpoint's painter.")] = True,
+    processor_time: Annotated[
+        bool, typer.Option(help="Instead of the clock's, for a busy machine; with --threads 1.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a row on stdout.")] = False,
 ) -> None:
-    """One step of live play: eager, and compiled ahead of time with frozen weights, which takes a minute first."""
+    """One step of live play: eager, and compiled ahead of time with frozen weights, which takes some minutes first."""
     import torch
 
+    from terrarium.worlds.precision import Precision, cpu_has_bf16
     from terrarium.worlds.world_model.bench.step import bench_step
 
     if threads is not None:
         torch.set_num_threads(threads)
-    numbers = [int(n) for n in players.split(",")]
-    rows = bench_step(Path(folders(checkpoint)), players=numbers, steps=steps)
+    precisions: list[Precision] = ["fp32"] + (["bf16"] if (cpu_has_bf16() if bf16 is None else bf16) else [])
+    rows = bench_step(
+        Path(folders(checkpoint)),
+        players=[int(n) for n in players.split(",")],
+        steps=steps,
+        precisions=precisions,
+        painter=painter,
+        clock=time.process_time if processor_time else time.perf_counter,
+    )
     if as_json:
+        how = {"threads": torch.get_num_threads(), "painter": painter, "processor_time": processor_time}
         for row in rows:
-            print(json.dumps(row | {"threads": torch.get_num_threads()} | machine()))
+            print(json.dumps(row | how | machine()))
         return
     table = Table(*rows[0])
     for row in rows:

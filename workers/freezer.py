@@ -1,6 +1,7 @@
-"""Compiles the step of the models in play, one after the other, in a process that gives way to everybody else.
+"""Compiles the step of the models in play, one form after the other, in processes that give way to everybody else.
 
-Play starts eager and goes over when the compiled step is there: at once where an earlier run left it in the cache.
+Play starts eager and goes over to each form (worlds/world_model/forms.py) when it is there and was measured to be
+faster: at once where an earlier run left it in the cache.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +18,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terrarium.workers.ticker import Ticker
 from terrarium.worlds.durable import sync
 
+if TYPE_CHECKING:
+    from terrarium.worlds.world_model.forms import Form
+
 log = logging.getLogger("terrarium.player")
-KEPT = 8  # packages in the cache, some megabytes each
+KEPT = 8  # models in the cache, some tens of megabytes each
 TIMEOUT_S = 1800.0
 
 
@@ -48,31 +54,39 @@ class Freezer:
 
     def _freeze(self, ticker: Ticker) -> None:
         from terrarium.worlds.device import default_device
-        from terrarium.worlds.world_model.frozen import FrozenStep, package_name
+        from terrarium.worlds.precision import cpu_has_bf16, play_precisions, precision_asked
+        from terrarium.worlds.world_model.forms import forms
+        from terrarium.worlds.world_model.frozen import FrozenStep, folder_name
 
         if ticker.closed or self._closed or default_device().type != "cpu":  # a compiled step is a CPU's
             return
         try:
-            package, began = self.cache / package_name(ticker.model.manifest), time.monotonic()
-            if not package.exists():
-                self._compile(ticker.model.folder, package)
-            ticker.model.frozen = FrozenStep(package)
-            log.info("model %s: compiled step in use after %.0f s", ticker.checkpoint, time.monotonic() - began)
+            precisions = play_precisions(precision_asked(), cpu_has_bf16())
+            folder, began = self.cache / folder_name(ticker.model.manifest), time.monotonic()
+            for form in forms(precisions):
+                if not form.package(folder).exists():
+                    self._compile(ticker.model.folder, form, folder)
+                ticker.model.frozen = FrozenStep(folder, precisions)
+            took = time.monotonic() - began
+            log.info("model %s: compiled after %.0f s; players: %s", ticker.checkpoint, took, ticker.model.frozen)
         except Exception as e:
             if not self._closed:
-                log.warning("model %s plays uncompiled: %s", ticker.checkpoint, e)
+                without = "without its other compiled steps" if ticker.model.frozen else "uncompiled"
+                log.warning("model %s plays %s: %s", ticker.checkpoint, without, e)
 
-    def _compile(self, folder: Path, package: Path) -> None:
-        self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _compile(self, model: Path, form: Form, folder: Path) -> None:
+        """Into `folder`, the package last: where it is, all of it is."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache, ignore_cleanup_errors=True) as scratch:
-            made = Path(scratch) / "step.pt2"
+            made = form.package(Path(scratch))
             frozen = [sys.executable, "-m", "terrarium.worlds.world_model.frozen"]
-            self._run([*frozen, str(folder.absolute()), str(made), "--leash"])
-            sync(made)
-            made.replace(package)
-            sync(self.cache)
-        for old in sorted(self.cache.glob("*.pt2"), key=os.path.getmtime)[:-KEPT]:
-            old.unlink()
+            self._run([*frozen, str(model.absolute()), str(form), str(made), "--leash"])
+            for file in (made.with_suffix(".json"), made):
+                sync(file)
+                file.replace(folder / file.name)
+            sync(folder)
+        for old in sorted(self.cache.iterdir(), key=os.path.getmtime)[:-KEPT]:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
 
     def _run(self, command: list[str]) -> None:
         """The command leads a process group, and its stdin ends with this process, however that ends."""

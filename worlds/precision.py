@@ -7,8 +7,8 @@ statistics, LPIPS. Such code widens what it is given (`wide`), or turns autocast
 
 TERRARIUM_PRECISION is training's precision: `fp32`, `bf16`, or `auto`, which is what an empty one means: bf16 on CUDA
 and on processors with a bf16 unit, fp32 elsewhere. `bf16` is obeyed without a unit too: the same arithmetic at about
-a third of the speed of fp32. Evaluation and live play compute in fp32 unless their callers ask for bf16, so that
-figures and pictures do not depend on the processor.
+a third of the speed of fp32. Evaluation computes in fp32 unless its caller asks for bf16, so that figures do not depend
+on the processor. The compiled step of live play computes in bf16 where that was measured to pay (world_model/forms.py).
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
 
 Precision = Literal["fp32", "bf16"]
+M = TypeVar("M", bound=nn.Module)
 SWITCH = "TERRARIUM_PRECISION"
+
+
+def precision_asked() -> str:
+    return os.environ.get(SWITCH) or "auto"
 
 
 def training_precision(device: torch.device) -> Precision:
     """What the environment asks for. ValueError for a value that is none of the three."""
-    asked = os.environ.get(SWITCH) or "auto"
+    asked = precision_asked()
     pays = device.type == "cuda" or (device.type == "cpu" and cpu_has_bf16())
     found: dict[str, Precision] = {"auto": "bf16" if pays else "fp32", "fp32": "fp32", "bf16": "bf16"}
     if asked not in found:
@@ -38,6 +43,19 @@ def training_precision(device: torch.device) -> Precision:
 def cpu_has_bf16() -> bool:
     """Whether bf16 pays here: without AVX512-BF16 or AMX a bf16 convolution ran at a third of the speed of fp32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def play_precisions(asked: str, has_unit: bool) -> tuple[Precision, ...]:
+    """What a compiled live step may compute in on a processor with or without a bf16 unit, where SWITCH asks for that;
+    of two, measurements choose. ValueError for a value that is none of the three."""
+    found: dict[str, tuple[Precision, ...]] = {
+        "auto": ("fp32", "bf16") if has_unit else ("fp32",),
+        "fp32": ("fp32",),
+        "bf16": ("bf16",),
+    }
+    if asked not in found:
+        raise ValueError(f"{SWITCH} is {asked!r}; expected auto, fp32 or bf16")
+    return found[asked]
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -70,6 +88,20 @@ def in_full(x: torch.Tensor) -> AbstractContextManager[Any]:
 def wide(x: torch.Tensor) -> torch.Tensor:
     """fp16 and bf16 as fp32; fp32 and fp64 as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def convolving_in_bf16(module: M) -> M:
+    """The module, its convolutions' weights rounded for good: they take bf16 and give fp32, and all else is as it was.
+
+    For a model that is only run: autocast would round them again in each step.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            for p in part.parameters():
+                p.data = p.data.bfloat16()
+            part.register_forward_pre_hook(lambda _, given: tuple(x.bfloat16() for x in given))
+            part.register_forward_hook(lambda *called: called[-1].float())
+    return module
 
 
 class FullWeights(nn.Module):

@@ -11,7 +11,8 @@ from processes import ROOT, until
 
 from terrarium.store.places import shipped_folder
 from terrarium.workers.freezer import Freezer
-from terrarium.worlds.world_model.frozen import package_name
+from terrarium.worlds.world_model.forms import Form, write_gains
+from terrarium.worlds.world_model.frozen import folder_name
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_what_does_not_compile_plays_on_with_one_line_in_the_log(ticker, tmp_pat
     assert ticker.model.frozen is None
     (line,) = [r.message for r in caplog.records if r.name == "terrarium.player"]
     assert line.startswith("model here plays uncompiled: ") and "nothing" in line
-    assert not list((tmp_path / "cache").iterdir())
+    assert not [file for file in (tmp_path / "cache").rglob("*") if not file.is_dir()]
 
 
 def test_closing_ends_the_compiler_and_says_nothing(ticker, tmp_path, caplog):
@@ -66,10 +67,11 @@ def test_on_a_gpu_nothing_is_compiled(ticker, tmp_path, monkeypatch, caplog):
 
 
 def test_a_damaged_package_plays_uncompiled(ticker, tmp_path, caplog):
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / package_name(ticker.model.manifest)).write_bytes(b"no package")
-    freezer = Freezer(cache)
+    package = Form("fp32", 1).package(tmp_path / "cache" / folder_name(ticker.model.manifest))
+    package.parent.mkdir(parents=True)
+    package.write_bytes(b"no package")
+    write_gains(package, {1: 2.0})
+    freezer = Freezer(tmp_path / "cache")
     freezer.add(ticker)
     finish(freezer)
     assert ticker.model.frozen is None and "plays uncompiled" in caplog.text

@@ -11,7 +11,8 @@ import torch
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.blocks.walk import glance
 from terrarium.worlds.blocks.world import BlockWorld, world_of
-from terrarium.worlds.world_model.frozen import MOST, FrozenStep
+from terrarium.worlds.world_model.dynamics import Memory
+from terrarium.worlds.world_model.frozen import FrozenStep
 from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
 from terrarium.worlds.world_model.starts import load_starts
 from terrarium.worlds.world_model.tokenizer import to_frames
@@ -27,6 +28,7 @@ class LiveModel:
         self.tokenizer = self.dynamics.tokenizer
         self.folder = folder
         self.frozen: FrozenStep | None = None  # takes over from the eager step when somebody has compiled it
+        self._newest: tuple[State, list[Memory]] | None = None  # what the last step made, and its rows' memories
         self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
         self.fps: float = self.manifest["data"]["fps"]
         self.layout = act.layout_of(self.manifest["data"])
@@ -57,15 +59,25 @@ class LiveModel:
         device = self.dynamics.device
         action, heat = (torch.from_numpy(np.asarray(x, np.float32)).to(device) for x in (actions, temperature))
         guide = None if guidance is None or (guidance == 1).all() else torch.from_numpy(guidance).to(device)
-        frozen, state = self.frozen, State.stack(states)
-        if frozen and len(states) <= MOST and guide is None:
-            after = frozen(state, action, heat)
+        state = self._together(states)
+        compiled = self.frozen.best(len(states)) if self.frozen and guide is None else None
+        if compiled:
+            after = compiled(state, action, heat)
         else:
             after = step(self.dynamics, state, action, heat, guide)
         for i, state in enumerate(states):
             row = after.select(slice(i, i + 1))
             state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
+        self._newest = after, [state.memory for state in states]
         return to_frames(after.picture).cpu().numpy()
+
+    def _together(self, states: list[State]) -> State:
+        """As one batch: without a copy where they are the rows that the last step made, as they mostly are."""
+        if self._newest:
+            newest, memories = self._newest
+            if len(states) == len(memories) and all(s.memory is m for s, m in zip(states, memories, strict=True)):
+                return newest
+        return State.stack(states)
 
     def simulator(self, source: dict[str, Any] | None = None) -> BlockWorld | None:
         """The block world that it was trained on, or that of `source`; None where it learned from another source."""

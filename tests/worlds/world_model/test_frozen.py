@@ -1,16 +1,23 @@
 """One compilation for all tests here: about a minute."""
 
+import copy
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.checkpoint import load_checkpoint, save_checkpoint
+from terrarium.worlds.precision import computing_in, convolving_in_bf16
 from terrarium.worlds.world_model.bench.step import row
-from terrarium.worlds.world_model.frozen import MOST, FrozenStep, package_name
+from terrarium.worlds.world_model.forms import MOST, Form
+from terrarium.worlds.world_model.frozen import FrozenStep, Package, example, folder_name
 from terrarium.worlds.world_model.live import LiveModel
+from terrarium.worlds.world_model.rollout import step
+
+FORM = Form("fp32", MOST)
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +31,23 @@ def model(debug_model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def package(model, tmp_path_factory):
-    made = tmp_path_factory.mktemp("compiled") / "step.pt2"
-    command = [sys.executable, "-m", "terrarium.worlds.world_model.frozen", str(model), str(made)]
+def folder(model, tmp_path_factory):
+    """Of compiled steps, with one package in it."""
+    made = FORM.package(tmp_path_factory.mktemp("compiled"))
+    command = [sys.executable, "-m", "terrarium.worlds.world_model.frozen", str(model), str(FORM), str(made)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [file.name for file in made.parent.iterdir()] == [made.name], "scratch is left behind"
-    return made
+    assert {file.name for file in made.parent.iterdir()} == {made.name, f"{FORM}.json"}, "scratch is left behind"
+    return made.parent
 
 
 @pytest.mark.timeout(900)  # the compiler gives way to everybody else
-@pytest.mark.parametrize("players", [1, 3, MOST, MOST + 1])
-def test_frozen_play_is_eager_play(model, package, players):
+@pytest.mark.parametrize("players", [1, 2, 3, MOST, MOST + 1])
+def test_frozen_play_is_eager_play(model, folder, players):
     eager, frozen = LiveModel.load(model), LiveModel.load(model)
-    frozen.frozen = FrozenStep(package)
+    frozen.frozen = FrozenStep(folder, ["fp32"])
+    frozen.frozen.gains = {FORM: dict.fromkeys(FORM.measured, 2.0)}  # whatever a busy machine found
+    assert (frozen.frozen.best(players) is None) == (players in (1, MOST + 1))
     starts = [eager.context(eager.simulator(), seed) for seed in range(players)]
     a, b = ([live.start(*start) for start in starts] for live in (eager, frozen))
     actions = np.stack([act.action("w", yaw=0.5)] * players)
@@ -53,14 +63,41 @@ def test_frozen_play_is_eager_play(model, package, players):
     assert np.abs(one.astype(int) - three).mean() > 2
 
 
-def test_a_row_of_the_bench_times_both_forms(model, package):
-    dynamics = LiveModel.load(model).dynamics
-    within, beyond = (row(dynamics, FrozenStep(package), n, 3) for n in (1, MOST + 1))
-    assert within["times"] == pytest.approx(within["eager_ms"] / within["frozen_ms"], abs=0.1) and within["times"] > 0
-    assert beyond["eager_ms"] > 0 and beyond["frozen_ms"] is beyond["times"] is None
+def test_what_was_measured_is_said(folder):
+    frozen = FrozenStep(folder, ["fp32"])
+    assert set(frozen.gains) == {FORM} and set(frozen.gains[FORM]) == set(FORM.measured)
+    frozen.gains = {FORM: {2: 1.4, 4: 1.3, 8: 1.2, MOST: 0.9}}
+    assert str(frozen) == "1: eager; 2: fp32, 1.40x; 4: fp32, 1.30x; 8: fp32, 1.20x; 16: eager"
+    assert not FrozenStep(folder, ["bf16"]).gains, "another precision than what may be used"
 
 
-def test_a_package_is_of_one_checkpoint(model):
+def test_a_row_of_the_bench_times_every_form(model, folder):
+    dynamics, packages = LiveModel.load(model).dynamics, {FORM: Package(FORM.package(folder))}
+    one, two = (row(dynamics, packages, n, 3, ["fp32", "bf16"]) for n in (1, 2))
+    assert list(one) == ["players", "eager_fp32_ms", "eager_bf16_ms", "frozen_fp32_ms", "frozen_bf16_ms", "times"]
+    assert one["frozen_fp32_ms"] is one["frozen_bf16_ms"] is two["frozen_bf16_ms"] is None
+    fastest = min(two[f"{form}_ms"] for form in ("eager_fp32", "eager_bf16", "frozen_fp32"))
+    assert two["times"] == pytest.approx(two["eager_fp32_ms"] / fastest, rel=0.1)
+
+
+@torch.inference_mode()
+def test_convolutions_alone_are_rounded(model):
+    """A step whose convolutions are in bf16 stands as near to fp32 as one under autocast."""
+    full = LiveModel.load(model).dynamics
+    half = convolving_in_bf16(copy.deepcopy(full))
+    assert {p.dtype for p in half.head.parameters()} == {torch.float32, torch.bfloat16}
+    given = example(full, 2)
+    exact, rounded = (step(d, *given).memory.layers for d in (full, half))
+    with computing_in("bf16", full.device):
+        cast = step(full, *given).memory.layers
+
+    def apart(layers):
+        return max(((a - b).norm() / b.norm()).item() for a, b in zip(layers, exact, strict=True))
+
+    assert 0 < apart(rounded) < 2 * apart(cast) < 0.1
+
+
+def test_a_folder_is_of_one_checkpoint(model):
     manifest = LiveModel.load(model).manifest
-    assert package_name(manifest) == package_name(dict(manifest))
-    assert package_name(manifest) != package_name(manifest | {"sha256": "0" * 64})
+    assert folder_name(manifest) == folder_name(dict(manifest))
+    assert folder_name(manifest) != folder_name(manifest | {"sha256": "0" * 64})
