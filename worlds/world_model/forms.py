@@ -43,7 +43,7 @@ class Form(NamedTuple):
         return [n for n in MEASURED if self.holds(n)]
 
     def package(self, folder: Path) -> Path:
-        return folder / f"{self}.pt2"
+        return folder / f"{self}.so"
 
 
 Gains = Mapping[int, float]  # players -> times as fast as the eager step

@@ -1,6 +1,6 @@
 """The live step compiled ahead of time for this processor, its weights laid out once (AOTInductor with freezing).
 
-    python -m terrarium.worlds.world_model.frozen FOLDER fp32-1 PACKAGE.pt2
+    python -m terrarium.worlds.world_model.frozen FOLDER fp32-1 PACKAGE.so
     ... --leash                       kills its process group when stdin ends
 
 The compiler, in a process of its own: a minute or more for each form (forms.py). It leaves PACKAGE.json beside the
@@ -13,6 +13,7 @@ some milliseconds and no compiler.
 from __future__ import annotations
 
 import copy
+import ctypes
 import hashlib
 import math
 import os
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,19 @@ from terrarium.worlds.precision import Precision, convolving_in_bf16
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory
 from terrarium.worlds.world_model.forms import MEASURED, Form, Gains, best_form, forms, read_gains, write_gains
 from terrarium.worlds.world_model.rollout import State, load_world_model, step
+from terrarium.worlds.world_model.sampling import grid_sampler_2d
 
 WARM_UP = 3
 ROUNDS = 15  # of the eager and the compiled step in turns, for each number of players
 AGREES: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.05}  # how far states may be from eager ones, of their norm
+
+
+# void* in torch._C._aoti are capsules.
+aoti: Any = torch._C._aoti
+pointer_in = ctypes.pythonapi.PyCapsule_GetPointer
+pointer_in.restype, pointer_in.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+capsule_of = ctypes.pythonapi.PyCapsule_New
+capsule_of.restype, capsule_of.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 
 class LiveStep(nn.Module):
@@ -78,15 +89,38 @@ def as_inputs(state: State, action: torch.Tensor, temperature: torch.Tensor) -> 
 
 class Package:
     """What `compile_step` wrote. Called like `rollout.step` without the model, from one thread, with as many rows as
-    its form holds."""
+    its form holds.
+
+    By the C interface of AOTInductor (torch/csrc/inductor/aoti_runtime/interface.h): torch's own loader holds Python's
+    lock during a step, and frames would wait in it that are due.
+    """
 
     def __init__(self, file: Path) -> None:
-        # The class behind torch._inductor.aoti_load_package, which imports the compiler for a second.
-        self.run = torch._C._aoti.AOTIModelPackageLoader(str(file), "model", True, 1, -1).boxed_run
+        """ValueError for a file that is none."""
+        try:
+            self.library = ctypes.CDLL(str(file.absolute()))
+        except OSError as e:
+            raise ValueError(f"{file} cannot be loaded: {e}") from None
+        self.container, self.outputs = ctypes.c_void_p(), ctypes.c_size_t()
+        self._call("CreateWithDevice", ctypes.byref(self.container), ctypes.c_size_t(1), b"cpu", None)
+        self._call("GetNumOutputs", self.container, ctypes.byref(self.outputs))
 
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
         codes, picture, margins, recent, fresh, views, looks, *layers = self.run(as_inputs(state, action, temperature))
         return State(codes, picture, Memory(layers, action, margins, recent, fresh, views, looks))
+
+    def run(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Handles of the inputs are taken over by the step, those of its results by torch."""
+        handles = [pointer_in(capsule, None) for capsule in aoti.unsafe_alloc_void_ptrs_from_tensors(inputs)]
+        given, made = (ctypes.c_void_p * len(handles))(*handles), (ctypes.c_void_p * self.outputs.value)()
+        sizes = ctypes.c_size_t(len(handles)), self.outputs
+        self._call("RunSingleThreaded", self.container, given, sizes[0], made, sizes[1], None, None)
+        return aoti.alloc_tensors_by_stealing_from_void_ptrs([capsule_of(handle, None, None) for handle in made])
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        failed = getattr(self.library, f"AOTInductorModelContainer{name}")(*arguments)
+        if failed:
+            raise RuntimeError(f"AOTInductorModelContainer{name} failed with {failed}")
 
 
 class FrozenStep:
@@ -103,11 +137,13 @@ class FrozenStep:
         return self.packages[form] if form else None
 
     def __str__(self) -> str:
-        """Such as `1 player: bf16, 1.92x eager; 2: fp32, 1.41x`."""
+        """Players and what they get, such as `1: bf16, 1.92x; 2: fp32, 1.41x; 4: eager`."""
         said = []
         for players in MEASURED:
             form = best_form(self.gains, players)
-            said.append(f"{players}: {form.precision}, {self.gains[form][players]:.2f}x" if form else f"{players}: eager")
+            said.append(
+                f"{players}: {form.precision}, {self.gains[form][players]:.2f}x" if form else f"{players}: eager"
+            )
         return "; ".join(said)
 
 
@@ -131,13 +167,10 @@ def example(dynamics: Dynamics, batch: int) -> tuple[State, torch.Tensor, torch.
 
 @torch.no_grad()
 def compile_step(dynamics: Dynamics, form: Form, package: Path) -> None:
-    """Write `package`, a .pt2 that only a processor like this one can run."""
-    from torch._inductor import aoti_compile_and_package, decomposition, lowering
+    """Write `package`, a shared library that only a processor like this one can run."""
+    from torch._inductor import aoti_compile_and_package, decomposition
 
-    # Its decomposition gathers sixteen pixels one by one, far slower than ATen's operator.
-    sampler = torch.ops.aten.grid_sampler_2d.default
-    decomposition.decompositions.pop(sampler, None)
-    lowering.make_fallback(sampler, warn=False)  # where CI is set, the warning is an error
+    decomposition.decompositions[torch.ops.aten.grid_sampler_2d.default] = grid_sampler_2d
     dynamics = copy.deepcopy(dynamics).requires_grad_(False)
     if form.precision == "bf16":
         convolving_in_bf16(dynamics)
@@ -148,7 +181,15 @@ def compile_step(dynamics: Dynamics, form: Form, package: Path) -> None:
         dynamic = (*[rows] * (len(inputs) - len(dynamics.layers)), tuple([rows] * len(dynamics.layers)))
     exported = torch.export.export(LiveStep(dynamics), tuple(inputs), dynamic_shapes=dynamic)
     options = {"freezing": True, "fallback_random": True, "cpp.dynamic_threads": True, "compile_threads": 1}
-    aoti_compile_and_package(exported, package_path=str(package), inductor_configs=options)
+    with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
+        archive = aoti_compile_and_package(exported, package_path=f"{scratch}/step.pt2", inductor_configs=options)
+        with zipfile.ZipFile(archive) as found:
+            library, code = (
+                found.read(next(n for n in found.namelist() if n.endswith(kind))) for kind in (".so", ".wrapper.cpp")
+            )
+    # An operator that needs torch's own loader, and is slower by it.
+    assert b"aoti_torch_proxy_executor_call_function(proxy" not in code, "the step calls operators by name"
+    package.write_bytes(library)
 
 
 @torch.inference_mode()
@@ -180,14 +221,14 @@ def in_turns(runs: Sequence[Callable[[], Any]], rounds: int, clock: Callable[[],
 @torch.inference_mode()
 def measure(dynamics: Dynamics, package: Package, form: Form) -> Gains:
     """By processor time, which others on the same cores change little; of one thread."""
-    gains = {}
-    for players in form.measured:
+
+    def gain(players: int) -> float:
         given = example(dynamics, players)
-        eager, frozen = in_turns(
-            [lambda: step(dynamics, *given), lambda: package(*given)], ROUNDS, time.process_time
-        )
-        gains[players] = eager / frozen
-    return gains
+        runs = [lambda: step(dynamics, *given), lambda: package(*given)]
+        eager, frozen = in_turns(runs, ROUNDS, time.process_time)
+        return eager / frozen
+
+    return {players: gain(players) for players in form.measured}
 
 
 def end_with_stdin() -> None:

@@ -7,8 +7,11 @@ border).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
+Tap = tuple[torch.Tensor, torch.Tensor]
 A = -0.75  # of the cubic convolution (Keys 1981), as ATen has it
 BILINEAR, BICUBIC, BORDER = 0, 2, 1
 
@@ -26,30 +29,34 @@ def grid_sampler_2d(
     x, y = (_pixels(at, size, align_corners) for at, size in zip(grid.unbind(-1), (width, height), strict=True))
     rows = pictures.permute(0, 2, 3, 1).reshape(n * height * width, c)
     first = torch.arange(n, device=grid.device).view(n, 1, 1) * (height * width)
-    columns, lines = ((_linear if interpolation_mode == BILINEAR else _cubic)(at, size) for at, size in ((x, width), (y, height)))
-    found = None
-    for line, line_weight in lines:
-        along = None
-        for column, column_weight in columns:
-            part = rows[first + line * width + column] * column_weight.unsqueeze(-1)
-            along = part if along is None else along + part
-        part = along * line_weight.unsqueeze(-1)
-        found = part if found is None else found + part
+    taps = _linear if interpolation_mode == BILINEAR else _cubic
+
+    def along(line: torch.Tensor) -> torch.Tensor:
+        """Of the pixels in that line of each picture [N, h, w] -> [N, h, w, C]."""
+        return _weigh((rows[first + line * width + column], weight) for column, weight in taps(x, width))
+
+    found = _weigh((along(line), weight) for line, weight in taps(y, height))
     return found.permute(0, 3, 1, 2).contiguous()
+
+
+def _weigh(parts: Iterable[Tap]) -> torch.Tensor:
+    """Values [N, h, w, C] and their weights [N, h, w] -> their sum."""
+    first, *rest = (values * weight.unsqueeze(-1) for values, weight in parts)
+    return sum(rest, first)
 
 
 def _pixels(at: torch.Tensor, size: int, align_corners: bool) -> torch.Tensor:
     return (at + 1) * ((size - 1) / 2) if align_corners else ((at + 1) * size - 1) / 2
 
 
-def _linear(at: torch.Tensor, size: int):
+def _linear(at: torch.Tensor, size: int) -> list[Tap]:
     at = at.clamp(0, size - 1)
     low = at.floor()
     t = at - low
     return [(low.long(), 1 - t), ((low + 1).clamp(max=size - 1).long(), t)]
 
 
-def _cubic(at: torch.Tensor, size: int):
+def _cubic(at: torch.Tensor, size: int) -> list[Tap]:
     low = at.floor()
     t = at - low
     weights = [_outer(t + 1), _inner(t), _inner(1 - t), _outer(2 - t)]

@@ -63,7 +63,11 @@ def row(
     names = [f"{kind}_{precision}_ms" for kind in ("eager", "frozen") for precision in precisions]
     times = dict(zip(runs, in_turns(list(runs.values()), steps, clock), strict=True))
     gain = times["eager_fp32_ms"] / min(times.values())
-    return {"players": players} | {n: round(times[n], 2) if n in times else None for n in names} | {"times": round(gain, 2)}
+    return (
+        {"players": players}
+        | {n: round(times[n], 2) if n in times else None for n in names}
+        | {"times": round(gain, 2)}
+    )
 
 
 def eager_step(dynamics: Dynamics, precision: Precision, given: tuple[Any, ...]) -> None:
