@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select, text
 
 from terrarium.store import disk
-from terrarium.store.assets import living
 from terrarium.store.db import session_scope
 from terrarium.store.places import SHIPPED
 from terrarium.store.settings import settings
@@ -35,9 +34,9 @@ def use() -> DiskUse:
     data_dir, reserve = settings().data_dir, settings().reserve_bytes
     sizes = {type: disk.size_of(data_dir / folder) for type, folder in FOLDERS.items()}
     with session_scope() as session:
-        sized = living().where(Asset.id != SHIPPED).with_only_columns(Asset.type, func.sum(Asset.size))
-        by_type: list[Row[tuple[str, int | None]]] = list(session.execute(sized.group_by(Asset.type)))
-        sizes |= {type: int(size or 0) for type, size in by_type}
+        there = (Asset.deleted_at.is_(None), Asset.id != SHIPPED)
+        by_type = select(Asset.type, func.sum(Asset.size)).where(*there).group_by(Asset.type)
+        sizes |= {type: int(size or 0) for type, size in session.execute(by_type)}
         sizes["artifact"] = int(session.scalar(select(func.sum(Artifact.size))) or 0)
         sizes["database"] = int(session.scalar(text("SELECT pg_database_size(current_database())")) or 0)
     free = disk.free_bytes(data_dir)
