@@ -41,7 +41,8 @@ def step(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    precisions: list[Precision] = ["fp32"] + (["bf16"] if (cpu_has_bf16() if bf16 is None else bf16) else [])
+    half = cpu_has_bf16() if bf16 is None else bf16
+    precisions: list[Precision] = ["fp32", "bf16"] if half else ["fp32"]
     rows = bench_step(
         Path(folders(checkpoint)),
         players=[int(n) for n in players.split(",")],

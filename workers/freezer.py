@@ -63,12 +63,14 @@ class Freezer:
         try:
             precisions = play_precisions(precision_asked(), cpu_has_bf16())
             folder, began = self.cache / folder_name(ticker.model.manifest), time.monotonic()
+            frozen = FrozenStep(folder)
             for form in forms(precisions):
                 if not form.package(folder).exists():
                     self._compile(ticker.model.folder, form, folder)
-                ticker.model.frozen = FrozenStep(folder, precisions)
+                frozen.add(form)
+                ticker.model.frozen = frozen
             took = time.monotonic() - began
-            log.info("model %s: compiled after %.0f s; players: %s", ticker.checkpoint, took, ticker.model.frozen)
+            log.info("model %s: compiled after %.0f s; players: %s", ticker.checkpoint, took, frozen)
         except Exception as e:
             if not self._closed:
                 without = "without its other compiled steps" if ticker.model.frozen else "uncompiled"

@@ -24,8 +24,9 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from torch import nn
 
 from terrarium.worlds.precision import Precision, convolving_in_bf16
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory
-from terrarium.worlds.world_model.forms import MEASURED, Form, Gains, best_form, forms, read_gains, write_gains
+from terrarium.worlds.world_model.forms import MEASURED, Form, Gains, best_form, read_gains, write_gains
 from terrarium.worlds.world_model.rollout import State, load_world_model, step
 from terrarium.worlds.world_model.sampling import grid_sampler_2d
 
@@ -104,6 +105,7 @@ class Package:
         self.container, self.outputs = ctypes.c_void_p(), ctypes.c_size_t()
         self._call("CreateWithDevice", ctypes.byref(self.container), ctypes.c_size_t(1), b"cpu", None)
         self._call("GetNumOutputs", self.container, ctypes.byref(self.outputs))
+        weakref.finalize(self, self.library.AOTInductorModelContainerDelete, self.container).atexit = False
 
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
         codes, picture, margins, recent, fresh, views, looks, *layers = self.run(as_inputs(state, action, temperature))
@@ -124,12 +126,20 @@ class Package:
 
 
 class FrozenStep:
-    """The packages of a folder, for as many players as they are good for."""
+    """The packages of a model, for as many players as they are good for. Added to by one thread, called by another."""
 
-    def __init__(self, folder: Path, precisions: Collection[Precision]) -> None:
-        found = {form: form.package(folder) for form in forms(precisions)}
-        self.gains = {form: read_gains(package) for form, package in found.items() if package.exists()}
-        self.packages = {form: Package(found[form]) for form in self.gains}
+    def __init__(self, folder: Path, found: Iterable[Form] = ()) -> None:
+        self.folder = folder
+        self.gains: dict[Form, Gains] = {}
+        self.packages: dict[Form, Package] = {}
+        for form in found:
+            self.add(form)
+
+    def add(self, form: Form) -> None:
+        """From its package in the folder."""
+        file = form.package(self.folder)
+        self.packages |= {form: Package(file)}
+        self.gains = self.gains | {form: read_gains(file)}  # another dict: `best` may be at the old one
 
     def best(self, players: int) -> Package | None:
         """None where the eager step is as fast."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,10 @@ def row(
     given = example(dynamics, players)
     runs: dict[str, Callable[[], Any]] = {}
     for precision in precisions:
-        runs[f"eager_{precision}_ms"] = lambda precision=precision: eager_step(dynamics, precision, given)
+        runs[f"eager_{precision}_ms"] = partial(eager_step, dynamics, precision, given)
     for form, package in packages.items():
         if form.holds(players):
-            runs[f"frozen_{form.precision}_ms"] = lambda package=package: package(*given)
+            runs[f"frozen_{form.precision}_ms"] = partial(package, *given)
     names = [f"{kind}_{precision}_ms" for kind in ("eager", "frozen") for precision in precisions]
     times = dict(zip(runs, in_turns(list(runs.values()), steps, clock), strict=True))
     gain = times["eager_fp32_ms"] / min(times.values())
