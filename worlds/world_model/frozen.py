@@ -211,7 +211,7 @@ def check(dynamics: Dynamics, package: Package, form: Form) -> None:
         pairs = zip(
             [eager.memory.margins, *eager.memory.layers], [after.memory.margins, *after.memory.layers], strict=True
         )
-        apart = max(((a - b).norm() / a.norm()).item() for a, b in pairs)
+        apart = max(((a - b).norm() / a.norm().clamp(min=1e-6)).item() for a, b in pairs)
         assert apart < AGREES[form.precision], f"compiled states are {apart:.2g} of their norm from eager ones"
         other = (eager.codes != after.codes).float().mean().item()
         assert other < AGREES[form.precision], f"{other:.2g} of the compiled codes differ from eager ones"
