@@ -37,7 +37,7 @@ from terrarium.worlds.precision import Precision, convolving_in_bf16
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory
 from terrarium.worlds.world_model.forms import MEASURED, Form, Gains, best_form, read_gains, write_gains
 from terrarium.worlds.world_model.rollout import State, load_world_model, step
-from terrarium.worlds.world_model.sampling import grid_sampler_2d
+from terrarium.worlds.world_model.sampling import prepare_inductor
 
 WARM_UP = 3
 ROUNDS = 15  # of the eager and the compiled step in turns, for each number of players
@@ -178,9 +178,9 @@ def example(dynamics: Dynamics, batch: int) -> tuple[State, torch.Tensor, torch.
 @torch.no_grad()
 def compile_step(dynamics: Dynamics, form: Form, package: Path) -> None:
     """Write `package`, a shared library that only a processor like this one can run."""
-    from torch._inductor import aoti_compile_and_package, decomposition
+    from torch._inductor import aoti_compile_and_package
 
-    decomposition.decompositions[torch.ops.aten.grid_sampler_2d.default] = grid_sampler_2d
+    prepare_inductor()
     dynamics = copy.deepcopy(dynamics).requires_grad_(False)
     if form.precision == "bf16":
         convolving_in_bf16(dynamics)
