@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from terrarium.api.rate import Rate
 from terrarium.store import play_protocol as protocol
 from terrarium.store.play_protocol import FrameSlot, Open
 from terrarium.store.sockets import player_url
@@ -157,22 +158,6 @@ class Relay:
             with suppress(TimeoutError):
                 async with asyncio.timeout(credit_in if self.slot.frame is not None else None):
                     await self.news.wait()
-
-
-class Rate:
-    """A bucket of one second's tokens."""
-
-    def __init__(self, per_s: float) -> None:
-        self.per_s = self.tokens = per_s
-        self.at = 0.0
-
-    def allows(self, now: float) -> bool:
-        self.tokens = min(self.per_s, self.tokens + (now - self.at) * self.per_s)
-        self.at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
 
 
 async def _tell(ws: WebSocket, e: Ended) -> None:
