@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from terrarium.api.rate import Rate
 from terrarium.store import play_protocol as protocol
 from terrarium.store.play_protocol import FrameSlot, Open
+from terrarium.store.settings import settings
 from terrarium.store.sockets import player_url
 
 log = logging.getLogger("terrarium.gateway")
@@ -83,7 +84,11 @@ class Relay:
     async def run(self) -> None:
         tasks = [asyncio.create_task(c) for c in (self._from_client(), self._from_player(), self._to_client())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            limit_s = settings().session_minutes * 60 or None
+            done, _ = await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                message = f"a session lasts {settings().session_minutes:g} minutes here (TERRARIUM_SESSION_MINUTES)"
+                raise Ended("session_over", message, protocol.CLOSE_OVER)
             for task in done:
                 task.result()
         finally:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
+    session_minutes: float = 0.0  # the longest live session; 0: as long as somebody plays
     max_upload_gb: float = 20.0  # of an upload, and of what it unpacks to
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
