@@ -8,6 +8,7 @@ fails or lands in a folder that is never read.
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Text, cast, delete, select, update
@@ -22,6 +23,7 @@ from terrarium.store.tables import Job, TrainingState
 from terrarium.worlds.kinds import kinds
 
 RETRIED = ("disk_full", "out_of_memory")  # the machine's errors: the retry of such a job goes on from its state
+STOPPED = timedelta(days=7)  # how long that of a cancelled one may
 
 
 def folder_of(job: Job) -> Path:
@@ -31,13 +33,13 @@ def folder_of(job: Job) -> Path:
 def take_over(job: Job) -> None:
     """Makes the folder of a job that we have claimed, out of what its earlier runs have left. Raises LeaseLost.
 
-    The first run of a retry takes what the failed job has left.
+    The first run of a retry takes what the job before it has left.
     """
     mine = folder_of(job)
     with session_scope() as session:
         jobs.record(session, job.id, job.fence, [])  # locks the row: nobody else claims or commits meanwhile
         mine.parent.mkdir(parents=True, exist_ok=True)
-        earlier = _runs(mine.parent) or _runs_of_failed(session, job)
+        earlier = _runs(mine.parent) or _runs_of_ended(session, job)
         if earlier and earlier[-1] != mine:
             _move(earlier[-1], mine)
         for folder in earlier[:-1]:
@@ -57,13 +59,13 @@ def make_room(run_dir: Path) -> None:
 
 
 def sweep() -> None:
-    """Removes the folders of jobs that have ended, but for the state that a retry goes on from."""
+    """Removes the folders of jobs that have ended, but for the states that a retry goes on from."""
     folders = {folder.name: folder for folder in settings().runs_dir.glob("*")}
     with session_scope() as session:
         ended = select(Job).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))
         for job in session.scalars(ended):
             folder = folders[str(job.id)]
-            if job.state == "failed" and (job.error or {}).get("code") in RETRIED and any(map(_states, _runs(folder))):
+            if _may_go_on(job) and any(map(_states, _runs(folder))):
                 continue
             session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
             for rubbish in [folder] if job.state == "succeeded" else [folder, *_moved_outputs(job)]:
@@ -75,14 +77,21 @@ def _runs(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
-def _runs_of_failed(session: Session, retry: Job) -> list[Path]:
-    """The folders of the failed job that `retry` tries again; its states become the retry's."""
-    failed = session.get(Job, retry.parent_id) if retry.parent_id else None
-    if failed is None or failed.state != "failed" or failed.config != retry.config:
+def _may_go_on(job: Job) -> bool:
+    """Whether a retry of the ended job would go on from where it was."""
+    if job.state == "cancelled":
+        return job.finished_at is None or datetime.now(UTC) - job.finished_at < STOPPED
+    return job.state == "failed" and (job.error or {}).get("code") in RETRIED
+
+
+def _runs_of_ended(session: Session, retry: Job) -> list[Path]:
+    """The folders of the job that `retry` tries again; its states become the retry's."""
+    ended = session.get(Job, retry.parent_id) if retry.parent_id else None
+    if ended is None or ended.state not in ("failed", "cancelled") or ended.config != retry.config:
         return []
-    states = update(TrainingState).where(TrainingState.job_id == failed.id)
+    states = update(TrainingState).where(TrainingState.job_id == ended.id)
     session.execute(states.values(job_id=retry.id, fence=retry.fence))
-    return _runs(folder_of(failed).parent)
+    return _runs(folder_of(ended).parent)
 
 
 def _moved_outputs(job: Job) -> list[Path]:
