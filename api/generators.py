@@ -68,7 +68,8 @@ def _promoted(session: Session) -> Promoted:
     for row in session.scalars(assets.search(["generator"])):
         for tag in row.tags:
             if tagged := TAGGED.fullmatch(tag):
-                return Promoted(generator=row.id, measurement=tagged[1] and int(tagged[1]), name=row.name)
+                step = int(tagged[1]) if tagged[1] else None
+                return Promoted(generator=row.id, measurement=step, name=row.name)
     return Promoted(generator=None, measurement=None, name=None)
 
 

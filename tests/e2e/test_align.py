@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from browsing import DESK, PHONE, SLOW_MS, NewPage, Page, check_accessible, expect, shoot, submitted
+from browsing import SLOW_MS, NewPage, Page, check_accessible, expect, shoot, submitted
 
 
 def start(page: Page, **choices: str) -> str:

@@ -7,7 +7,6 @@ adapters.safetensors, named `<step>.<parameter>`, and as `best.<parameter>` thos
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -33,7 +33,9 @@ def test_every_method_runs_and_makes_a_generator(method, folder, tmp_path) -> No
     config = debug(folder, method=method, steps=2, draft_steps=2)
     result = kinds()["generator.align"].run(config, tmp_path, log := Log())
     assert set(result["base"]) == {"reward", "fd", "diversity", "class_accuracy"} == set(result["best"])
-    assert all("reward" in log.values[step] for step in (1, 2)) and log.values[2]["val_reward"] == result["best"]["reward"]
+    assert (
+        all("reward" in log.values[step] for step in (1, 2)) and log.values[2]["val_reward"] == result["best"]["reward"]
+    )
     made, manifest = load_generator(tmp_path / "output")
     assert manifest["aligned"]["measured"] == result["best"]
     pareto = json.loads((tmp_path / "pareto.json").read_text())

@@ -15,7 +15,7 @@ import { Scatter } from "./Scatter";
 import { Turntables } from "./Turntables";
 import "./generators.css";
 
-const UNSEEN = ["lr", "grad_norm"]; // curves that the job's own page shows
+const CURVES = ["reward", "fd", "diversity", "class_accuracy"]; // the job's own page has all
 
 export function RunPage({ id }: { id: string }) {
   const [live] = useState(() => new LiveJob(id));
@@ -141,12 +141,12 @@ function Measured({ live, job }: { live: LiveJob; job: api.Job }) {
   return (
     <>
       {before && <Turntables prompts={pareto.prompts} before={before} after={sheets.get(after) ?? null} step={after} />}
-      <section aria-labelledby="pareto">
+      <section class="curves" aria-labelledby="pareto">
         <div class="curves-bar">
           <h2 id="pareto">What a reward costs</h2>
           <Others job={job} runs={runs} set={setOthers} />
         </div>
-        <p class="quiet">Every measurement, in its order; dashed is the front that no other one beats. Beyond the budget, where it is shaded, a run ends. Choose a point to draw from it.</p>
+        <p class="quiet">A point is a measurement; the line follows the run, the dashed one is the Pareto front. A run ends in the shaded range, beyond its budget.</p>
         <div class="scatters">
           <Scatter cost="fd" runs={runs} chosen={place} choose={choose} />
           <Scatter cost="diversity" runs={runs} chosen={place} choose={choose} />
@@ -246,14 +246,14 @@ function Others({ job, runs, set }: OthersProps) {
 function Curves({ live, job }: { live: LiveJob; job: api.Job }) {
   const { series, times } = live.metrics.value;
   const run = useMemo(() => ({ id: job.id, name: job.name, series, times: new Map(times) }), [job.id, series]);
-  const keys = Object.keys(series).filter((key) => !UNSEEN.includes(key));
-  if (!keys.length) return null;
+  const shown = new Map(groups(Object.keys(series)));
+  if (!CURVES.some((title) => shown.has(title))) return null;
   return (
     <section class="curves" aria-labelledby="curves">
       <h2 id="curves">Step by step</h2>
-      <div class="charts">
-        {groups(keys).map(([title, of]) => (
-          <Chart key={title} title={title} lines={linesOf([run], of, "step", 0)} axis="step" compared={false} />
+      <div class="charts of-run">
+        {CURVES.filter((title) => shown.has(title)).map((title) => (
+          <Chart key={title} title={title} lines={linesOf([run], shown.get(title)!, "step", 0)} axis="step" compared={false} />
         ))}
       </div>
     </section>

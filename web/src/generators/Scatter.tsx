@@ -10,6 +10,7 @@ const LEFT_PX = 46;
 const RIGHT_PX = 14;
 const TOP_PX = 12;
 const BOTTOM_PX = 44;
+const LOOKED_PX = 210; // width of what is said of the point under the mouse, and its distance
 
 export const AXES: Record<Cost, string> = { fd: "Fréchet distance, less is better", diversity: "Diversity, more is better" };
 
@@ -43,7 +44,7 @@ export function Scatter({ cost, runs, chosen, choose }: Props) {
   const bottom = HEIGHT_PX - BOTTOM_PX;
   return (
     <figure class="card scatter">
-      <div ref={box} class="scatter-box" style={{ height: HEIGHT_PX }}>
+      <div ref={box} class="scatter-box" style={{ height: `${HEIGHT_PX}px` }}>
         {width > 0 && (
           <svg width={width} height={HEIGHT_PX} aria-hidden="true">
             {near && (cost === "fd" ? (
@@ -67,7 +68,10 @@ export function Scatter({ cost, runs, chosen, choose }: Props) {
                 </text>
               </g>
             ))}
-            <text class="axis" x={(LEFT_PX + width - RIGHT_PX) / 2} y={HEIGHT_PX - 6} text-anchor="middle">
+            <text x={LEFT_PX + 6} y={TOP_PX + 12}>
+              Reward
+            </text>
+            <text x={(LEFT_PX + width - RIGHT_PX) / 2} y={HEIGHT_PX - 6} text-anchor="middle">
               {AXES[cost]}
             </text>
             <path class="front" d={line(front(marks.map(({ row }) => row), cost))} />
@@ -89,7 +93,7 @@ export function Scatter({ cost, runs, chosen, choose }: Props) {
               data-best={(step > 0 && step === best) || undefined}
               aria-pressed={chosen.job === job.id && chosen.step === step}
               aria-label={`${name(mark)}: reward ${figures(mark.row.reward)}, ${AXES[cost].split(",")[0]} ${figures(mark.row[cost])}`}
-              style={{ left: left(mark.row), top: py(mark.row.reward), color: `var(${COLOURS[mark.run]})` }}
+              style={{ left: `${left(mark.row)}px`, top: `${py(mark.row.reward)}px`, color: `var(${COLOURS[mark.run]})` }}
               onClick={() => choose({ job: job.id, step })}
               onMouseEnter={() => look(mark)}
               onMouseLeave={() => look(null)}
@@ -99,7 +103,7 @@ export function Scatter({ cost, runs, chosen, choose }: Props) {
           );
         })}
         {looked && (
-          <div class="card looked" style={{ left: Math.min(left(looked.row), width - 190), top: py(looked.row.reward) }}>
+          <div class="card looked" style={{ left: `${Math.min(left(looked.row), width - LOOKED_PX)}px`, top: `${py(looked.row.reward)}px` }}>
             <b>{name(looked)}</b>
             <span>reward {figures(looked.row.reward)}</span>
             <span>Fréchet distance {figures(looked.row.fd)}</span>

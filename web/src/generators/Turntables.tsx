@@ -22,7 +22,7 @@ export function Turntables({ prompts, before, after, step }: Props) {
     return () => clearInterval(timer);
   }, [turns]);
   return (
-    <section aria-labelledby="before-after">
+    <section class="curves" aria-labelledby="before-after">
       <div class="curves-bar">
         <h2 id="before-after">Before and after</h2>
         <label class="steps">

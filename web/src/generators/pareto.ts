@@ -92,9 +92,9 @@ export function axisOf(values: number[]): { at: (value: number) => number; ticks
   return { at: (value) => (through(value) - from) / (to - from), ticks };
 }
 
-/** About five round numbers between two. */
+/** Some round numbers between two. */
 function even(from: number, to: number): number[] {
-  const rough = (to - from) / 5;
+  const rough = (to - from) / 6;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * ([1, 2, 5].find((n) => n * unit >= rough) ?? 10);
   const count = Math.floor(to / step) - Math.ceil(from / step) + 1;
