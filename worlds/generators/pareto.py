@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
@@ -35,7 +34,7 @@ class Pareto:
     def __init__(self, out_dir: Path, progress: Progress, base: Mapping[str, float], prompts: Sequence[str]) -> None:
         self.out_dir, self.progress, self.base, self.prompts = out_dir, progress, dict(base), list(prompts)
         self.file, self.measured = out_dir / "pareto.json", out_dir / "measured"
-        kept = json.loads(self.file.read_text()) if self.file.is_file() else {"best": 0, "steps": []}
+        kept: dict[str, Any] = json.loads(self.file.read_text()) if self.file.is_file() else {"best": 0, "steps": []}
         self.best: int = kept["best"]
         self.rows: list[dict[str, float]] = kept["steps"]
 
@@ -102,14 +101,13 @@ def load_measured(folder: Path, step: int | None) -> tuple[Generator, dict[str, 
     return generator, manifest
 
 
-@torch.no_grad()
 def _add(generator: Generator, tensors: Mapping[str, Tensor], prefix: str, sign: int) -> None:
     """Adapters to their layers, or away from them."""
     for name in tensors:
         if not (name.startswith(prefix) and name.endswith(".down.weight")):
             continue
         path = name.removeprefix(prefix).removesuffix(".down.weight")
-        weight = generator.get_submodule(path).weight
+        weight = generator.get_parameter(f"{path}.weight").data
         update = tensors[f"{prefix}{path}.up.weight"] @ tensors[name]
         if update.shape != weight.shape:
             raise ValueError(f"adapter {name} is {list(update.shape)}, this generator wants {list(weight.shape)}")
