@@ -140,7 +140,7 @@ function Measured({ live, job }: { live: LiveJob; job: api.Job }) {
   const before = sheets.get(0);
   return (
     <>
-      {before && <Turntables prompts={pareto.prompts} before={before} after={sheets.get(after) ?? null} step={after} />}
+      {before && <Turntables prompts={pareto.prompts} before={before} after={after ? (sheets.get(after) ?? null) : null} step={after} />}
       <section class="curves" aria-labelledby="pareto">
         <div class="curves-bar">
           <h2 id="pareto">What a reward costs</h2>

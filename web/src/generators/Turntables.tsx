@@ -9,7 +9,7 @@ const TURN_MS = 180; // a view
 interface Props {
   prompts: string[];
   before: string; // artifacts
-  after: string | null;
+  after: string | null; // null: not measured yet, or removed since
   step: number; // of `after`
 }
 
@@ -42,7 +42,7 @@ export function Turntables({ prompts, before, after, step }: Props) {
           {turns ? "Pause" : "Turn by itself"}
         </button>
       </div>
-      <p class="quiet">The same captions and the same noise: above by the base, below {after ? `by step ${step}` : "as soon as it was measured"}.</p>
+      <p class="quiet">The same captions and the same noise: above by the base, {step === 0 ? "below as soon as one is measured" : `below by step ${step}${after ? "" : ", whose pictures are not kept"}`}.</p>
       <div class="turntables">
         {prompts.map((prompt, row) => (
           <figure key={prompt}>
