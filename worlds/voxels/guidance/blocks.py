@@ -28,9 +28,9 @@ from terrarium.worlds.voxels.prior.model import STEPS, Looking, load_prior
 from terrarium.worlds.voxels.render import of_blocks, render
 
 AROUND = 16  # pictures of a finished world, evenly in azimuth, from low to high
-# How: share of the schedule from which they are drawn again; whether materials alone change; the loss of two blocks of
-# different types that touch. Pictures drawn one by one do not agree in detail, so the world is evened, but not before its
-# walls are of what the pictures show: one block of a wrong wall is held by its neighbours.
+# From which share of the schedule they are drawn again; whether materials alone change; the loss of two blocks of
+# different types that touch. Pictures drawn one by one do not agree in detail, so the world is evened, but not before
+# its walls are of what the pictures show: a single block of a wrong wall is held by its neighbours.
 REDRAWN = ((0.9, True, 0.0), (0.6, False, 0.15))
 CFG, DDIM_STEPS = 3.0, 10  # of these pictures; distillation's guidance is stronger, since its pull is weak
 
