@@ -25,9 +25,11 @@ from terrarium.api import (
     disk,
     episodes,
     errors,
+    generators,
     health,
     job_events,
     jobs,
+    keys,
     materials,
     plans,
     play,
@@ -75,8 +77,8 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    rooms = (episodes, worlds, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, disk, health):
+    rooms = (episodes, worlds, generators, materials)
+    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, keys, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

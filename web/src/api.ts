@@ -21,6 +21,7 @@ export type Plan = api.PlanView;
 export type Playable = ({ prompt: string } | { world: string }) & { preset: "debug" | "cpu" | "small" };
 export type PlaySession = api.PlayTicket;
 export type Progress = api.Progress;
+export type Promoted = api.Promoted;
 export type RecordedPlay = api.PlayView;
 export type RecordedPlays = api.PlayList;
 export type Series = Metrics["series"];
@@ -79,6 +80,9 @@ export function fieldErrors(errors: FieldError[] | undefined): Record<string, st
   return out;
 }
 
+/** Whether the gateway asks for an API key: `enter` takes one. */
+export const locked = signal(false);
+
 /** False from a request that found no gateway until one that did. */
 export const reachable = signal(true);
 
@@ -111,6 +115,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
     reachable.value = false;
     throw unreachable();
   }
+  if (response.status === 401) locked.value = true;
   if (!response.ok) throw problemOf(response.status, response.statusText, await response.text().catch(() => ""));
   return response;
 }
@@ -132,6 +137,12 @@ const post = <T>(path: string, body?: unknown, headers?: Record<string, string>)
   send("POST", path, body, headers);
 
 const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T[] }>(path)).items;
+
+/** Exchanges an API key for a cookie. */
+export const enter = async (key: string): Promise<void> => {
+  await post("/login", { key });
+  locked.value = false;
+};
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
 export const listAssets = (
@@ -163,7 +174,7 @@ export const uploadAsset = (file: File, progress: (share: number) => void, type?
     xhr.send(file);
   });
 /** Files of a block world. */
-export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png"): string => `/v1/worlds/${id}/${file}`;
+export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png" | "turntable.mp4"): string => `/v1/worlds/${id}/${file}`;
 /** The text of a map.json becomes a block world; `made_from`: the one that it is a version of. */
 export const saveWorld = (map: string, about: { name: string; made_from?: string }): Promise<Asset> =>
   request(`/uploads?${new URLSearchParams({ type: "block-world", file: "map.json", ...about })}`, { method: "POST", body: map, headers: { "Content-Type": "application/json" } });
@@ -171,6 +182,11 @@ export const saveThumbnail = (id: string, png: Uint8Array<ArrayBuffer>): Promise
   request(`/worlds/${id}/thumbnail.png`, { method: "PUT", body: png, headers: { "Content-Type": "image/png" } });
 /** Of a block world, the oldest first, itself among them. */
 export const listVersions = (id: string): Promise<api.Version[]> => items(`/worlds/${id}/versions`);
+/** The generator that draws new worlds. */
+export const getPromoted = (): Promise<Promoted> => request("/promoted-generator");
+/** `generator`: null for the one that comes with the project; `measurement`: null for its best. */
+export const promote = (generator: string | null, measurement: number | null): Promise<Promoted> =>
+  send("PUT", "/promoted-generator", { generator, measurement });
 /** A picture of a material or a view set: `basecolor`, `sphere`, `view_0`, ... */
 export const materialFile = (id: string, name: string): string => `/v1/materials/${id}/${name}.png`;
 export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;

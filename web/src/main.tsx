@@ -1,8 +1,11 @@
 import { render, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { Align } from "./generators/Align";
+import { RunPage } from "./generators/RunPage";
 import { JobPage } from "./jobs/JobPage";
 import { Jobs } from "./jobs/Jobs";
-import { reachable } from "./api";
+import { enter, locked, reachable } from "./api";
+import { Door, keyOfLink } from "./Door";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
 import { MaterialPage } from "./materials/MaterialPage";
@@ -20,6 +23,7 @@ import "./pages.css";
 const SECTIONS: [string, string][] = [
   ["/", "Play"],
   ["/worlds", "Worlds"],
+  ["/align", "Align"],
   ["/materials", "Materials"],
   ["/jobs", "Jobs"],
   ["/library", "Library"],
@@ -35,6 +39,8 @@ function page(at: string): ComponentChildren {
   if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
   const material = /^\/materials\/([^/]+)$/.exec(at)?.[1];
   if (material) return <MaterialPage key={material} id={decodeURIComponent(material)} />;
+  const run = /^\/align\/([^/]+)$/.exec(at)?.[1];
+  if (run) return <RunPage key={run} id={decodeURIComponent(run)} />;
   const world = /^\/worlds\/([^/]+)$/.exec(at)?.[1];
   if (world) return <World id={decodeURIComponent(world)} />;
   switch (at) {
@@ -42,6 +48,8 @@ function page(at: string): ComponentChildren {
       return <Play key={query.value.get("world")} />;
     case "/worlds":
       return <Worlds />;
+    case "/align":
+      return <Align />;
     case "/materials":
       return <Materials />;
     case "/jobs":
@@ -87,7 +95,7 @@ function App() {
       <p class="unreachable" role="status" hidden={reachable.value}>
         {!reachable.value && "The server does not answer. This page goes on by itself as soon as it is back."}
       </p>
-      {!moved && page(at)}
+      {!moved && (locked.value ? <Door /> : page(at))}
     </>
   );
 }
@@ -104,4 +112,14 @@ function Jar() {
   );
 }
 
-render(<App />, document.getElementById("app")!);
+async function begin(): Promise<void> {
+  const key = keyOfLink();
+  if (key) {
+    await enter(key).catch(() => {
+      locked.value = true; // the form says what is wrong with the next try
+    });
+  }
+  render(<App />, document.getElementById("app")!);
+}
+
+void begin();
