@@ -1,9 +1,9 @@
 """`grid_sample` in the compiled live step: how Inductor (torch 2.13) is told to compile it.
 
-Inductor knows no C function for ATen's operator and calls it by its name, through an executor of torch's own loader; its
-decomposition gathers single numbers. Here bilinear sampling, of states with many channels, is a gather of whole rows
-that is fused with what stands around it. Bicubic sampling, of pictures with four or five, is ATen's vectorised operator,
-called by a C function that is compiled into the step: gathered in the same way it took more than half of a step.
+Inductor knows no C function for ATen's operator and calls it by its name, through an executor of torch's own loader;
+its decomposition gathers single numbers. Here bilinear sampling, of states with many channels, is a gather of whole
+rows that is fused with what stands around it. Bicubic sampling, of pictures with four or five, is ATen's vectorised
+operator, called by a C function that is compiled into the step: gathered by rows it took more than half of a step.
 """
 
 from __future__ import annotations
