@@ -22,6 +22,7 @@ from terrarium.api import (
     artifacts,
     assets,
     catalog,
+    disk,
     episodes,
     errors,
     health,
@@ -75,7 +76,7 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, health):
+    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ export type Asset = api.AssetView;
 export type AssetBrief = api.Brief;
 export type Candidate = api.Candidate;
 export type Checkpoint = api.CheckpointView;
+export type DiskUse = api.DiskUse;
 export type Config = Record<string, unknown>;
 export type Job = api.JobView;
 export type JobError = api.JobError;
@@ -179,6 +180,7 @@ export const getBytes = async (url: string, start: number, end: number): Promise
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
+export const getDiskUse = (): Promise<DiskUse> => request("/disk");
 export const listJobs = (filters: { kind?: string } = {}): Promise<Job[]> =>
   items(`/jobs?${new URLSearchParams({ limit: "50", ...filters })}`);
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);
