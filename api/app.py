@@ -25,6 +25,7 @@ from terrarium.api import (
     disk,
     episodes,
     errors,
+    generators,
     health,
     job_events,
     jobs,
@@ -75,7 +76,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    rooms = (episodes, worlds, materials)
+    rooms = (episodes, worlds, generators, materials)
     for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, disk, health):
         app.include_router(part.router)
     add_client(app)

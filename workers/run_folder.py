@@ -24,6 +24,7 @@ from terrarium.store.settings import settings
 from terrarium.store.tables import Job, TrainingState
 from terrarium.worlds.kinds import kinds
 
+RETRIED = ("failed", "cancelled")  # the retry of such a job goes on from its newest state
 HOPELESS = ("invalid_input", "nan_loss", "nan_reward")  # a retry from the same state fails again
 GONE = ".gone-"  # begins the name of what is being removed
 
@@ -35,13 +36,13 @@ def folder_of(job: Job) -> Path:
 def take_over(job: Job) -> None:
     """Makes the folder of a job that we have claimed, out of what its earlier runs have left. Raises LeaseLost.
 
-    The first run of a retry takes what the failed job has left.
+    The first run of a retry takes what the job before it has left.
     """
     mine = folder_of(job)
     with session_scope() as session:
         jobs.record(session, job.id, job.fence, [])  # locks the row: nobody else claims or commits meanwhile
         mine.parent.mkdir(parents=True, exist_ok=True)
-        earlier = _runs(mine.parent) or _runs_of_failed(session, job)
+        earlier = _runs(mine.parent) or _runs_of_ended(session, job)
         if earlier and earlier[-1] != mine:
             _move(earlier[-1], mine)
         for folder in earlier[:-1]:
@@ -88,7 +89,7 @@ def sweep(remove: bool = True) -> dict[Path, int]:
 def _goes_on(session: Session, job: Job) -> bool:
     """Whether a retry may still take over what this job, which has ended, has left."""
     runs = _runs(settings().runs_dir / str(job.id))
-    if job.state != "failed" or (job.error or {}).get("code") in HOPELESS or not any(map(_states, runs)):
+    if job.state not in RETRIED or (job.error or {}).get("code") in HOPELESS or not any(map(_states, runs)):
         return False
     retries = select(Job.id).where(Job.parent_id == job.id, Job.state.not_in(TERMINAL))
     kept = func.clock_timestamp() - timedelta(days=settings().keep_failed_days)
@@ -101,14 +102,14 @@ def _runs(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
-def _runs_of_failed(session: Session, retry: Job) -> list[Path]:
-    """The folders of the failed job that `retry` tries again; its states become the retry's."""
-    failed = session.get(Job, retry.parent_id, with_for_update=True) if retry.parent_id else None  # see `sweep`
-    if failed is None or failed.state != "failed" or failed.config != retry.config:
+def _runs_of_ended(session: Session, retry: Job) -> list[Path]:
+    """The folders of the job that `retry` tries again; its states become the retry's."""
+    ended = session.get(Job, retry.parent_id, with_for_update=True) if retry.parent_id else None  # see `sweep`
+    if ended is None or ended.state not in RETRIED or ended.config != retry.config:
         return []
-    states = update(TrainingState).where(TrainingState.job_id == failed.id)
+    states = update(TrainingState).where(TrainingState.job_id == ended.id)
     session.execute(states.values(job_id=retry.id, fence=retry.fence))
-    return _runs(folder_of(failed).parent)
+    return _runs(folder_of(ended).parent)
 
 
 def _moved_outputs(job: Job) -> list[Path]:

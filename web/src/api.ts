@@ -21,6 +21,7 @@ export type Plan = api.PlanView;
 export type Playable = ({ prompt: string } | { world: string }) & { preset: "debug" | "cpu" | "small" };
 export type PlaySession = api.PlayTicket;
 export type Progress = api.Progress;
+export type Promoted = api.Promoted;
 export type RecordedPlay = api.PlayView;
 export type RecordedPlays = api.PlayList;
 export type Series = Metrics["series"];
@@ -163,7 +164,7 @@ export const uploadAsset = (file: File, progress: (share: number) => void, type?
     xhr.send(file);
   });
 /** Files of a block world. */
-export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png"): string => `/v1/worlds/${id}/${file}`;
+export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png" | "turntable.mp4"): string => `/v1/worlds/${id}/${file}`;
 /** The text of a map.json becomes a block world; `made_from`: the one that it is a version of. */
 export const saveWorld = (map: string, about: { name: string; made_from?: string }): Promise<Asset> =>
   request(`/uploads?${new URLSearchParams({ type: "block-world", file: "map.json", ...about })}`, { method: "POST", body: map, headers: { "Content-Type": "application/json" } });
@@ -171,6 +172,11 @@ export const saveThumbnail = (id: string, png: Uint8Array<ArrayBuffer>): Promise
   request(`/worlds/${id}/thumbnail.png`, { method: "PUT", body: png, headers: { "Content-Type": "image/png" } });
 /** Of a block world, the oldest first, itself among them. */
 export const listVersions = (id: string): Promise<api.Version[]> => items(`/worlds/${id}/versions`);
+/** The generator that draws new worlds. */
+export const getPromoted = (): Promise<Promoted> => request("/promoted-generator");
+/** `generator`: null for the one that comes with the project; `measurement`: null for its best. */
+export const promote = (generator: string | null, measurement: number | null): Promise<Promoted> =>
+  send("PUT", "/promoted-generator", { generator, measurement });
 /** A picture of a material or a view set: `basecolor`, `sphere`, `view_0`, ... */
 export const materialFile = (id: string, name: string): string => `/v1/materials/${id}/${name}.png`;
 export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;

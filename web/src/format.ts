@@ -52,6 +52,7 @@ const WORDS: Record<string, string> = {
   film: "FiLM",
   val: "validation",
   env: "environment",
+  fd: "Fréchet distance",
   fps: "FPS",
   id: "ID",
   l1: "L1",
