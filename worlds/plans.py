@@ -173,7 +173,8 @@ def texture(config: TextureConfig) -> list[Step]:
     preset, released = config.preset, config.release
     if released is None:
         released = TOO_SMALL if preset == "debug" else ""
-    draw, train = (kinds()[f"texture.{kind}"].presets[preset] for kind in ("dataset", "train"))
+    presets: list[Any] = [kinds()[f"texture.{kind}"].presets[preset] for kind in ("dataset", "train")]
+    draw, train = presets  # functions of domain and seed, of phase, map and inputs
     data = {"clean": config.clean or f"{MADE}clean", "game": config.game or f"{MADE}game"}
     seeds = {"clean": 0, "game": GAME_SEED}
     steps = [Step(name, draw(name, seeds[name])) for name, id in data.items() if id == MADE + name]
