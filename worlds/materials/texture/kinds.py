@@ -16,7 +16,7 @@ Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
 Network = Literal["debug", "small", "default"]
-PARAMETERS: dict[Network, int] = {"debug": 300_000, "small": 7_000_000, "default": 60_000_000}  # about; sizes.py
+PARAMETERS: dict[Network, int] = {"debug": 400_000, "small": 5_600_000, "default": 53_000_000}  # sizes.py
 
 
 @dataclass(frozen=True, kw_only=True)
