@@ -117,7 +117,7 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
     rates = [len(p.frames) / seconds for p in played]
     frames = [frame for p in played for _, frame in p.frames]
     answers = [answer for p in played for answer in p.answers]
-    latencies = [ms for ms, _ in answers]
+    latencies = [ms for ms, _, _ in answers]
     gaps = [(b - a) * 1e3 for p in played for (a, _), (b, _) in zip(p.frames, p.frames[1:], strict=False)]
     return {
         "players": len(played),
@@ -141,15 +141,14 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
     }
 
 
-def parts(answers: list[tuple[float, Frame]]) -> dict[str, float | None]:
+def parts(answers: list[tuple[float, float, Frame]]) -> dict[str, float | None]:
     """What the latency of input changes is made of, medians in milliseconds: the wait for the next tick; the step; the
     encoding, other players' before one's own among it; the way through gateway and sockets, there and back."""
-    way = [ms - f.queue_ms - f.model_ms - f.encode_ms for ms, f in answers]
     return {
-        "of_it_wait_ms": _percentile([f.queue_ms for _, f in answers], 50),
-        "of_it_step_ms": _percentile([f.model_ms for _, f in answers], 50),
-        "of_it_encode_ms": _percentile([f.encode_ms for _, f in answers], 50),
-        "of_it_relay_ms": _percentile(way, 50),
+        "of_it_wait_ms": _percentile([ms - age_ms + f.queue_ms for ms, age_ms, f in answers], 50),
+        "of_it_step_ms": _percentile([f.model_ms for _, _, f in answers], 50),
+        "of_it_encode_ms": _percentile([f.encode_ms for _, _, f in answers], 50),
+        "of_it_relay_ms": _percentile([age_ms - f.queue_ms - f.model_ms - f.encode_ms for _, age_ms, f in answers], 50),
     }
 
 

@@ -165,7 +165,12 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at full size.")] = None,
     init: Annotated[str | None, typer.Option(help="ground_plane, cube or noise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the init and of the views.")] = None,
-    preset: Annotated[str | None, typer.Option(help="debug, cpu, rebuild, default or plan.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="words, rebuild, default, cpu, plan or debug."
+        ),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for states, previews and <out>/output.")] = Path("out/world"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -200,6 +205,25 @@ def sample(
     given: dict[str, Any] = {"generator": generator, "start": start and str(start), "size": size}
     given |= {"sampler": sampler, "steps": steps, "cfg": cfg}
     run_sample(prompt, given, count, seed, preset, set_ or [], out, as_json)
+
+
+@app.command(rich_help_panel="Make")
+def texture(
+    preset: Annotated[str, typer.Option(help="debug or default.")] = "debug",
+    clean: Annotated[str | None, typer.Option(help="Folder of clean textures; with --url, an id.")] = None,
+    game: Annotated[str | None, typer.Option(help="Folder of a game's textures; with --url, an id.")] = None,
+    release: Annotated[str | None, typer.Option(help="Why phases go on although a gate is closed.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder with a folder for each step.")] = Path("out/texture"),
+    url: Annotated[str | None, typer.Option(help="Address of a gateway: have the jobs of a plan done there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The staged texture plan, phase by phase with a gate between them; the same command goes on after a stop."""
+    from terrarium.cli import texture as commands
+
+    if url is None:
+        commands.here(preset, clean, game, release, out, as_json)
+    else:
+        commands.there(preset, clean, game, release, url, as_json)
 
 
 @app.command(rich_help_panel="Make")

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from terrarium.worlds.durable import new_file, write_text
-from terrarium.worlds.generators.lora import is_adapters
 from terrarium.worlds.generators.model import Generator, load_generator
 from terrarium.worlds.progress import Progress
+from terrarium.worlds.training.lora import is_adapters
 from terrarium.worlds.voxels.export import turntable
 from terrarium.worlds.voxels.render import of_blocks
 

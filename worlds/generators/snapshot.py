@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from terrarium.worlds.generators.lora import weights
 from terrarium.worlds.generators.model import Generator
+from terrarium.worlds.training.lora import weights
 
 
 class Snapshot(nn.Module):

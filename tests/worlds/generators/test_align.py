@@ -13,13 +13,14 @@ from training_toys import Log
 from terrarium.worlds.generators import objectives
 from terrarium.worlds.generators.align import align_generator
 from terrarium.worlds.generators.kinds import AlignConfig, align_debug
-from terrarium.worlds.generators.lora import adapt, merge
+from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import load_generator
 from terrarium.worlds.generators.objectives import chosen
 from terrarium.worlds.generators.pareto import load_measured
 from terrarium.worlds.generators.rewards import Palette
 from terrarium.worlds.kinds import kinds
 from terrarium.worlds.progress import RecipeError, Silent, Stopped
+from terrarium.worlds.training.lora import merge
 
 
 def debug(folder, **given) -> AlignConfig:
