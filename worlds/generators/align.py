@@ -157,9 +157,12 @@ class Pareto:
         write_text(self.file, json.dumps({"base": self.base, "steps": self.rows}, indent=1))
 
 
-def measurement(config: AlignConfig, generator: Generator, reward: Reward) -> Callable[[Generator], dict[str, float]]:
-    """A function that measures a generator, always on the same captions, noise and views."""
-    wanted = held_out(FIRST_SEED, config.worlds, SIDE)
+def measurement(
+    config: AlignConfig, generator: Generator, reward: Reward, first: int = FIRST_SEED
+) -> Callable[[Generator], dict[str, float]]:
+    """A function that measures a generator, always on the same captions, noise and views; `first` is the seed of the
+    held-out structures whose captions are drawn."""
+    wanted = held_out(first, config.worlds, SIDE)
     classifier = load_classifier(shipped_classifier())
     features_real, _ = classifier.read([each.blocks for each in wanted])
     plan = Plan(seeds=(), steps=config.sampling_steps, cfg=config.cfg, eta=config.eta)
