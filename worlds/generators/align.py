@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terrarium.worlds.blocks.structures.source import structure
+from terrarium.worlds.blocks.structures.source import Structure, structure
 from terrarium.worlds.checkpoint import save_checkpoint
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifier, shipped_classifier
@@ -61,7 +61,7 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
 
     def draw(step: Step) -> tuple[Tensor]:
         seeds = step.rng.integers(2**31, size=config.batch)
-        said = [str(step.rng.choice(config.prompts)) for _ in seeds] if config.prompts else captions_of(seeds)
+        said = [str(step.rng.choice(config.prompts)) for _ in seeds] if config.prompts else captions_of(seeds, config)
         which, of = step.part
         return (generator.captions.tokens(np.array(said).reshape(of, -1)[which].tolist()),)
 
@@ -128,8 +128,12 @@ def reward_of(config: AlignConfig, generator: Generator) -> Reward:
     return weighted(dict(zip(config.rewards, each, strict=True)), Wish(material=config.material, target=target))
 
 
-def captions_of(seeds: Iterable[int]) -> list[str]:
-    return [structure(int(seed), SIDE).caption for seed in seeds]
+def captions_of(seeds: Iterable[int], config: AlignConfig) -> list[str]:
+    return [said_of(structure(int(seed), SIDE), config) for seed in seeds]
+
+
+def said_of(made: Structure, config: AlignConfig) -> str:
+    return made.caption if config.captions == "whole" else made.name
 
 
 class Course(nn.Module):
@@ -168,7 +172,7 @@ def measurement(
     plan = Plan(seeds=(), steps=config.sampling_steps, cfg=config.cfg, eta=config.eta)
 
     def measure(of: Generator) -> dict[str, float]:
-        made = drawn(of, [each.caption for each in wanted], config.seed, plan)
+        made = drawn(of, [said_of(each, config) for each in wanted], config.seed, plan)
         features, answers = classifier.read(made)
         cameras = random_cameras(np.random.default_rng(config.seed), SIDE, config.views, config.random_view)
         with torch.no_grad():

@@ -157,6 +157,8 @@ class AlignConfig:
     """The base. If omitted, the generator that comes with the project."""
     prompts: Annotated[tuple[Text, ...], MaxLen(1000)] = ()
     """What it is asked for meanwhile. If omitted, captions of structures."""
+    captions: Literal["whole", "class"] = "whole"
+    """How much captions of structures say: all, or the class alone. What is said leaves a reward nothing to choose."""
     rewards: Annotated[tuple[RewardName, ...], MinLen(1), MaxLen(7)] = ("palette",)
     """What worlds are to have more of."""
     reward_weights: Annotated[tuple[Annotated[float, Gt(0), Le(1e6)], ...], MaxLen(7)] = ()
