@@ -1,6 +1,6 @@
 """`terrarium bench alignment`: ways to follow a reward side by side, on the same base and budgets.
 
-terrarium bench alignment --rewards palette,symmetry --methods nabla,draft1 --seeds 0,1,2 --out out/alignment
+terrarium bench alignment --rewards palette:200,symmetry:2000 --methods nabla,draft1 --seeds 0,1,2 --out out/alignment
 """
 
 from __future__ import annotations
@@ -25,26 +25,34 @@ from terrarium.worlds.progress import Stopped
 if TYPE_CHECKING:
     from terrarium.worlds.generators.compare import Row
 
+# A minute or two of one core a row. Captions say the class alone: a named material leaves palette nothing to choose.
+SIZE = {"captions": "class", "batch": 4, "sampling_steps": 8, "lr": 3e-3, "warmup": 4, "worlds": 32, "steps": 64}
 FIGURES = ("reward", "fd", "diversity", "class_accuracy")
 
 
 def alignment(
     out: Annotated[Path, typer.Option(help="Folder for the runs; what is there is gone on with.")],
-    rewards: Annotated[str, typer.Option(help="Names with commas between.")] = "palette,symmetry",
+    rewards: Annotated[
+        str, typer.Option(help="Names with commas between; behind a colon, nabla's reward_scale for it.")
+    ] = "palette:200,symmetry:2000",
     methods: Annotated[str, typer.Option(help="Names with commas between.")] = "nabla,refl,draft1,draftk,ddpo",
     seeds: Annotated[str, typer.Option(help="With commas between.")] = "0,1,2",
+    worlds: Annotated[int, typer.Option(min=4, max=4096, help="Drawn for the last figures of a row.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a row on stdout.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A field of generator.align: key=value.")] = None,
 ) -> None:
     """Align a generator by each method, reward and seed; print one table and draw a Pareto plot a reward."""
     from terrarium.worlds.generators.compare import at_equal_distance, compare
 
-    chosen = [[word.strip() for word in words.split(",")] for words in (rewards, methods, seeds)]
-    config = configure("generator.align", "default", {}, set_ or [])
+    config = configure("generator.align", "default", SIZE, set_ or [])
+    scales = {
+        name.strip(): float(scale) if scale else config.reward_scale
+        for name, _, scale in (word.partition(":") for word in rewards.split(","))
+    }
+    names, numbers = [word.strip() for word in methods.split(",")], [int(word) for word in seeds.split(",")]
     rows: list[Row] = []
     try:
-        numbers = [int(word) for word in chosen[2]]
-        for row in compare(chosen[0], chosen[1], numbers, config=config, out=out, progress=ConsoleProgress):
+        for row in compare(scales, names, numbers, config=config, worlds=worlds, out=out, progress=ConsoleProgress):
             rows.append(row)
             draw(out, rows)
             if as_json:

@@ -1,15 +1,15 @@
 """Alignment methods side by side: the same base, rewards, budgets and sizes, a row for each reward, method and seed.
 
 A row trains until its last step or until a budget is left. Its best measurement within the budgets is then drawn from
-once more, for captions and noise on which nothing was chosen: REPORTED worlds, the same for every row, beside the
-base's. Whether a bar is met is decided by these figures.
+once more, for captions and noise on which nothing was chosen, the same for every row, beside the base's. Whether a bar
+is met is decided by these figures.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +34,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "draftk": {"method": "draft", "draft_steps": 4},
     "ddpo": {"method": "ddpo"},
 }
-REPORTED = 256  # worlds of a row's last figures
 REPORT_SEED = 4242
 MORE = 3.0  # times the base's reward
 CLOSED = 0.4  # share of the gap to 1, where so many times the base's would be more than 1
@@ -46,7 +45,7 @@ Measure = Callable[[Generator], Figures]
 
 @dataclass(frozen=True)
 class Row:
-    """`base`, `best`: of REPORTED worlds; `step` is the best's, 0 where no measurement was within the budgets, so that
+    """`base`, `best`: the last figures; `step` is the best's, 0 where no measurement was within the budgets, so that
     the best is the base. `points`: the run's own measurements, the base's first. Seconds include them."""
 
     reward: str
@@ -64,15 +63,18 @@ class Row:
 
 
 def compare(
-    rewards: Sequence[str],
+    rewards: Mapping[str, float],
     methods: Sequence[str],
     seeds: Sequence[int],
     *,
     config: AlignConfig,
+    worlds: int,
     out: Path,
     progress: Shown,
 ) -> Iterator[Row]:
-    """Rows by seed, reward and method, into `out`/<reward>/<method>/<seed>; what is finished there is not done again,
+    """`rewards`: what nabla's `reward_scale` is for each; `worlds`: of a row's last figures.
+
+    Rows by seed, reward and method, into `out`/<reward>/<method>/<seed>; what is finished there is not done again,
     what is under way goes on. ValueError, before any work, for an unknown method and for what the config refuses."""
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
@@ -80,26 +82,24 @@ def compare(
     if not (rewards and methods and seeds):
         raise ValueError(f"{len(rewards)} rewards, {len(methods)} methods, {len(seeds)} seeds: expected some of each")
     generator, manifest = load_generator(Path(config.generator) if config.generator else shipped_generator())
-    for reward in rewards:
-        reward_of(replace(config, rewards=(reward,), reward_weights=()), generator)
+    configs = {
+        reward: replace(config, rewards=(reward,), reward_weights=(), reward_scale=scale)
+        for reward, scale in rewards.items()
+    }
+    for each in configs.values():
+        reward_of(each, generator)
     return (
-        one(
-            replace(config, rewards=(reward,), reward_weights=(), seed=seed, **METHODS[method]),
-            (reward, method, seed),
-            manifest["sha256"],
-            out / reward,
-            progress,
-        )
+        one(replace(configs[reward], seed=seed, **METHODS[method]), method, worlds, manifest["sha256"], out, progress)
         for seed in seeds
         for reward in rewards
         for method in methods
     )
 
 
-def one(config: AlignConfig, key: tuple[str, str, int], base: str, out: Path, progress: Shown) -> Row:
-    reward, method, seed = key
-    folder = out / method / str(seed)
-    given = json.loads(json.dumps({**asdict(config), "base": base}))
+def one(config: AlignConfig, method: str, worlds: int, base: str, out: Path, progress: Shown) -> Row:
+    (reward,), seed = config.rewards, config.seed
+    folder = out / reward / method / str(seed)
+    given = json.loads(json.dumps({**asdict(config), "base": base, "reported": worlds}))
     if (folder / "row.json").is_file():
         row = Row(**read_object(folder / "row.json"))
         if changed := [f"{k} {given[k]!r}, was {row.config.get(k)!r}" for k in given if given[k] != row.config.get(k)]:
@@ -109,8 +109,8 @@ def one(config: AlignConfig, key: tuple[str, str, int], base: str, out: Path, pr
         timed = Timed(shown, config.steps, folder / "seconds.json")
         align_generator(config, folder, timed)
     log = read_object(folder / "pareto.json")
-    report = reported(config)
-    before = base_figures(config, report, out / "base.json")
+    report = reported(config, worlds)
+    before = base_figures(config, worlds, report, out / reward / "base.json")
     points = [{"step": 0, **log["base"]}, *log["steps"]]
     step = best_step(points, config)
     check_base(config, folder)
@@ -151,17 +151,28 @@ class Timed(Part):
         super().checkpoint(step, path)
 
 
-def reported(config: AlignConfig) -> Measure:
+def reported(config: AlignConfig, worlds: int) -> Measure:
     """Of other captions and other noise than the run's own measurements, alike for all rows of a reward."""
     generator, _ = load_generator(Path(config.generator) if config.generator else shipped_generator())
-    other = replace(config, worlds=REPORTED, seed=REPORT_SEED)
+    other = replace(config, worlds=worlds, seed=REPORT_SEED)
     return measurement(other, generator, reward_of(other, generator), FIRST_SEED + 500)
 
 
-def base_figures(config: AlignConfig, report: Measure, file: Path) -> Figures:
+def base_figures(config: AlignConfig, worlds: int, report: Measure, file: Path) -> Figures:
     """The base's, measured once for all rows of a reward."""
-    read = ("generator", "rewards", "material", "target", "views", "random_view", "sampling_steps", "eta", "cfg")
-    given = json.loads(json.dumps({name: getattr(config, name) for name in read}))
+    read = (
+        "generator",
+        "rewards",
+        "material",
+        "target",
+        "views",
+        "random_view",
+        "captions",
+        "sampling_steps",
+        "eta",
+        "cfg",
+    )
+    given = json.loads(json.dumps({"worlds": worlds} | {name: getattr(config, name) for name in read}))
     if file.is_file() and (found := read_object(file))["config"] == given:
         return found["figures"]
     generator, _ = load_generator(Path(config.generator) if config.generator else shipped_generator())

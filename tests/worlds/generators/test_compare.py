@@ -14,15 +14,22 @@ from terrarium.worlds.progress import Stopped
 
 
 @pytest.fixture
-def config(folder, monkeypatch) -> AlignConfig:
-    monkeypatch.setattr(table, "REPORTED", 4)
+def config(folder) -> AlignConfig:
     free = {"fd_budget": 1e6, "diversity_budget": 0.0}
     return replace(align_debug(), generator=str(folder), worlds=4, steps=2, sampling_steps=2, **free)
 
 
 def rows_of(config, out, log=None, methods=("nabla", "draft1")) -> list[Row]:
     return list(
-        compare(["palette"], methods, [0], config=config, out=out, progress=lambda _: nullcontext(log or Log()))
+        compare(
+            {"palette": 50.0},
+            methods,
+            [0],
+            config=config,
+            worlds=4,
+            out=out,
+            progress=lambda _: nullcontext(log or Log()),
+        )
     )
 
 
@@ -53,7 +60,10 @@ def test_what_is_done_is_not_done_again_and_what_is_not_goes_on(config, tmp_path
 )
 def test_what_cannot_be_compared_is_refused_first(rewards, methods, match, config, tmp_path) -> None:
     with pytest.raises(ValueError, match=match):
-        compare(rewards, methods, [0], config=config, out=tmp_path / "out", progress=lambda _: nullcontext(Log()))
+        scales = dict.fromkeys(rewards, 50.0)
+        compare(
+            scales, methods, [0], config=config, worlds=4, out=tmp_path / "out", progress=lambda _: nullcontext(Log())
+        )
     assert not (tmp_path / "out").exists()
 
 
