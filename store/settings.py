@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     max_upload_gb: float = 20.0  # of an upload, and of what it unpacks to
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
+    allowed_rewards: list[str] = []  # module:Class of the operator's own, which a client may have imported
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property

@@ -26,6 +26,9 @@ def align_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     found: list[Misfit] = []
     if "silhouette" in config.rewards and config.target is None and "target" not in manifests:
         found.append(("target", "is missing: reward silhouette wants an outline, expected a world"))
+    for name in ("clip", "hps", "aesthetic", "normal"):
+        if name in config.rewards and getattr(config, f"{name}_model") is None:
+            found.append((f"{name}_model", f"is missing: reward {name} needs a folder of weights on this machine"))
     wanted, size = manifests.get("target", {}).get("size"), manifests.get("generator", {}).get("model", {}).get("size")
     if wanted is not None and size is not None and wanted != [size] * 3:
         found.append(("target", f"has {wanted} blocks along x, y and z, the generator's worlds {[size] * 3}"))
