@@ -22,8 +22,10 @@ from terrarium.api import (
     artifacts,
     assets,
     catalog,
+    disk,
     episodes,
     errors,
+    generators,
     health,
     job_events,
     jobs,
@@ -74,8 +76,8 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Terrarium", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Guard)
-    rooms = (episodes, worlds, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, health):
+    rooms = (episodes, worlds, generators, materials)
+    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

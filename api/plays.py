@@ -8,14 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from terrarium.store import jobs, plays
+from terrarium.store import plays
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
-from terrarium.store.tables import Job
 
 router = APIRouter(prefix="/v1", tags=["plays"])
 PlayId = Annotated[str, Path(pattern=plays.ID.pattern)]
@@ -78,15 +75,6 @@ def delete_play(id: PlayId) -> None:
     if plays.play_folder(settings().plays_dir, id) is None:
         raise NotFound(f"there is no play {id}", code="play_not_found")
     with session_scope() as session:
-        if user := _user_of(session, id):
+        if user := plays.job_that_needs(session, id):
             raise Conflict(f"play {id} is needed by job {user.id} ({user.state}): cancel it first", code="play_in_use")
     plays.delete_play(settings().plays_dir, id)
-
-
-def _user_of(session: Session, id: str) -> Job | None:
-    open_jobs = select(Job).where(Job.kind == "dataset.import-play", Job.state.not_in(jobs.TERMINAL))
-    for job in session.scalars(open_jobs):
-        wanted = job.config.get("plays")
-        if not wanted or id in wanted:
-            return job
-    return None

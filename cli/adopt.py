@@ -74,7 +74,7 @@ def list_it(taken: Taken, data_dir: Path) -> bool:
     from terrarium.api.brought import register
     from terrarium.store.db import engine_for
 
-    url = _database_url(data_dir)
+    url = database_url(data_dir)
     if not url:
         return False
     try:
@@ -85,7 +85,7 @@ def list_it(taken: Taken, data_dir: Path) -> bool:
     return True
 
 
-def _database_url(data_dir: Path) -> str:
+def database_url(data_dir: Path) -> str:
     """Of the server that runs on a data directory; "" where none does."""
     if url := settings().database_url:
         return url

@@ -249,6 +249,18 @@ def doctor(
 
 
 @app.command(rich_help_panel="Run")
+def clean(
+    data_dir: DataDir = Path(".terrarium"),
+    dry_run: Annotated[bool, typer.Option(help="Only list what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Remove what is past its time; the dispatcher does so once an hour."""
+    from terrarium.cli.clean import clean as clean_up
+
+    clean_up(data_dir, dry_run, as_json)
+
+
+@app.command(rich_help_panel="Run")
 def dispatcher() -> None:
     """Run a dispatcher against DATABASE_URL and REDIS_URL."""
     runpy.run_module("terrarium.workers.dispatcher", run_name="__main__", alter_sys=True)

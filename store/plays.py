@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
+
+from terrarium.store.jobs import TERMINAL
+from terrarium.store.tables import Job
 
 ID = re.compile(r"^\w[\w-]{0,99}$")
 PICTURE = "picture.jpg"
@@ -75,6 +80,16 @@ def play_place(folder: Path, id: str) -> Path:
     if not ID.match(id):
         raise ValueError(f"{id!r} is no recording's id")
     return folder / id
+
+
+def job_that_needs(session: Session, id: str) -> Job | None:
+    """One that has not ended and is to make a dataset of it; such a job that names none takes all there are."""
+    open_jobs = select(Job).where(Job.kind == "dataset.import-play", Job.state.not_in(TERMINAL))
+    for job in session.scalars(open_jobs):
+        wanted = job.config.get("plays")
+        if not wanted or id in wanted:
+            return job
+    return None
 
 
 def delete_play(folder: Path, id: str) -> None:

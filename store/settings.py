@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
     allowed_rewards: list[str] = []  # module:Class of the operator's own, which a client may have imported
+    keep_failed_days: float = 7.0  # the training states of a failed or cancelled job: its retry goes on
+    keep_events_days: float = 90.0  # of an ended job: its progress, metrics and log lines as events
+    keep_previews_days: float = 30.0  # of an ended job: previews that a later one of the same name has replaced
+    keep_plays_days: float = 0.0  # recorded play; 0: until somebody deletes it
+    keep_sessions_days: float = 7.0  # records of live sessions
+    keep_idempotency_days: float = 7.0  # Idempotency-Keys
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property

@@ -98,7 +98,8 @@ class Outbox(Base):
 
 
 class JobEvent(Base):
-    """Gapless a job: seq 1, 2, 3, ... Types: state, progress, metrics, file, checkpoint, resumed, log."""
+    """Gapless a job: seq 1, 2, 3, ... Types: state, progress, metrics, file, checkpoint, resumed, log. Long after
+    its end those go that are kept elsewhere (workers/retention.py)."""
 
     __tablename__ = "job_events"
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)

@@ -3,8 +3,8 @@
     python -m terrarium.workers.dispatcher
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
-the runs of dead workers and leases that ran out, wakes retries that are due, and sends again what a dead Redis or a
-dying worker has lost.
+the runs of dead workers and leases that ran out, wakes retries that are due, sends again what a dead Redis or a
+dying worker has lost, and removes once an hour what is past its time (retention.py).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from terrarium.store.jobs import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
 from terrarium.workers.celery_app import RUN_JOB, app
+from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
@@ -37,6 +38,7 @@ TICK_S = 0.5  # the longest wait before a stop takes effect
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
+CLEAN_AFTER_S, CLEAN_EVERY_S = 300.0, 3600.0  # from the beginning of the leadership, and from then on
 
 
 def main() -> None:
@@ -64,6 +66,7 @@ def lead(stop: threading.Event) -> None:
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
         look_at, missed = 0.0, dict[str, float]()
+        clean_at = time.monotonic() + CLEAN_AFTER_S
         while not stop.is_set():
             pulse.beat()
             if time.monotonic() >= look_at:
@@ -73,6 +76,9 @@ def lead(stop: threading.Event) -> None:
                 emit_lost()
                 beat()
                 look_at = time.monotonic() + LOOK_EVERY_S
+            if time.monotonic() >= clean_at:
+                threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
+                clean_at = time.monotonic() + CLEAN_EVERY_S
             for _ in connection.notifies(timeout=TICK_S, stop_after=1):
                 relay_outbox()
 

@@ -8,20 +8,25 @@ fails or lands in a folder that is never read.
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
-from sqlalchemy import Text, cast, delete, select, update
+from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from terrarium.store import jobs
 from terrarium.store.db import session_scope
+from terrarium.store.disk import size_of
 from terrarium.store.jobs import TERMINAL
 from terrarium.store.places import place
 from terrarium.store.settings import settings
 from terrarium.store.tables import Job, TrainingState
 from terrarium.worlds.kinds import kinds
 
-RETRIED = ("disk_full", "out_of_memory")  # the machine's errors: the retry of such a job goes on from its state
+RETRIED = ("failed", "cancelled")  # the retry of such a job goes on from its newest state
+HOPELESS = ("invalid_input", "nan_loss", "nan_reward")  # a retry from the same state fails again
+GONE = ".gone-"  # begins the name of what is being removed
 
 
 def folder_of(job: Job) -> Path:
@@ -31,13 +36,13 @@ def folder_of(job: Job) -> Path:
 def take_over(job: Job) -> None:
     """Makes the folder of a job that we have claimed, out of what its earlier runs have left. Raises LeaseLost.
 
-    The first run of a retry takes what the failed job has left.
+    The first run of a retry takes what the job before it has left.
     """
     mine = folder_of(job)
     with session_scope() as session:
         jobs.record(session, job.id, job.fence, [])  # locks the row: nobody else claims or commits meanwhile
         mine.parent.mkdir(parents=True, exist_ok=True)
-        earlier = _runs(mine.parent) or _runs_of_failed(session, job)
+        earlier = _runs(mine.parent) or _runs_of_ended(session, job)
         if earlier and earlier[-1] != mine:
             _move(earlier[-1], mine)
         for folder in earlier[:-1]:
@@ -56,18 +61,40 @@ def make_room(run_dir: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def sweep() -> None:
-    """Removes the folders of jobs that have ended, but for the state that a retry goes on from."""
-    folders = {folder.name: folder for folder in settings().runs_dir.glob("*")}
+def sweep(remove: bool = True) -> dict[Path, int]:
+    """Removes the folders of jobs that have ended, but for the state that a retry goes on from, for as long as
+    TERRARIUM_KEEP_FAILED_DAYS says -> {path: bytes} of what goes, or would if `remove` is false."""
+    runs = settings().runs_dir
+    found = {path: size_of(path) for path in runs.glob(f"{GONE}*")}  # of a sweep that was killed
     with session_scope() as session:
-        ended = select(Job).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))
-        for job in session.scalars(ended):
-            folder = folders[str(job.id)]
-            if job.state == "failed" and (job.error or {}).get("code") in RETRIED and any(map(_states, _runs(folder))):
+        folders = [folder.name for folder in runs.glob("*")]
+        ended = session.scalars(select(Job.id).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))).all()
+    removable = list(found)
+    for id in ended:
+        with session_scope() as session:
+            # Under its lock: no retry is submitted, and none takes the folder over.
+            job = session.scalar(select(Job).where(Job.id == id).with_for_update(skip_locked=True))
+            if job is None or _goes_on(session, job):
                 continue
-            session.execute(delete(TrainingState).where(TrainingState.job_id == job.id))
-            for rubbish in [folder] if job.state == "succeeded" else [folder, *_moved_outputs(job)]:
-                shutil.rmtree(rubbish, ignore_errors=True)
+            rubbish = [path for path in (runs / str(id), *_unfinished(job)) if path.is_dir()]
+            found |= {path: size_of(path) for path in rubbish}
+            if remove:
+                session.execute(delete(TrainingState).where(TrainingState.job_id == id))
+                removable += [path.rename(runs / f"{GONE}{uuid4().hex}") for path in rubbish]
+    for path in removable if remove else ():  # it may take long, so no row is locked meanwhile
+        shutil.rmtree(path, ignore_errors=True)
+    return found
+
+
+def _goes_on(session: Session, job: Job) -> bool:
+    """Whether a retry may still take over what this job, which has ended, has left."""
+    runs = _runs(settings().runs_dir / str(job.id))
+    if job.state not in RETRIED or (job.error or {}).get("code") in HOPELESS or not any(map(_states, runs)):
+        return False
+    retries = select(Job.id).where(Job.parent_id == job.id, Job.state.not_in(TERMINAL))
+    kept = func.clock_timestamp() - timedelta(days=settings().keep_failed_days)
+    young = select(Job.id).where(Job.id == job.id, Job.finished_at > kept)
+    return session.scalar(select(retries.exists() | young.exists())) is True
 
 
 def _runs(folder: Path) -> list[Path]:
@@ -75,20 +102,25 @@ def _runs(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
-def _runs_of_failed(session: Session, retry: Job) -> list[Path]:
-    """The folders of the failed job that `retry` tries again; its states become the retry's."""
-    failed = session.get(Job, retry.parent_id) if retry.parent_id else None
-    if failed is None or failed.state != "failed" or failed.config != retry.config:
+def _runs_of_ended(session: Session, retry: Job) -> list[Path]:
+    """The folders of the job that `retry` tries again; its states become the retry's."""
+    ended = session.get(Job, retry.parent_id, with_for_update=True) if retry.parent_id else None  # see `sweep`
+    if ended is None or ended.state not in RETRIED or ended.config != retry.config:
         return []
-    states = update(TrainingState).where(TrainingState.job_id == failed.id)
+    states = update(TrainingState).where(TrainingState.job_id == ended.id)
     session.execute(states.values(job_id=retry.id, fence=retry.fence))
-    return _runs(folder_of(failed).parent)
+    return _runs(folder_of(ended).parent)
 
 
 def _moved_outputs(job: Job) -> list[Path]:
     """Where the end of a run moves its output (workers/outputs.py), if it is there."""
     folder = place(kinds()[job.kind].makes, str(job.id))
     return [folder] if folder.is_dir() else []
+
+
+def _unfinished(job: Job) -> list[Path]:
+    """An output that was moved and never committed."""
+    return [] if job.state == "succeeded" else _moved_outputs(job)
 
 
 def _states(run_dir: Path) -> list[Path]:

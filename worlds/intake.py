@@ -77,22 +77,39 @@ def new_draft(folder: Path) -> Iterator[Path]:
     """An empty folder in `folder`, removed when the block ends. It is locked meanwhile: `sweep_drafts` removes those
     whose process was killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder))
-    lock = os.open(draft, os.O_RDONLY)
+    draft, lock = _locked_draft(folder)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         os.close(lock)
 
 
-def sweep_drafts(folder: Path) -> None:
-    for draft in folder.iterdir() if folder.is_dir() else ():
+def _locked_draft(folder: Path) -> tuple[Path, int]:
+    while True:
+        draft = Path(tempfile.mkdtemp(dir=folder))
         lock = os.open(draft, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if draft.is_dir():
+            return draft, lock
+        os.close(lock)  # swept before it was locked
+
+
+def sweep_drafts(folder: Path) -> None:
+    for draft in abandoned_drafts(folder):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def abandoned_drafts(folder: Path) -> Iterator[Path]:
+    """Those that nobody holds any more, each locked until the next is asked for."""
+    for draft in folder.iterdir() if folder.is_dir() else ():
+        try:
+            lock = os.open(draft, os.O_RDONLY)
+        except FileNotFoundError:  # its owner has just ended
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(draft, ignore_errors=True)
+            yield draft
         except BlockingIOError:
             continue
         finally:

@@ -115,6 +115,8 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             record = {"name": "walks", "job": {"kind": "dataset.record"}}
             learn = {"name": "model", "job": {"kind": "world-model.train", "data": "@walks"}}
             case.body = {"steps": [record, learn]}
+        case "/v1/promoted-generator":
+            case.body = {"generator": KNOWN["generator"]}
         case "/v1/playable":
             case.body = {"prompt": "a hut", "preset": "debug"}
 
@@ -154,6 +156,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
         "reward_weights": [],
         "rewards": ["colour"],
         "dream": [],
+        "measurement": None,
         "sampler": "ddim",
         "width": 64,
         "patch": 2,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -50,6 +51,12 @@ def lose(job: Job) -> Job:
 def fail(job: Job, code: str) -> None:
     with session_scope() as session:
         jobs.fail(session, job.id, job.fence, {"code": code, "message": ""})
+
+
+def cancel(job: Job) -> None:
+    with session_scope() as session:
+        jobs.cancel(session, job.id)
+        jobs.cancelled(session, job.id, job.fence)
 
 
 def state_of(job: Job, step: int, committed: bool = True) -> Path:
@@ -205,6 +212,23 @@ def test_the_retry_of_what_failed_on_a_full_disk_goes_on_from_its_state(job: Job
     db.commit()
     sweep()
     assert [p.name for p in (data_dir / "runs").iterdir()] == [str(again.id)]
+
+
+def test_the_retry_of_what_was_cancelled_goes_on_from_its_state(job: Job, db: Session, data_dir: Path) -> None:
+    take_over(job)
+    state_of(job, 3)
+    cancel(job)
+    sweep()
+    again = claim(submit(parent_id=job.id))
+    take_over(again)
+    assert (folder_of(again) / "state" / "step_3").is_dir()
+    assert [row.job_id for row in db.scalars(select(TrainingState))] == [again.id]
+    db.commit()
+    cancel(again)
+    db.execute(update(Job).values(finished_at=Job.finished_at - timedelta(days=1000)))
+    db.commit()
+    sweep()
+    assert list((data_dir / "runs").iterdir()) == [], "nobody has gone on from it for long"
 
 
 def test_folders_of_other_names_are_left_alone(job: Job, data_dir: Path) -> None:

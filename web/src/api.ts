@@ -9,6 +9,7 @@ export type Asset = api.AssetView;
 export type AssetBrief = api.Brief;
 export type Candidate = api.Candidate;
 export type Checkpoint = api.CheckpointView;
+export type DiskUse = api.DiskUse;
 export type Config = Record<string, unknown>;
 export type Job = api.JobView;
 export type JobError = api.JobError;
@@ -20,6 +21,7 @@ export type Plan = api.PlanView;
 export type Playable = ({ prompt: string } | { world: string }) & { preset: "debug" | "cpu" | "small" };
 export type PlaySession = api.PlayTicket;
 export type Progress = api.Progress;
+export type Promoted = api.Promoted;
 export type RecordedPlay = api.PlayView;
 export type RecordedPlays = api.PlayList;
 export type Series = Metrics["series"];
@@ -162,7 +164,7 @@ export const uploadAsset = (file: File, progress: (share: number) => void, type?
     xhr.send(file);
   });
 /** Files of a block world. */
-export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png"): string => `/v1/worlds/${id}/${file}`;
+export const worldFile = (id: string, file: "map.json" | "world.glb" | "thumbnail.png" | "turntable.mp4"): string => `/v1/worlds/${id}/${file}`;
 /** The text of a map.json becomes a block world; `made_from`: the one that it is a version of. */
 export const saveWorld = (map: string, about: { name: string; made_from?: string }): Promise<Asset> =>
   request(`/uploads?${new URLSearchParams({ type: "block-world", file: "map.json", ...about })}`, { method: "POST", body: map, headers: { "Content-Type": "application/json" } });
@@ -170,6 +172,11 @@ export const saveThumbnail = (id: string, png: Uint8Array<ArrayBuffer>): Promise
   request(`/worlds/${id}/thumbnail.png`, { method: "PUT", body: png, headers: { "Content-Type": "image/png" } });
 /** Of a block world, the oldest first, itself among them. */
 export const listVersions = (id: string): Promise<api.Version[]> => items(`/worlds/${id}/versions`);
+/** The generator that draws new worlds. */
+export const getPromoted = (): Promise<Promoted> => request("/promoted-generator");
+/** `generator`: null for the one that comes with the project; `measurement`: null for its best. */
+export const promote = (generator: string | null, measurement: number | null): Promise<Promoted> =>
+  send("PUT", "/promoted-generator", { generator, measurement });
 /** A picture of a material or a view set: `basecolor`, `sphere`, `view_0`, ... */
 export const materialFile = (id: string, name: string): string => `/v1/materials/${id}/${name}.png`;
 export const episodeFrames = (id: string, episode: string): string => `/v1/assets/${id}/episodes/${episode}/frames`;
@@ -179,6 +186,7 @@ export const getBytes = async (url: string, start: number, end: number): Promise
 export const listPlays = (): Promise<RecordedPlays> => request("/plays");
 export const deletePlay = (id: string): Promise<void> => request(`/plays/${id}`, { method: "DELETE" });
 export const playPicture = (id: string): string => `/v1/plays/${id}/picture`;
+export const getDiskUse = (): Promise<DiskUse> => request("/disk");
 export const listJobs = (filters: { kind?: string } = {}): Promise<Job[]> =>
   items(`/jobs?${new URLSearchParams({ limit: "50", ...filters })}`);
 export const listChildren = (job: string): Promise<Job[]> => items(`/jobs?parent=${job}`);

@@ -5,11 +5,12 @@ import type { ComponentType } from "preact";
 import type { Asset } from "./api";
 import { episodes } from "./episodes/room";
 import { label } from "./format";
+import { generators } from "./generators/room";
 import { materials } from "./materials/room";
 import { worldModel } from "./world-model/room";
 import { worlds } from "./worlds/room";
 
-const ROOMS: Room[] = [worlds, materials, episodes, worldModel];
+const ROOMS: Room[] = [worlds, generators, materials, episodes, worldModel];
 
 export type Fact = [name: string, value: string];
 

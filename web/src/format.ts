@@ -33,7 +33,8 @@ export function count(n: number): string {
 export function bytes(n: number): string {
   if (n < 1000) return `${n} B`;
   if (n < 1e6) return `${(n / 1e3).toFixed(1)} kB`;
-  return `${(n / 1e6).toFixed(1)} MB`;
+  if (n < 1e9) return `${(n / 1e6).toFixed(1)} MB`;
+  return `${(n / 1e9).toFixed(1)} GB`;
 }
 
 /** Up to four figures that matter, without trailing zeros. */
@@ -51,6 +52,7 @@ const WORDS: Record<string, string> = {
   film: "FiLM",
   val: "validation",
   env: "environment",
+  fd: "Fréchet distance",
   fps: "FPS",
   id: "ID",
   l1: "L1",

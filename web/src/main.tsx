@@ -1,5 +1,7 @@
 import { render, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { Align } from "./generators/Align";
+import { RunPage } from "./generators/RunPage";
 import { JobPage } from "./jobs/JobPage";
 import { Jobs } from "./jobs/Jobs";
 import { reachable } from "./api";
@@ -20,6 +22,7 @@ import "./pages.css";
 const SECTIONS: [string, string][] = [
   ["/", "Play"],
   ["/worlds", "Worlds"],
+  ["/align", "Align"],
   ["/materials", "Materials"],
   ["/jobs", "Jobs"],
   ["/library", "Library"],
@@ -35,6 +38,8 @@ function page(at: string): ComponentChildren {
   if (asset) return <AssetPage key={asset} id={decodeURIComponent(asset)} />;
   const material = /^\/materials\/([^/]+)$/.exec(at)?.[1];
   if (material) return <MaterialPage key={material} id={decodeURIComponent(material)} />;
+  const run = /^\/align\/([^/]+)$/.exec(at)?.[1];
+  if (run) return <RunPage key={run} id={decodeURIComponent(run)} />;
   const world = /^\/worlds\/([^/]+)$/.exec(at)?.[1];
   if (world) return <World id={decodeURIComponent(world)} />;
   switch (at) {
@@ -42,6 +47,8 @@ function page(at: string): ComponentChildren {
       return <Play key={query.value.get("world")} />;
     case "/worlds":
       return <Worlds />;
+    case "/align":
+      return <Align />;
     case "/materials":
       return <Materials />;
     case "/jobs":

@@ -3,12 +3,11 @@
 Measured every so many steps, with the same noise each time: mean reward, and how far worlds moved from structures
 (Frechet distance), from each other (diversity) and from their captions (class accuracy). A run ends where distance or
 diversity leave their budgets. What is made is the generator of the best reward within them, adapters added to its
-weights; pareto.json holds every measurement.
+weights; pareto.py keeps every measurement.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 
 from terrarium.worlds.blocks.structures.source import Structure, structure
 from terrarium.worlds.checkpoint import save_checkpoint
-from terrarium.worlds.durable import write_text
 from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifier, shipped_classifier
 from terrarium.worlds.generators.codes import check_types, encode, mixture
 from terrarium.worlds.generators.data import as_ids, held_out
@@ -29,6 +27,7 @@ from terrarium.worlds.generators.kinds import LEARNED_REWARDS, AlignConfig
 from terrarium.worlds.generators.lora import adapt, is_adapters, merge, weights
 from terrarium.worlds.generators.model import KIND, Generator, load_generator, shipped_generator
 from terrarium.worlds.generators.objectives import Follow
+from terrarium.worlds.generators.pareto import Pareto, adapters_of
 from terrarium.worlds.generators.rewards import Reward, Scene, Wish, random_cameras
 from terrarium.worlds.generators.samplers import Plan
 from terrarium.worlds.generators.snapshot import Snapshot
@@ -45,9 +44,12 @@ from terrarium.worlds.voxels.world import content_sha256, open_world
 
 MAY_CHANGE = ("generator", "target", "steps", "checkpoint_every_s", "log_every")
 CLIP = 1.0  # norm of the adapters' gradient
+SHOWN = 4  # worlds of each measurement
+VAL = "val_"  # of what is measured; `reward` without it is that of a step's own walks
 
 
 def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
+    parallel.join()
     torch.manual_seed(config.seed)
     folder = Path(config.generator) if config.generator else shipped_generator()
     generator, manifest = load_generator(folder)
@@ -55,11 +57,12 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
     prompts = prompts_of(config)
     for prompt in prompts:
         generator.captions.numbers(prompt)
-    measure = measurement(config, generator, reward)
-    base = measure(generator)
+    captions, measure = measurement(config, generator, reward)
+    base, worlds = measure(generator)
+    log = Pareto(out_dir, progress, base, captions[:SHOWN])
+    parallel.on_first(lambda: log.begin(worlds))
     adapt(generator, config.rank)
     course = Course(generator)
-    log = Pareto(out_dir / "pareto.json", base)
 
     def draw(step: Step) -> tuple[Tensor]:
         seeds = step.rng.integers(2**31, size=config.batch)
@@ -70,19 +73,20 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
     def loss_fn(step: Step, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with casting_anew(tokens.device):
             said, others = generator.read(tokens), generator.say([""] * len(tokens))
-            captions = generator.captions.texts(tokens)
-            loss, worth = Follow(generator, course.old, reward, config, said, others, captions, step.rng).loss()
+            texts = generator.captions.texts(tokens)
+            loss, worth = Follow(generator, course.old, reward, config, said, others, texts, step.rng).loss()
         course.old.take(generator)
         return loss, {"reward": worth}
 
     def validate(model: nn.Module, step: int) -> Mapping[str, float]:
         assert isinstance(model, Generator)
-        found = measure(model)
-        log.add(step, found)
+        found, worlds = measure(model)
         if within(found, base, config) and found["reward"] > course.reward:
             course.best.take(model)
             course.reward.fill_(found["reward"])
-        return found
+            course.step.fill_(step)
+        log.add(step, found, int(course.step), model, worlds)
+        return {f"{VAL}{name}": value for name, value in found.items()}
 
     task = Task(
         model=generator,
@@ -100,7 +104,7 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
         extra=course,
         validate=validate,
         validate_every=config.measure_every,
-        stop=lambda history: not within(history[-1], base, config),
+        stop=lambda history: not within({k.removeprefix(VAL): v for k, v in history[-1].items()}, base, config),
     )
     inputs = {"base": manifest["sha256"]} | ({"target_sha256": content_sha256(config.target)} if config.target else {})
     loop = Loop(
@@ -111,10 +115,16 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
     )
     train([Stage("align", config.steps, lambda _: task)], loop, out_dir, progress)
     course.best.give(generator)
-    best = measure(generator)
+    best, _ = measure(generator)
+    adapters = adapters_of(generator)
     merge(generator)
-    parallel.on_first(lambda: save_aligned(out_dir / "output", generator, manifest, config, log, best))
-    return {"base": base, "best": best, "measurements": len(log.rows)}
+
+    def save() -> None:
+        save_aligned(out_dir / "output", generator, manifest, config, log, best)
+        log.save_adapters(out_dir / "output", adapters)
+
+    parallel.on_first(save)
+    return {"base": base, "best": best, "step": log.best, "measurements": len(log.rows)}
 
 
 def reward_of(config: AlignConfig, generator: Generator) -> Reward:
@@ -169,55 +179,48 @@ def said_of(made: Structure, config: AlignConfig) -> str:
 
 
 class Course(nn.Module):
-    """What lives from step to step: the adapters of one step before, and those of the best measurement."""
+    """What lives from step to step: the adapters of one step before, and those of the best measurement with its reward
+    and step."""
 
     reward: Tensor
+    step: Tensor
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.old, self.best = Snapshot(generator), Snapshot(generator)
         self.register_buffer("reward", torch.tensor(-1.0))
+        self.register_buffer("step", torch.tensor(0))
 
 
-class Pareto:
-    """pareto.json: what every measurement found, {"base", "steps": [{"step", ...}]}; steps that are repeated after a
-    resume replace their like."""
-
-    def __init__(self, file: Path, base: Mapping[str, float]) -> None:
-        self.file, self.base = file, dict(base)
-        self.rows: list[dict[str, float]] = json.loads(file.read_text())["steps"] if file.is_file() else []
-
-    def add(self, step: int, found: Mapping[str, float]) -> None:
-        self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **found}]
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.file, json.dumps({"base": self.base, "steps": self.rows}, indent=1))
+Found = tuple[dict[str, float], list[np.ndarray]]  # figures, and the first of the worlds
 
 
 def measurement(
     config: AlignConfig, generator: Generator, reward: Reward, first: int = FIRST_SEED
-) -> Callable[[Generator], dict[str, float]]:
-    """A function that measures a generator, always on the same captions, noise and views; `first` is the seed of the
-    held-out structures whose captions are drawn."""
+) -> tuple[list[str], Callable[[Generator], Found]]:
+    """The captions, and a function that measures a generator, always on the same captions, noise and views; `first` is
+    the seed of the held-out structures whose captions these are."""
     wanted = held_out(first, config.worlds, SIDE)
-    captions = [said_of(each, config) for each in wanted]
     classifier = load_classifier(shipped_classifier())
     features_real, _ = classifier.read([each.blocks for each in wanted])
+    captions = [said_of(each, config) for each in wanted]
     plan = Plan(seeds=(), steps=config.sampling_steps, cfg=config.cfg, eta=config.eta)
 
-    def measure(of: Generator) -> dict[str, float]:
+    def measure(of: Generator) -> Found:
         made = drawn(of, captions, config.seed, plan)
         features, answers = classifier.read(made)
         cameras = random_cameras(np.random.default_rng(config.seed), SIDE, config.views, config.random_view)
         with torch.no_grad():
             worth = reward(Scene(*mixture(encode(as_ids(made))), cameras, captions)).mean()
-        return {
+        figures = {
             "reward": round(float(worth), 4),
             "fd": round(frechet_distance(features, features_real), 4),
             "diversity": round(spread(features), 4),
             "class_accuracy": round(accuracy(answers, wanted)["class"], 4),
         }
+        return figures, made[:SHOWN]
 
-    return measure
+    return captions, measure
 
 
 def within(found: Mapping[str, float], base: Mapping[str, float], config: AlignConfig) -> bool:
@@ -236,5 +239,6 @@ def save_aligned(
 ) -> None:
     """Writes a checkpoint `generator` with what was measured on the way."""
     told = {k: v for k, v in manifest.items() if k in ("model", "vocabulary", "classes")}
-    facts = {"base": manifest["sha256"], "measured": dict(best), "of_base": log.base, "pareto": log.rows}
+    measured = {"measured": dict(best), "step": log.best, "of_base": log.base, "pareto": log.rows}
+    facts = {"base": manifest["sha256"]} | measured
     save_checkpoint(folder, KIND, generator.state_dict(), told | {"config": asdict(config), "aligned": facts})

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from terrarium.worlds.durable import write_text
-from terrarium.worlds.generators.align import align_generator, measurement, reward_of, within
+from terrarium.worlds.generators.align import align_generator, measurement, reward_of
 from terrarium.worlds.generators.evaluate import FIRST_SEED
 from terrarium.worlds.generators.kinds import AlignConfig
 from terrarium.worlds.generators.lora import adapt, base_of
@@ -112,7 +112,7 @@ def one(config: AlignConfig, method: str, worlds: int, base: str, out: Path, pro
     report = reported(config, worlds)
     before = base_figures(config, worlds, report, out / reward / "base.json")
     points = [{"step": 0, **log["base"]}, *log["steps"]]
-    step = best_step(points, config)
+    step = log["best"]
     check_base(config, folder)
     best = report(load_generator(folder / "output")[0]) if step else before
     row = Row(
@@ -155,7 +155,8 @@ def reported(config: AlignConfig, worlds: int) -> Measure:
     """Of other captions and other noise than the run's own measurements, alike for all rows of a reward."""
     generator, _ = load_generator(Path(config.generator) if config.generator else shipped_generator())
     other = replace(config, worlds=worlds, seed=REPORT_SEED)
-    return measurement(other, generator, reward_of(other, generator), FIRST_SEED + 500)
+    _, measure = measurement(other, generator, reward_of(other, generator), FIRST_SEED + 500)
+    return lambda of: measure(of)[0]
 
 
 def base_figures(config: AlignConfig, worlds: int, report: Measure, file: Path) -> Figures:
@@ -179,12 +180,6 @@ def base_figures(config: AlignConfig, worlds: int, report: Measure, file: Path) 
     figures = report(generator)
     write_text(file, json.dumps({"config": given, "figures": figures}, indent=1))
     return figures
-
-
-def best_step(points: Sequence[Figures], config: AlignConfig) -> int:
-    """As align.py chooses it."""
-    near = [point for point in points[1:] if within(point, points[0], config)]
-    return int(max(near, key=lambda point: point["reward"])["step"]) if near else 0
 
 
 def check_base(config: AlignConfig, run: Path) -> None:

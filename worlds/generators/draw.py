@@ -12,7 +12,8 @@ from terrarium.worlds.blocks.map_json import BlockMap
 from terrarium.worlds.generators.codes import check_types
 from terrarium.worlds.generators.dream import dream
 from terrarium.worlds.generators.kinds import SampleConfig
-from terrarium.worlds.generators.model import load_generator, shipped_generator
+from terrarium.worlds.generators.model import shipped_generator
+from terrarium.worlds.generators.pareto import load_measured
 from terrarium.worlds.generators.samplers import Plan
 from terrarium.worlds.progress import Progress, go_on
 from terrarium.worlds.voxels.export import export_world, table_of
@@ -20,7 +21,8 @@ from terrarium.worlds.voxels.world import open_world
 
 
 def draw_world(config: SampleConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
-    generator, manifest = load_generator(Path(config.generator) if config.generator else shipped_generator())
+    folder = Path(config.generator) if config.generator else shipped_generator()
+    generator, manifest = load_measured(folder, config.measurement)
     generator.captions.numbers(config.negative_prompt)
     generator.captions.numbers(config.prompt)
     blocks, known = canvas(config, generator.size)
@@ -36,6 +38,8 @@ def draw_world(config: SampleConfig, out_dir: Path, progress: Progress) -> dict[
     made = dream(generator, config.prompt, plan, blocks, known, lambda done, of: go_on(progress, done, of, "sampling"))
     seconds = round(time.monotonic() - started, 3)
     facts = {"generator": manifest["sha256"], "prompts": [config.prompt], "seed": config.seed, "steps": config.steps}
+    if config.measurement is not None:
+        facts["measurement"] = config.measurement
     result = {"table": table_of(made), "blocks": int((made > 0).sum()), "seconds": seconds}
     export_world(out_dir, BlockMap(made, seed=config.seed), {"made": facts}, progress)
     return result

@@ -8,10 +8,15 @@ from terrarium.worlds.kinds import Manifests, Misfit
 
 
 def sample_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
+    found: list[Misfit] = []
+    if config.measurement is not None and "generator" in manifests:
+        known = measured_steps(manifests["generator"])
+        if config.measurement not in known:
+            wanted = f"one of {', '.join(map(str, known))}" if known else "an aligned generator"
+            found.append(("measurement", f"{config.measurement} is none of the generator's: expected {wanted}"))
     start = manifests.get("start", {}).get("size")
     if start is None:
-        return []
-    found: list[Misfit] = []
+        return found
     height = manifests.get("generator", {}).get("model", {}).get("size")
     if height is not None and start[1] != height:
         found.append(("start", f"is {start[1]} blocks high, the generator's worlds {height}"))
@@ -20,6 +25,11 @@ def sample_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     if config.dream and any(last > side for last, side in zip(config.dream[3:], start, strict=True)):
         found.append(("dream", f"{list(config.dream)} reaches beyond the world's {start} blocks"))
     return found
+
+
+def measured_steps(manifest: dict[str, Any]) -> list[int]:
+    """The steps at which a generator was measured while it was aligned."""
+    return [row["step"] for row in manifest.get("aligned", {}).get("pareto", ())]
 
 
 def align_misfits(config: Any, manifests: Manifests) -> list[Misfit]:

@@ -96,6 +96,8 @@ class SampleConfig:
     """What to avoid, in words."""
     generator: Annotated[str, Input("generator")] | None = None
     """What draws it. If omitted, the generator that comes with the project."""
+    measurement: Annotated[int, Ge(1), Le(100_000), More("Sampling")] | None = None
+    """The step of a measurement of an aligned `generator`, which then draws as it was. If omitted, as the best one."""
     start: Annotated[str, Input("block-world")] | None = None
     """A world whose blocks stay, outside of `dream`."""
     dream: Annotated[tuple[Place, ...], MaxLen(6), More("Parts of a world")] = ()
@@ -115,6 +117,8 @@ class SampleConfig:
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
+        if self.measurement is not None and self.generator is None:
+            raise Conflict("measurement", f"{self.measurement} without a generator: expected an aligned one")
         if self.dream and self.start is None:
             raise Conflict("dream", f"{list(self.dream)} without a start: expected a world to change")
         if self.dream and len(self.dream) != 6:
@@ -317,8 +321,10 @@ def generator_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
 
 
 def aligned_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
-    """The whole generator, of which states hold the adapters alone, with their two moments."""
-    return 8_000_000 + 3 * 16 * config["rank"] * 20_000
+    """The whole generator, of which states hold the adapters alone, with their two moments; and of each measurement the
+    adapters, twice while they are gathered, and a sheet of worlds."""
+    adapters, measurements = 4 * 20_000 * config["rank"], -(-config["steps"] // config["measure_every"])
+    return 8_000_000 + 3 * 4 * adapters + measurements * (2 * adapters + 200_000)
 
 
 def sampled_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from training_toys import Log
 
@@ -13,8 +14,10 @@ from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.generators import objectives
 from terrarium.worlds.generators.align import align_generator, prompts_of
 from terrarium.worlds.generators.kinds import AlignConfig, align_debug
+from terrarium.worlds.generators.lora import adapt, merge
 from terrarium.worlds.generators.model import load_generator
 from terrarium.worlds.generators.objectives import Follow, chosen
+from terrarium.worlds.generators.pareto import load_measured
 from terrarium.worlds.generators.rewards import Palette, Wish
 from terrarium.worlds.generators.weighted import weighted
 from terrarium.worlds.kinds import kinds
@@ -32,10 +35,14 @@ def test_every_method_runs_and_makes_a_generator(method, folder, tmp_path) -> No
     config = debug(folder, method=method, steps=2, draft_steps=2)
     result = kinds()["generator.align"].run(config, tmp_path, log := Log())
     assert set(result["base"]) == {"reward", "fd", "diversity", "class_accuracy"} == set(result["best"])
-    assert all("reward" in log.values[step] for step in (1, 2))
+    assert (
+        all("reward" in log.values[step] for step in (1, 2)) and log.values[2]["val_reward"] == result["best"]["reward"]
+    )
     made, manifest = load_generator(tmp_path / "output")
     assert manifest["aligned"]["measured"] == result["best"]
-    assert json.loads((tmp_path / "pareto.json").read_text())["steps"] == manifest["aligned"]["pareto"]
+    pareto = json.loads((tmp_path / "pareto.json").read_text())
+    assert pareto["steps"] == manifest["aligned"]["pareto"] and pareto["base"] == result["base"]
+    assert len(pareto["prompts"]) == 4 and pareto["best"] == result["step"] == 2
     base = load_file(folder / "model.safetensors")
     assert made.state_dict().keys() == base.keys()
     assert any(not made.state_dict()[k].equal(base[k]) for k in base)
@@ -49,6 +56,27 @@ def test_a_run_that_was_stopped_goes_on_as_it_would_have(folder, tmp_path) -> No
     assert again.resumed_at == 3 and again.values[4] == log.values[4]
     weights = [load_file(tmp_path / name / "output" / "model.safetensors") for name in ("whole", "pieces")]
     assert all(weights[0][k].equal(weights[1][k]) for k in weights[0])
+
+
+def test_worlds_can_be_drawn_from_every_measurement(folder, tmp_path) -> None:
+    align_generator(debug(folder), tmp_path, Silent())
+    output = tmp_path / "output"
+    best, manifest = load_measured(output, None)
+    torch.testing.assert_close(load_measured(output, manifest["aligned"]["step"])[0].state_dict(), best.state_dict())
+    first, last = (load_measured(output, step)[0].state_dict() for step in (2, 4))
+    changed = load_generator(folder)[0]
+    adapt(changed, align_debug().rank)
+    for name, kept in load_file(tmp_path / "measured" / "2.safetensors").items():
+        changed.get_parameter(name).data.copy_(kept)
+    merge(changed)
+    torch.testing.assert_close(changed.state_dict(), first)
+    assert any(not first[k].equal(last[k]) for k in first)
+    with pytest.raises(ValueError, match="measurement 3: expected one of 2, 4"):
+        load_measured(output, 3)
+    with pytest.raises(ValueError, match=r"adapters.safetensors is missing"):
+        load_measured(folder, 2)
+    sheet = Image.open(tmp_path / "after.png")
+    assert sheet.size == Image.open(tmp_path / "before.png").size == (12 * 128, 4 * 128)
 
 
 def test_it_stops_where_a_budget_is_left_and_keeps_the_base(folder, tmp_path) -> None:

@@ -1,16 +1,42 @@
 // A form for every kind of job, made from GET /v1/job-kinds.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getJobKinds, newKey, Problem, submitJob, type Job } from "../api";
 import { ago, duration, label } from "../format";
 import { usePoll } from "../poll";
-import { go, query } from "../router";
+import { query } from "../router";
 import { choose, fitting, leftOut, useOffers, type Offers } from "./candidates";
 import { fieldsOf, folded, ids, lastTook, startValues, toConfig, type Field, type Value } from "./schema";
 
-export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => void }) {
+/** What a page changes in the form of one kind. */
+export interface Special {
+  kind: string;
+  title: string;
+  /** Rows of its own in the place of some fields'; null where it takes none. */
+  rows: Record<string, (props: SpecialRowProps) => ComponentChildren>;
+  /** Groups that are not folded away. */
+  open: string[];
+}
+
+export interface SpecialRowProps {
+  field: Field;
+  values: Record<string, Value>;
+  set: (name: string, value: Value) => void;
+  error: string | undefined;
+  /** The row as any form has it. */
+  plain: (none?: string) => ComponentChildren;
+}
+
+interface Props {
+  jobs: Job[];
+  submitted: (job: Job) => void;
+  special?: Special;
+}
+
+export function JobForm({ jobs, submitted, special }: Props) {
   const kinds = usePoll(getJobKinds, 60_000);
-  const [chosen, setChosen] = useState(query.value.get("kind") ?? "dataset.record");
+  const [chosen, setChosen] = useState(special?.kind ?? query.value.get("kind") ?? "dataset.record");
   const [preset, setPreset] = useState("");
   const [name, setName] = useState("");
   const [open, setOpen] = useState(false); // the settings that few need
@@ -24,11 +50,12 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
   // A link such as /jobs?kind=tokenizer.train&data=ID fills the form in.
   useEffect(() => {
     const asked = query.value.get("kind");
-    if (asked) setChosen(asked);
+    if (asked && !special) setChosen(asked);
   }, [query.value]);
   useEffect(() => {
     if (!kind) return;
-    const first = Object.keys(kind.presets).find((name) => name === "cpu") ?? Object.keys(kind.presets)[0] ?? "";
+    const wanted = special ? "default" : "cpu";
+    const first = Object.keys(kind.presets).find((name) => name === wanted) ?? Object.keys(kind.presets)[0] ?? "";
     setPreset(first);
     setValues(startValues(fields, kind.presets[first], values, Object.fromEntries(query.value)));
     setProblem(null);
@@ -55,9 +82,7 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
       once.current = newKey();
       setProblem(null);
       setName("");
-      submitted();
-      if (query.value.size) go("/jobs", true);
-      document.getElementById("jobs-said")!.textContent = `Submitted ${job.name}.`;
+      submitted(job);
     } catch (error) {
       const found = error instanceof Problem ? error : new Problem(0, "client", String(error));
       setProblem(found);
@@ -67,32 +92,40 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
     setBusy(false);
   };
 
-  const more = folded(fields);
-  const row = (field: Field) => (
-    <FieldRow
-      key={field.name}
-      field={field}
-      value={valueOf(field, offers)}
-      offers={offers}
-      error={problem?.fields[field.name]}
-      set={(value) => set(field.name, value)}
-    />
-  );
+  const more = folded(fields).filter(([group]) => !special?.open.includes(group));
+  const row = (field: Field) => {
+    const error = problem?.fields[field.name];
+    const plain = (none?: string) => (
+      <FieldRow
+        key={field.name}
+        field={field}
+        value={valueOf(field, offers)}
+        offers={offers}
+        error={error}
+        none={none}
+        set={(value) => set(field.name, value)}
+      />
+    );
+    const Row = special?.rows[field.name];
+    return Row ? <Row key={field.name} field={field} values={values} set={set} error={error} plain={plain} /> : plain();
+  };
 
   if (!kinds.value) return <p class="quiet">{kinds.error?.message ?? "Loading…"}</p>;
   return (
     <form class="job-form card" onSubmit={submit} onInvalidCapture={() => setOpen(true)} aria-labelledby="new-job">
-      <h2 id="new-job">New job</h2>
-      <label class="field">
-        <span>What to do</span>
-        <select name="kind" onChange={(e) => setChosen(e.currentTarget.value)}>
-          {Object.entries(kinds.value).map(([name, { title }]) => (
-            <option key={name} value={name} selected={name === chosen}>
-              {title}
-            </option>
-          ))}
-        </select>
-      </label>
+      <h2 id="new-job">{special?.title ?? "New job"}</h2>
+      {!special && (
+        <label class="field">
+          <span>What to do</span>
+          <select name="kind" onChange={(e) => setChosen(e.currentTarget.value)}>
+            {Object.entries(kinds.value).map(([name, { title }]) => (
+              <option key={name} value={name} selected={name === chosen}>
+                {title}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       {kind?.schema.description && (
         <p class="quiet hint">{kind.schema.description.split("\n\n")[0]!.replace(/`/g, "")}</p>
       )}
@@ -107,10 +140,10 @@ export function JobForm({ jobs, submitted }: { jobs: Job[]; submitted: () => voi
           <PresetHelp about={kind.preset_help[preset] ?? ""} took_s={lastTook(jobs, chosen, kind.presets[preset] ?? {})} />
         </div>
       )}
-      <div class="fields">{fields.filter((f) => !f.group).map(row)}</div>
+      <div class="fields">{fields.filter((f) => !f.group || special?.open.includes(f.group)).map(row)}</div>
       {more.length > 0 && (
         <details class="more-settings" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
-          <summary>More settings ({fields.filter((f) => f.group).length})</summary>
+          <summary>More settings ({more.flatMap(([, of]) => of).length})</summary>
           {more.map(([group, of]) => (
             <fieldset key={group}>
               <legend>{group}</legend>
@@ -146,10 +179,11 @@ interface FieldRowProps {
   value: Value;
   offers: Offers;
   error: string | undefined;
+  none?: string; // what stands for an input that is left out
   set: (value: Value) => void;
 }
 
-function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
+function FieldRow({ field, value, offers, error, none = "none", set }: FieldRowProps) {
   const id = `field-${field.name}`;
   const options = fitting(offers, field.name);
   const out = leftOut(offers, field.name);
@@ -170,7 +204,7 @@ function FieldRow({ field, value, offers, error, set }: FieldRowProps) {
           multiple={field.many}
           onChange={(e) => set(Array.from(e.currentTarget.selectedOptions, (o) => o.value).join(","))}
         >
-          {!field.required && !field.many && <option value="">none</option>}
+          {!field.required && !field.many && <option value="">{none}</option>}
           {field.required && !options.length && <option value="">no {field.inputs[0]?.replace("-", " ")} yet</option>}
           {options.map((o) => (
             <option key={o.id} value={o.id} selected={ids(value).includes(o.id)}>

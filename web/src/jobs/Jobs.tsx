@@ -1,11 +1,18 @@
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { listJobs, AT_REST, type Job } from "../api";
 import { ago, duration } from "../format";
 import { usePoll } from "../poll";
+import { go, query } from "../router";
 import { JobForm } from "./JobForm";
 
 export function Jobs() {
   const { value, error, refresh } = usePoll(() => listJobs(), 1000);
+  const submitted = (job: Job): void => {
+    refresh();
+    if (query.value.size) go("/jobs", true);
+    document.getElementById("jobs-said")!.textContent = `Submitted ${job.name}.`;
+  };
   useEffect(() => {
     document.title = "Jobs · Terrarium";
   }, []);
@@ -39,17 +46,18 @@ export function Jobs() {
           ))}
         </ul>
       </div>
-      <JobForm jobs={value ?? []} submitted={refresh} />
+      <JobForm jobs={value ?? []} submitted={submitted} />
     </main>
   );
 }
 
-function JobRow({ job }: { job: Job }) {
+/** `href`: the job's page, if another one. */
+export function JobRow({ job, href = `/jobs/${job.id}`, children }: { job: Job; href?: string; children?: ComponentChildren }) {
   return (
     <li class="card job" data-state={job.state} data-id={job.id} data-kind={job.kind}>
-      <a class="job-link" href={`/jobs/${job.id}`}>
+      <a class="job-link" href={href}>
         <b>{job.name}</b>
-        {job.name !== job.kind && <span class="quiet kind">{job.kind}</span>}
+        {job.name !== job.kind && <span class="quiet kind">{children ?? job.kind}</span>}
       </a>
       <StateMark state={job.state} />
       <span class="quiet when">{job.started_at ? `${ago(job.created_at)}${took(job)}` : ago(job.created_at)}</span>

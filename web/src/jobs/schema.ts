@@ -7,7 +7,7 @@ export type Value = string | boolean;
 export interface Field {
   name: string;
   type: "number" | "integer" | "boolean" | "choice" | "input" | "list" | "text";
-  choices: string[];
+  choices: string[]; // of a choice, or of each text in a list; empty: any
   many: boolean; // takes several inputs
   texts: boolean; // a list of texts, else of numbers
   group: string; // with which it is folded away; empty: shown at once
@@ -31,7 +31,7 @@ export function fieldsOf(kind: JobKind): Field[] {
       const field: Field = {
         name,
         type: "text",
-        choices: [],
+        choices: plain(schema.items ?? {}).enum?.map(String) ?? [],
         inputs: kind.inputs[name] ?? [],
         many: schema.type === "array",
         texts: plain(schema.items ?? {}).type === "string",

@@ -6,6 +6,7 @@ import { assetType, knownTypes, sections } from "../domains";
 import { ago, bytes } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
+import { Disk } from "./Disk";
 import { libraryPath, tagsOf, typesOf } from "./filters";
 import { Upload } from "./Upload";
 import "./library.css";
@@ -80,6 +81,7 @@ export function Library() {
       {sections().map((Section, i) => (
         <Section key={i} />
       ))}
+      <Disk />
     </main>
   );
 }

@@ -1,7 +1,7 @@
 // All block worlds with their pictures, and the ways to a new one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listAssets, listPlans, newKey, Problem, submitJob, worldFile, type Asset } from "../api";
+import { getPromoted, listAssets, listPlans, newKey, Problem, submitJob, worldFile, type Asset } from "../api";
 import { ago } from "../format";
 import { StateMark } from "../jobs/Jobs";
 import { PlayableButton } from "../plans/Playable";
@@ -61,17 +61,20 @@ export function Worlds() {
   );
 }
 
-/** Words for a world: drawn at once by the shipped generator, or optimised, where the form of the job asks for the rest. */
+/** Words for a world: drawn at once by the promoted generator, or optimised, where the form of the job asks for the rest. */
 function Generate() {
   const [prompt, setPrompt] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
+  const promoted = usePoll(getPromoted, 60_000).value;
   const draw = async (): Promise<void> => {
     setBusy(true);
     setProblem("");
     try {
       const seed = Math.floor(Math.random() * 2 ** 31);
-      const job = await submitJob({ kind: "world.sample", prompt: prompt.trim(), seed }, prompt.trim().slice(0, MAX_NAME), newKey());
+      const { generator, measurement } = await getPromoted();
+      const config = { kind: "world.sample", prompt: prompt.trim(), seed, generator, measurement };
+      const job = await submitJob(config, prompt.trim().slice(0, MAX_NAME), newKey());
       go(`/jobs/${job.id}`);
     } catch (e) {
       setProblem(e instanceof Problem ? e.message : String(e));
@@ -95,6 +98,12 @@ function Generate() {
         {busy ? "Submitting…" : "Draw in seconds"}
       </button>
       <PlayableButton title="From prompt to playable" from={{ prompt }} />
+      {promoted?.generator && (
+        <span class="quiet line-own">
+          Draw in seconds asks <a href={`/align/${promoted.generator}`}>{promoted.name}</a>
+          {promoted.measurement !== null && `, step ${promoted.measurement}`}. <a href="/align">Choose another</a>
+        </span>
+      )}
       {problem && (
         <span class="error" role="alert">
           {problem}
