@@ -23,7 +23,8 @@ from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifi
 from terrarium.worlds.generators.codes import check_types, encode, mixture
 from terrarium.worlds.generators.data import as_ids, held_out
 from terrarium.worlds.generators.evaluate import FIRST_SEED, drawn, spread
-from terrarium.worlds.generators.kinds import LEARNED_REWARDS, AlignConfig
+from terrarium.worlds.generators.fits import LEARNED
+from terrarium.worlds.generators.kinds import AlignConfig
 from terrarium.worlds.generators.lora import adapt, is_adapters, merge, weights
 from terrarium.worlds.generators.model import KIND, Generator, load_generator, shipped_generator
 from terrarium.worlds.generators.objectives import Follow
@@ -59,7 +60,7 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
         generator.captions.numbers(prompt)
     captions, measure = measurement(config, generator, reward)
     base, worlds = measure(generator)
-    log = Pareto(out_dir, progress, base, captions[:SHOWN])
+    log = Pareto(out_dir, progress, base, captions[:SHOWN], config.vis_normal)
     parallel.on_first(lambda: log.begin(worlds))
     adapt(generator, config.rank)
     course = Course(generator)
@@ -139,7 +140,7 @@ def reward_of(config: AlignConfig, generator: Generator) -> Reward:
             raise ValueError(f"target {config.target} has {list(target.shape)} blocks: expected {[SIDE] * 3}")
     names = config.rewards + config.own_rewards
     each = config.reward_weights or (1.0,) * len(names)
-    models = {name: folder for name in LEARNED_REWARDS if (folder := getattr(config, f"{name}_model")) is not None}
+    models = {name: folder for name in LEARNED if (folder := getattr(config, f"{name}_model")) is not None}
     wish = Wish(
         material=config.material,
         target=target,

@@ -98,6 +98,8 @@ class SampleConfig:
     """What draws it. If omitted, the generator that comes with the project."""
     measurement: Annotated[int, Ge(1), Le(100_000), More("Sampling")] | None = None
     """The step of a measurement of an aligned `generator`, which then draws as it was. If omitted, as the best one."""
+    adapter: Annotated[str, Input("generator"), More("Sampling")] | None = None
+    """An aligned generator whose adapters draw beside the layers of `generator`, which must be their base."""
     start: Annotated[str, Input("block-world")] | None = None
     """A world whose blocks stay, outside of `dream`."""
     dream: Annotated[tuple[Place, ...], MaxLen(6), More("Parts of a world")] = ()
@@ -117,7 +119,7 @@ class SampleConfig:
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
-        if self.measurement is not None and self.generator is None:
+        if self.measurement is not None and self.generator is None and self.adapter is None:
             raise Conflict("measurement", f"{self.measurement} without a generator: expected an aligned one")
         if self.dream and self.start is None:
             raise Conflict("dream", f"{list(self.dream)} without a start: expected a world to change")
@@ -144,7 +146,6 @@ def sample_quick(prompt: str = "a large stone castle with four towers") -> Sampl
     return SampleConfig(prompt=prompt, sampler="dpm", steps=8)
 
 
-LEARNED_REWARDS = ("clip", "hps", "aesthetic", "normal")  # each needs a folder of weights, <name>_model
 RewardName = Literal[
     "palette",
     "colour",
@@ -254,6 +255,8 @@ class AlignConfig:
     """Steps between measurements."""
     seed: Annotated[Seed, More("Optimisation")] = 0
     """Seed of the adapters, captions, noise and views."""
+    vis_normal: Annotated[bool, More("Saving and reporting")] = False
+    """Whether previews also show worlds by the normals of their surfaces."""
     checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 120.0
     """Seconds between saved training states."""
     log_every: Annotated[int, Ge(1), Le(100_000), More("Saving and reporting")] = 1
