@@ -21,7 +21,7 @@ def state(page: Page, is_: str) -> None:
     expect(page.locator("main > .title .state")).to_have_text(is_, timeout=240_000)
 
 
-@pytest.point.timeout(600)  # a runner, which is niced
+@pytest.mark.timeout(600)  # a runner, which is niced
 def test_a_reward_is_followed_and_a_measurement_drawn_from(new_page: NewPage) -> None:
     page = new_page("/align")
     page.get_by_role("checkbox", name="Symmetry").check()

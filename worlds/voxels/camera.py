@@ -13,6 +13,7 @@ import numpy as np
 from terrarium.worlds.blocks.camera import pixel_rays
 
 FOVY_DEG = 60.0  # of capture sets and of every picture that guidance sees
+GOLDEN_DEG = 137.50776  # of azimuth between two views: any number of them is spread evenly
 Point = tuple[float, float, float]
 
 

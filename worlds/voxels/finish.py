@@ -1,4 +1,5 @@
-"""Blocks changed one by one until no single change brings their pictures nearer to known ones.
+"""Blocks changed one by one until no single change lowers a loss: half the squared error of their pictures against
+known ones, plus `uneven` for each pair of blocks of different types that touch.
 
 A picture of opaque blocks has one block a pixel, so what a change does to half the squared error is a sum over pixels:
 
@@ -8,15 +9,17 @@ A picture of opaque blocks has one block a pixel, so what a change does to half 
 
 with t the known colour, C the picture's, B that of what stands behind, and c_m by the face that a ray enters. The
 renderer's backward pass makes these sums: the gradient of a face's colour is its share of every pixel times whatever
-stands at the pixel, and empty voxels that are given a tiny opacity EMPTY have a share too.
+stands at the pixel, and empty voxels that are given a tiny opacity EMPTY have a share too. The pairs are a Potts model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from terrarium.worlds.blocks.palette import AIR, ID, sun_lut
@@ -31,15 +34,42 @@ IDS = torch.tensor([ID[name] for name in MATERIALS])
 FACES = torch.from_numpy(sun_lut()[IDS]).float()  # [M, 6, 3]
 
 
-def finished(blocks: np.ndarray, views: Sequence[View], pictures: Tensor, rounds: int) -> np.ndarray:
-    """Blocks uint8 [X, Y, Z] after at most `rounds` rounds, pictures [N, H, W, 3] of the views; none that is worse."""
-    error = loss(blocks, views, pictures)
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What blocks should look like: `pictures` [N, H, W, 3] of the views, and how even."""
+
+    views: Sequence[View]
+    pictures: Tensor
+    uneven: float = 0.0
+
+    @torch.no_grad()
+    def loss(self, blocks: np.ndarray) -> float:
+        alpha, colour = of_blocks(blocks)
+        drawn = (render(alpha, colour, view.camera).rgb for view in self.views)
+        off = sum(float(half(rgb - known).sum()) for rgb, known in zip(drawn, self.pictures, strict=True))
+        return off + (self.uneven * _pairs(blocks) if self.uneven else 0.0)
+
+
+def finished(
+    blocks: np.ndarray,
+    wanted: Wanted,
+    rounds: int,
+    *,
+    materials_only: bool = False,
+    alive: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Blocks uint8 [X, Y, Z] after at most `rounds` rounds; none that is worse. With `materials_only` no block comes or
+    goes. `alive` is called before each round."""
+    error = wanted.loss(blocks)
     for _ in range(rounds):
-        saved, becomes = offers(blocks, views, pictures)
+        alive()
+        saved, becomes = offers(blocks, wanted)
         change = saved > LEAST
+        if materials_only:
+            change &= (blocks != AIR) & (becomes != AIR)
         while change.any():
             changed = np.where(change, becomes, blocks)
-            found = loss(changed, views, pictures)
+            found = wanted.loss(changed)
             if found < error:
                 blocks, error = changed, found
                 break
@@ -50,24 +80,42 @@ def finished(blocks: np.ndarray, views: Sequence[View], pictures: Tensor, rounds
     return blocks
 
 
-@torch.no_grad()
-def loss(blocks: np.ndarray, views: Sequence[View], pictures: Tensor) -> float:
-    """Half the squared error over all pictures."""
-    alpha, colour = of_blocks(blocks)
-    drawn = (render(alpha, colour, view.camera).rgb for view in views)
-    return sum(float(0.5 * (rgb - wanted).square().sum()) for rgb, wanted in zip(drawn, pictures, strict=True))
-
-
-def offers(blocks: np.ndarray, views: Sequence[View], pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def offers(blocks: np.ndarray, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
     """What the best change of each voxel alone saves, [X, Y, Z], and the block (or air) that it makes, uint8."""
-    pixels, wanted, now, gone = sums(blocks, views, pictures)
-    cost = 0.5 * torch.einsum("xyzf,mf->xyzm", pixels, FACES.square().sum(-1))
-    cost -= torch.einsum("xyzfc,mfc->xyzm", wanted, FACES)
-    least, best = (cost + now.sum(-1, keepdim=True)).min(-1)
+    pixels, known, now, gone = sums(blocks, wanted.views, wanted.pictures)
     solid = torch.from_numpy(blocks != AIR)
-    saved = torch.where(solid, torch.maximum(-least, -gone), -least / EMPTY)
+    cost = 0.5 * torch.einsum("xyzf,mf->xyzm", pixels, FACES.square().sum(-1))
+    cost += now.sum(-1, keepdim=True) - torch.einsum("xyzfc,mfc->xyzm", known, FACES)
+    cost = torch.where(solid.unsqueeze(-1), cost, cost / EMPTY)
+    if wanted.uneven:
+        others, own = _others(blocks)
+        cost, gone = cost + wanted.uneven * (others - own.unsqueeze(-1)), gone - wanted.uneven * own
+    least, best = cost.min(-1)
+    saved = torch.where(solid, torch.maximum(-least, -gone), -least)
     becomes = torch.where(solid & (-gone > -least), AIR, IDS[best])
     return saved.numpy(), becomes.numpy().astype(np.uint8)
+
+
+def _others(blocks: np.ndarray) -> tuple[Tensor, Tensor]:
+    """How many of its six neighbours would differ from each material at a voxel, [X, Y, Z, M], and do from what is
+    there, [X, Y, Z]; air differs from nothing."""
+    one = (torch.tensor(blocks).unsqueeze(-1) == IDS).float()
+    wide = F.pad(one, (0, 0, 1, 1, 1, 1, 1, 1))
+    middle = slice(1, -1)
+    alike = (
+        wide[2:, middle, middle]
+        + wide[:-2, middle, middle]
+        + wide[middle, 2:, middle]
+        + wide[middle, :-2, middle]
+        + wide[middle, middle, 2:]
+        + wide[middle, middle, :-2]
+    )
+    others = alike.sum(-1, keepdim=True) - alike
+    return others, (others * one).sum(-1)
+
+
+def _pairs(blocks: np.ndarray) -> float:
+    return float(_others(blocks)[1].sum()) / 2
 
 
 def sums(blocks: np.ndarray, views: Sequence[View], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from terrarium.worlds.blocks.map_json import BlockMap
 from terrarium.worlds.checkpoint import read_manifest
 from terrarium.worlds.precision import in_full
-from terrarium.worlds.progress import Progress
+from terrarium.worlds.progress import Progress, go_on
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.states import identity
@@ -27,7 +27,7 @@ from terrarium.worlds.voxels import regularisers
 from terrarium.worlds.voxels.camera import Camera
 from terrarium.worlds.voxels.export import Looks, export_world, table_of
 from terrarium.worlds.voxels.grid import INITS, DifferentiableVoxelGrid, Shape, coarser, of_map
-from terrarium.worlds.voxels.guidance.base import Guidance, Measured, guidance
+from terrarium.worlds.voxels.guidance.base import Finishing, Guidance, Measured, guidance
 from terrarium.worlds.voxels.kinds import GenerateConfig
 from terrarium.worlds.voxels.memory import check_memory
 from terrarium.worlds.voxels.render import render
@@ -58,8 +58,10 @@ def generate(config: GenerateConfig, out_dir: Path, progress: Progress) -> dict[
     assert isinstance(grid, DifferentiableVoxelGrid)
     blocks = run.best.blocks() if run.best.found else grid.blocks()
     result: dict[str, Any] = {}
+    if isinstance(guide, Finishing) and config.finish:
+        whole = sum(config.coarse_steps) + config.steps
+        blocks = guide.finished(blocks, config.finish, lambda: go_on(progress, whole, whole, "finish"))
     if isinstance(guide, Measured):
-        blocks = guide.finished(blocks, config.finish)
         result = guide.measure(blocks)
     result |= {"table": table_of(blocks)}
     facts = {"guidance": config.guidance, "prompts": list(config.prompts), "seed": config.seed, "steps": config.steps}

@@ -92,7 +92,8 @@ class GenerateConfig:
     settle: Annotated[Fraction, More("Optimisation")] = 0.0
     """Share of the run, at its end, in which pictures show the blocks to be exported, and only materials change."""
     finish: Annotated[int, Ge(0), Le(1000), More("Optimisation")] = 0
-    """Most rounds, after the last step of guidance `target`, of changing single blocks while pictures come nearer."""
+    """Most rounds, after the last step, of changing single blocks while pictures come nearer to the target's, or to
+    those that guidance `blocks` draws anew."""
     temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 2.0
     """Temperature of the materials' softmax in the first step."""
     last_temperature: Annotated[float, Gt(0), Le(100), More("Optimisation")] = 0.5
@@ -238,6 +239,7 @@ def generate_words(prompt: str = "a large stone castle with four towers") -> Gen
         t_min=0.6,
         t_end=0.8,
         harden_from=0.75,
+        finish=10,
         image_every=100,
     )
 

@@ -1,4 +1,5 @@
-"""How far worlds made from words can be recognised: a network names the class of what was exported.
+"""How far worlds made from words can be recognised: a network names the class of what was exported, and its materials
+are held against those of the structure for which the caption was written.
 
     python -m terrarium.worlds.voxels.recognised OUT --prior FOLDER [--seeds 3] [--steps 300]
 
@@ -22,6 +23,7 @@ import torch
 from PIL import Image
 
 from terrarium.worlds.blocks.map_json import BlockMap, read_map, write_map
+from terrarium.worlds.blocks.palette import AIR
 from terrarium.worlds.blocks.structures.source import FIRST, Structure, structure
 from terrarium.worlds.progress import Silent
 from terrarium.worlds.voxels.generate import generate
@@ -37,9 +39,11 @@ EMPTY = np.zeros((SIZE, SIZE, SIZE), np.uint8)
 ANGLES = ((30.0, 25.0), (210.0, 25.0))  # from which the sheet shows a world
 
 
-def evaluate(prior: str | None, out: Path, seeds: int, steps: int | None) -> dict[str, Any]:
+def evaluate(
+    prior: str | None, out: Path, seeds: int, steps: int | None, structure_seed: int = STRUCTURE_SEED
+) -> dict[str, Any]:
     judge = load_judge(shipped_judge())
-    every = [structure(STRUCTURE_SEED + i, SIZE, name=name, split="held_out") for i, name in enumerate(CLASSES)]
+    every = [structure(structure_seed + i, SIZE, name=name, split="held_out") for i, name in enumerate(CLASSES)]
     rows: list[dict[str, Any]] = []
     for seed, wanted in product(range(seeds), every):
         words = replace(generate_words(), prompts=(wanted.caption,), prior=prior, size=SIZE, seed=seed)
@@ -84,12 +88,27 @@ def row(judge: Judge, wanted: Structure, how: str, seed: int, blocks: np.ndarray
     probabilities = judge.probabilities(blocks)
     named = NAMES[int(probabilities.argmax())]
     right = round(float(probabilities[NAMES.index(wanted.name)]), 4)
+    alike = float(np.minimum(faces_by_type(blocks), faces_by_type(wanted.blocks)).sum())
     facts = {"caption": wanted.caption, "class": wanted.name, "by": how, "seed": seed, "named": named}
-    return facts | {"probability": right, "solid": int((blocks > 0).sum()), "seconds": seconds}
+    facts |= {"probability": right, "materials": round(alike, 4)}
+    return facts | {"solid": int((blocks > 0).sum()), "seconds": seconds}
+
+
+def faces_by_type(blocks: np.ndarray) -> np.ndarray:
+    """Share of each type among the faces that touch air, the ground's (y = 0) left out: of what a person sees."""
+    wide = np.pad(blocks, 1, constant_values=AIR)
+    counted = np.zeros(256)
+    for axis in range(3):
+        for shift in (-1, 1):
+            bare = np.roll(wide, shift, axis)[1:-1, 1:-1, 1:-1] == AIR
+            counted += np.bincount(blocks[:, 1:][bare[:, 1:]], minlength=256)
+    counted[AIR] = 0
+    return counted / max(1.0, counted.sum())
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """{by: share of the worlds whose class is named, and seconds a world}."""
+    """{by: share of the worlds whose class is named, how far their materials are those asked for (1: the same share of
+    faces of each type), and seconds a world}."""
     found: dict[str, Any] = {}
     for how in ("init", "blocks", "target"):
         own = [each for each in rows if each["by"] == how]
@@ -100,6 +119,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         found[how] = {
             "worlds": len(own),
             "named": round(float(np.mean(named)), 4),
+            "materials": round(float(np.mean([each["materials"] for each in own])), 4),
             "seconds_median": round(float(np.median(seconds)), 1),
             "seconds_most": round(float(np.max(seconds)), 1),
         }
@@ -112,6 +132,7 @@ if __name__ == "__main__":
     parser.add_argument("--prior", help="folder of a voxel-prior; if omitted, the shipped one")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each world; if omitted, the preset's")
+    parser.add_argument("--structure-seed", type=int, default=STRUCTURE_SEED, help="of the captions")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    print(json.dumps(evaluate(asked.prior, asked.out, asked.seeds, asked.steps), indent=1))
+    print(json.dumps(evaluate(asked.prior, asked.out, asked.seeds, asked.steps, asked.structure_seed), indent=1))

@@ -7,6 +7,7 @@ difference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -48,13 +49,18 @@ class Guidance(Protocol):
 
 @runtime_checkable
 class Measured(Protocol):
-    """A guidance that can tell how good a finished world is, so that a run can keep its best and better it."""
+    """A guidance that can tell how good a finished world is, so that a run can keep its best."""
 
     def measure(self, blocks: np.ndarray) -> dict[str, float]:
         """Blocks uint8 [X, Y, Z] of the finished grid's shape -> figures; `hard_psnr` is the one to be raised."""
 
-    def finished(self, blocks: np.ndarray, rounds: int) -> np.ndarray:
-        """Blocks that are better or the same, after at most so many rounds of changing single ones."""
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A guidance that has, or draws, pictures of the whole world, to which its blocks can be brought nearer."""
+
+    def finished(self, blocks: np.ndarray, rounds: int, alive: Callable[[], None]) -> np.ndarray:
+        """Blocks after at most so many rounds of changing single ones, before each of which `alive` is called."""
 
 
 def guidance(config: GenerateConfig, shape: Shape) -> Guidance:

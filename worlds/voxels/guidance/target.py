@@ -7,6 +7,7 @@ are taken, or a capture set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from terrarium.worlds.voxels import finish, scores
-from terrarium.worlds.voxels.camera import orbit
+from terrarium.worlds.voxels.camera import GOLDEN_DEG, orbit
 from terrarium.worlds.voxels.capture import Capture, read_capture, view_of
 from terrarium.worlds.voxels.grid import Shape
 from terrarium.worlds.voxels.guidance.base import View
@@ -23,7 +24,6 @@ from terrarium.worlds.voxels.render import of_blocks, render
 from terrarium.worlds.voxels.world import is_capture, open_world
 
 LOWEST_DEG, HIGHEST_DEG = 8.0, 75.0  # elevation of the pictures that are taken of a world
-GOLDEN_DEG = 137.50776  # between two views: any number of them is spread evenly
 
 
 class Target:
@@ -47,8 +47,8 @@ class Target:
             found |= scores.against(blocks, self.blocks, self.seen)
         return found
 
-    def finished(self, blocks: np.ndarray, rounds: int) -> np.ndarray:
-        return finish.finished(blocks, self.views, self.pictures, rounds)
+    def finished(self, blocks: np.ndarray, rounds: int, alive: Callable[[], None]) -> np.ndarray:
+        return finish.finished(blocks, finish.Wanted(self.views, self.pictures), rounds, alive=alive)
 
 
 def make(config: GenerateConfig, shape: Shape) -> Target:

@@ -103,17 +103,44 @@ class Prior(nn.Module):
 
     @torch.no_grad()
     def sample(self, captions: Sequence[str], looking: Looking, *, cfg: float, steps: int, seed: int) -> Tensor:
-        """Pictures [B, 3, 64, 64] in [0, 1], by DDIM (Song et al. 2021, arXiv:2010.02502) in so many steps."""
-        device = self.alphabar.device
-        tokens = self.captions.tokens([*captions, *[""] * len(captions)]).to(device)
-        given, empty = tokens.chunk(2)
-        generator = torch.Generator().manual_seed(seed)
-        z = torch.randn(len(captions), 3, PICTURE, PICTURE, generator=generator).to(device)
-        times = torch.linspace(STEPS - 1, 0, steps + 1).long()
-        for now, then in pairwise(times):
+        """Pictures [B, 3, 64, 64] in [0, 1] from noise alone, in so many steps."""
+        shape = (len(captions), 3, PICTURE, PICTURE)
+        z = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.alphabar.device)
+        return self._walk(z, STEPS - 1, steps, captions, "", looking, cfg)
+
+    @torch.no_grad()
+    def redraw(
+        self,
+        pictures: Tensor,
+        captions: Sequence[str],
+        avoid: str,
+        looking: Looking,
+        *,
+        since: float,
+        cfg: float,
+        steps: int,
+        seed: int,
+    ) -> Tensor:
+        """Pictures [B, 3, 64, 64] in [0, 1] drawn again from what is left of them at the share `since` of the schedule.
+
+        SDEdit (Meng et al. 2021, arXiv:2108.01073).
+        """
+        start = max(1, round(since * STEPS) - 1)
+        noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(seed)).to(pictures)
+        alpha, sigma = self.levels(torch.full((len(pictures),), start, device=pictures.device))
+        z = alpha * (2 * pictures - 1) + sigma * noise
+        return self._walk(z, start, steps, captions, avoid, looking, cfg)
+
+    def _walk(
+        self, z: Tensor, start: int, steps: int, captions: Sequence[str], avoid: str, looking: Looking, cfg: float
+    ) -> Tensor:
+        """From noisy pictures z at time `start` to clean ones, by DDIM (Song et al. 2021, arXiv:2010.02502)."""
+        device = z.device
+        given, other = self.captions.tokens([*captions, *[avoid] * len(captions)]).to(device).chunk(2)
+        for now, then in pairwise(torch.linspace(start, 0, steps + 1).long()):
             t = now.expand(len(z)).to(device)
             alpha, sigma = self.levels(t)
-            clean = self.guided(z, t, given, empty, looking, cfg).clamp(-1, 1)
+            clean = self.guided(z, t, given, other, looking, cfg).clamp(-1, 1)
             noise = (z - alpha * clean) / sigma
             alpha, sigma = self.levels(then.expand(len(z)).to(device))
             z = alpha * clean + sigma * noise

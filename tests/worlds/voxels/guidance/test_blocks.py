@@ -4,10 +4,13 @@ import torch
 
 pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
+from terrarium.worlds.blocks.palette import ID
 from terrarium.worlds.blocks.structures.captions import vocabulary
+from terrarium.worlds.voxels.guidance import blocks as module
 from terrarium.worlds.voxels.guidance.base import guidance
-from terrarium.worlds.voxels.guidance.blocks import BlocksGuidance
+from terrarium.worlds.voxels.guidance.blocks import REDRAWN, BlocksGuidance
 from terrarium.worlds.voxels.kinds import GenerateConfig, PriorConfig
+from terrarium.worlds.voxels.prior.data import picture
 from terrarium.worlds.voxels.prior.model import Looking, Prior
 from terrarium.worlds.voxels.prior.recipe import save_prior
 
@@ -65,3 +68,43 @@ def test_prompts_of_no_known_word_are_refused(folder) -> None:
         guidance(config(folder, prompts=("a tower", "zzz")), SHAPE)
     with pytest.raises(ValueError, match="no prompt: expected at least one"):
         guidance(config(folder, prompts=()), SHAPE)
+
+
+def test_a_finished_world_comes_nearer_to_what_the_prior_draws(folder, monkeypatch) -> None:
+    guide = guidance(config(folder, prompts=("a stone tower", "a hut"), negative_prompt="wooden"), SHAPE)
+    assert isinstance(guide, BlocksGuidance)
+    wanted = np.zeros(SHAPE, np.uint8)
+    wanted[:, 0], wanted[5:11, 1:9, 5:11] = ID["Grass"], ID["Stone"]
+    asked = []
+
+    def draws_the_wanted(pictures, prompts, avoid, looking, **how):
+        assert len(prompts) == 6 and set(prompts) <= {"a stone tower", "a hut"} and avoid == "wooden"
+        asked.append(how["since"])
+        views = zip(looking.azimuth_deg.tolist(), looking.elevation_deg.tolist(), strict=True)
+        return torch.stack([torch.from_numpy(picture(wanted, *angles)) for angles in views]).permute(0, 3, 1, 2) / 255
+
+    monkeypatch.setattr(guide.prior, "redraw", draws_the_wanted)
+    monkeypatch.setattr(module, "AROUND", 6)
+    blocks = np.where(wanted == ID["Stone"], ID["Water"], wanted).astype(np.uint8)
+    blocks[3, 1:4, 3] = ID["Plank"]
+    found = guide.finished(blocks, 3, lambda: None)
+    walls = np.zeros(SHAPE, bool)
+    walls[5:11, 1:9, 5:11] = True
+    walls[6:10, :8, 6:10] = False  # inside, where no picture reaches
+    assert (found[walls] == ID["Stone"]).all() and not found[3, 1:4, 3].any()
+    assert asked == [since for since, *_ in REDRAWN]
+
+
+def test_pictures_are_drawn_anew_from_what_is_left_of_them(folder) -> None:
+    prior = BlocksGuidance(config(folder), SHAPE).prior
+    looking = Looking(torch.tensor([30.0]), torch.tensor([20.0]))
+
+    def redrawn(start: float, since: float, seed: int = 0) -> torch.Tensor:
+        given = torch.full((1, 3, 64, 64), start)
+        return prior.redraw(given, ["a hut"], "", looking, since=since, cfg=2.0, steps=3, seed=seed)
+
+    one = redrawn(0.2, 0.6)
+    assert one.shape == (1, 3, 64, 64) and 0 <= one.min() <= one.max() <= 1
+    assert torch.equal(one, redrawn(0.2, 0.6)) and not torch.equal(one, redrawn(0.2, 0.6, seed=1))
+    assert not torch.equal(one, redrawn(0.8, 0.6))
+    torch.testing.assert_close(redrawn(0.2, 1.0), redrawn(0.8, 1.0), atol=0.02, rtol=0)  # nothing is left
