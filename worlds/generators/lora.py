@@ -8,7 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from terrarium.worlds.generators.diffusers_base import DiffusersBase
 from terrarium.worlds.generators.model import Generator
+
+Base = Generator | DiffusersBase
 
 
 class Adapted(nn.Module):
@@ -27,26 +30,23 @@ class Adapted(nn.Module):
         return y + self.up(self.down(x)) if self.on else y
 
 
-def adapt(generator: Generator, rank: int) -> None:
-    """Freezes the generator and puts an adapter beside every linear layer of its blocks and its last one.
+def adapt(generator: Base, rank: int) -> None:
+    """Freezes the generator and puts an adapter beside each of its `layers`.
 
     ValueError for a rank below 1.
     """
     if rank < 1:
         raise ValueError(f"rank {rank}: expected at least 1")
     generator.requires_grad_(False)
-    for module in [generator, *generator.blocks.modules()]:
-        names = ["out"] if module is generator else [name for name, _ in module.named_children()]
-        for name in names:
-            if isinstance(layer := getattr(module, name), nn.Linear):
-                setattr(module, name, Adapted(layer, rank))
+    for module, name in list(generator.layers()):
+        setattr(module, name, Adapted(getattr(module, name), rank))
 
 
-def adapters(generator: Generator) -> list[Adapted]:
+def adapters(generator: Base) -> list[Adapted]:
     return [module for module in generator.modules() if isinstance(module, Adapted)]
 
 
-def weights(generator: Generator) -> list[Tensor]:
+def weights(generator: Base) -> list[Tensor]:
     """Of the adapters: what is learned."""
     return [layer.weight for each in adapters(generator) for layer in (each.down, each.up)]
 
@@ -57,7 +57,7 @@ def is_adapters(name: str) -> bool:
 
 
 @contextmanager
-def base_of(generator: Generator) -> Iterator[None]:
+def base_of(generator: Base) -> Iterator[None]:
     """Within, the generator is its base, bit for bit."""
     for each in adapters(generator):
         each.on = False

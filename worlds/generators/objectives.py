@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terrarium.worlds.generators.codes import mixture
 from terrarium.worlds.generators.kinds import AlignConfig
-from terrarium.worlds.generators.lora import base_of
-from terrarium.worlds.generators.model import Generator, Said
+from terrarium.worlds.generators.lora import Base, base_of
+from terrarium.worlds.generators.model import Said
 from terrarium.worlds.generators.nabla import clipped, residual, trust
-from terrarium.worlds.generators.rewards import Reward, Scene, random_cameras
+from terrarium.worlds.generators.rewards import Reward, random_cameras
 from terrarium.worlds.generators.samplers import at, posterior, steps_of
 from terrarium.worlds.generators.snapshot import Snapshot
 from terrarium.worlds.precision import in_full
@@ -37,7 +36,7 @@ class Follow:
     """A step of alignment: the generator with its adapters, what was said, and what is wanted; `captions` are what was
     said as words, for rewards that read."""
 
-    generator: Generator
+    generator: Base
     old: Snapshot
     reward: Reward
     config: AlignConfig
@@ -79,7 +78,7 @@ class Follow:
             return (self.in_parts if config.memo_efficient_mode else self.seen)(clean, cameras)
 
     def seen(self, clean: Tensor, cameras: Sequence[Camera]) -> Tensor:
-        return self.reward(Scene(*mixture(clean), cameras, self.captions))
+        return self.reward(self.generator.scene(clean, cameras, self.captions))
 
     def in_parts(self, clean: Tensor, cameras: Sequence[Camera]) -> Tensor:
         """As `seen`, but AT_ONCE views at a time, of which the gradient is kept and not the graph."""
