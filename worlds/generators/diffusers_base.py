@@ -7,7 +7,8 @@ where such pipelines differ, and has to be differentiable: (z, cameras) -> [B, V
     base = DiffusersBase(pipe, shape=(4, 8, 8), decode=decode)
     adapt(base, rank)
     optimizer = torch.optim.AdamW(weights(base), lr)
-    loss, worth = Follow(base, Snapshot(base), reward, config, base.say(captions), base.say(blank), captions, rng).loss()
+    said, others = base.say(captions), base.say(blank)
+    loss, worth = Follow(base, Snapshot(base), reward, config, said, others, captions, rng).loss()
 
 Rewards see a Scene of those pictures alone, so those of pictures' colours fit; voxels, depth and normals are not there.
 """
