@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from browsing import SLOW_MS, NewPage, Page, check_accessible, expect, shoot, submitted
+from browsing import DESK, PHONE, SLOW_MS, NewPage, Page, check_accessible, expect, shoot, submitted
 
 
 def start(page: Page, **choices: str) -> str:
@@ -31,8 +31,8 @@ def test_a_reward_is_followed_and_a_measurement_drawn_from(new_page: NewPage) ->
     id = start(page, **{"Fréchet distance budget": "1000", "Diversity budget": "0"})
     expect(page).to_have_url(re.compile(f"/align/{id}$"))
     state(page, "succeeded")
-    expect(page.get_by_label("Reward: now")).to_be_visible()
-    expect(page.get_by_label(re.compile("^Fréchet distance: now"))).to_be_visible()
+    for curve in ("Reward", "Fréchet distance", "Diversity"):
+        expect(page.get_by_role("heading", name=re.compile(f"^{curve} [0-9]"))).to_be_visible()
 
     plot = page.locator(".scatter").first
     expect(plot.locator(".point")).to_have_count(3)  # the base, and two measurements
@@ -58,3 +58,12 @@ def test_a_reward_is_followed_and_a_measurement_drawn_from(new_page: NewPage) ->
     page.keyboard.up("w")
     page.goto("/worlds")
     expect(page.get_by_text(re.compile("Draw in seconds asks .*, step 2"))).to_be_visible()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_accessible_and_fits(new_page: NewPage, color_scheme: str) -> None:
+    for size, viewport in (("desk", DESK), ("phone", PHONE)):
+        page = new_page("/align", color_scheme=color_scheme, viewport=viewport)
+        expect(page.get_by_role("button", name="Align a generator")).to_be_enabled()
+        shoot(page, f"align-{size}-{color_scheme}")
+        check_accessible(page, f"alignments on {size}")

@@ -5,10 +5,10 @@ import { COLOURS } from "../jobs/Chart";
 import { figures } from "../format";
 import { axisOf, front, limitOf, type Cost, type Place, type Row, type Run } from "./pareto";
 
-const HEIGHT_PX = 300;
-const LEFT_PX = 46;
+const HEIGHT_PX = 310;
+const LEFT_PX = 54;
 const RIGHT_PX = 14;
-const TOP_PX = 12;
+const TOP_PX = 26;
 const BOTTOM_PX = 44;
 const LOOKED_PX = 210; // width of what is said of the point under the mouse, and its distance
 
@@ -68,7 +68,7 @@ export function Scatter({ cost, runs, chosen, choose }: Props) {
                 </text>
               </g>
             ))}
-            <text x={LEFT_PX + 6} y={TOP_PX + 12}>
+            <text x={LEFT_PX - 8} y={14} text-anchor="end">
               Reward
             </text>
             <text x={(LEFT_PX + width - RIGHT_PX) / 2} y={HEIGHT_PX - 6} text-anchor="middle">

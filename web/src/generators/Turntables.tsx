@@ -5,6 +5,7 @@ import { artifactUrl } from "../api";
 
 const VIEWS = 12; // of a sheet's turn (worlds/generators/pareto.py)
 const TURN_MS = 180; // a view
+const ZOOM = 1.25; // there is much sky around a world, most of it above
 
 interface Props {
   prompts: string[];
@@ -60,6 +61,9 @@ export function Turntables({ prompts, before, after, step }: Props) {
   );
 }
 
+/** background-position that shows cell `i` of `count`, `cut` being how much of the margin is cut off before it. */
+const place = (i: number, count: number, cut: number): number => (100 * (i * ZOOM + (ZOOM - 1) * cut)) / (count * ZOOM - 1);
+
 interface PictureProps {
   sheet: string;
   row: number;
@@ -78,8 +82,8 @@ function Picture({ sheet, row, of, view, name }: PictureProps) {
       data-sheet={sheet}
       style={{
         backgroundImage: `url(${artifactUrl(sheet)})`,
-        backgroundSize: `${VIEWS * 100}% ${of * 100}%`,
-        backgroundPosition: `${(view / (VIEWS - 1)) * 100}% ${of > 1 ? (row / (of - 1)) * 100 : 0}%`,
+        backgroundSize: `${VIEWS * ZOOM * 100}% ${of * ZOOM * 100}%`,
+        backgroundPosition: `${place(view, VIEWS, 0.5)}% ${place(row, of, 0.9)}%`,
       }}
     />
   );
