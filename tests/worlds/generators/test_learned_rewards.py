@@ -74,8 +74,9 @@ def wish(clip, marigold) -> Wish:
 
 
 def scene(logits: torch.Tensor, captions=("a tower", "a ship")) -> Scene:
+    """All of the same materials."""
     torch.manual_seed(1)
-    palette = torch.randn(*logits.shape, 7)
+    palette = torch.randn(*logits.shape[1:], 7).expand(*logits.shape, 7)
     return Scene(
         torch.sigmoid(logits), palette.softmax(-1), random_cameras(np.random.default_rng(0), 6, 1, 0.0), captions
     )
