@@ -29,6 +29,7 @@ from terrarium.api import (
     health,
     job_events,
     jobs,
+    keys,
     materials,
     plans,
     play,
@@ -77,7 +78,7 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, disk, health):
+    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, keys, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

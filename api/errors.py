@@ -25,6 +25,12 @@ log = logging.getLogger("terrarium.gateway")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 MAX_ECHO = 200  # characters of a wrong value, or of a name, that an answer repeats
 MAX_DETAIL = 2000  # characters
+DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+HEADERS = {  # by status: what a client needs to go on
+    401: {"WWW-Authenticate": 'Bearer realm="terrarium"'},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "2"},
+}
 
 
 class FieldError(BaseModel):
@@ -54,15 +60,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TerrariumError, _terrarium_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(OperationalError, _database_down)
-    app.add_exception_handler(InterfaceError, _database_down)
-    app.add_exception_handler(PoolTimeout, _database_down)
+    for error in DATABASE_DOWN:
+        app.add_exception_handler(error, _database_down)
     app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(error: TerrariumError, headers: dict[str, str] | None = None) -> Response:
     extra = {"errors": [e.model_dump() for e in error.errors]} if isinstance(error, InvalidFields) else {}
     body = problem(error, **extra) | {"detail": shorten(error.message, MAX_DETAIL)}
+    headers = HEADERS.get(error.status, {}) | (headers or {})
     return JSONResponse(body, error.status, headers, media_type="application/problem+json")
 
 
@@ -96,11 +102,15 @@ async def _validation_error(request: Request, e: Exception) -> Response:
 
 async def _database_down(request: Request, e: Exception) -> Response:
     log.warning("%s %s: %s", request.method, request.url.path, e)
+    return answer(database_down(e))
+
+
+def database_down(e: Exception) -> Unavailable:
     if disk.says_full(e):
         free = disk.human(disk.free_bytes(settings().data_dir))
         message = f"the database has no room to write: {settings().data_dir} has {free} free"
-        return answer(Unavailable(message, code="disk_full"), {"Retry-After": "2"})
-    return answer(Unavailable("the database does not answer; try again shortly"), {"Retry-After": "2"})
+        return Unavailable(message, code="disk_full")
+    return Unavailable("the database does not answer; try again shortly")
 
 
 async def _unexpected(request: Request, e: Exception) -> Response:

@@ -1,7 +1,8 @@
-"""What every request passes before it reaches an endpoint: Host, Origin, size; and the headers that answers carry.
+"""What every request passes before it reaches an endpoint: Host, Origin, size, API key; and the headers that answers
+carry.
 
 Host against DNS rebinding: a page of another name that resolves to this machine must not talk to it. Origin against
-cross-site requests: a browser names the page that a request is from; other clients send none, and hold no cookies.
+cross-site requests: a browser names the page that a request is from; other clients send none.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from terrarium.api import metrics
-from terrarium.api.errors import answer, shorten
+from terrarium.api.access import ACCESS, SAFE_METHODS
+from terrarium.api.errors import DATABASE_DOWN, answer, database_down, shorten
 from terrarium.store.errors import Forbidden, TerrariumError, TooLarge
 from terrarium.store.settings import settings
 
 MAX_BODY = 2**20
 UPLOADS = "/v1/uploads"  # streamed to the disk, not into memory
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -37,7 +38,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         refused = refusal(scope)
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket":  # its ticket is its key
             if refused is None:
                 return await self.app(scope, receive, send)
             return await send({"type": "websocket.close", "code": 1008, "reason": refused.message})
@@ -67,12 +68,23 @@ class Guard:
             await send(message)
 
         try:
+            refused = refused or await self._identify(scope)
             app = self.app if refused is None else answer(refused)
             await app(scope, receive_limited, send_with_headers)
         finally:
             route = scope.get("route")
             path = route.path if isinstance(route, APIRoute) else "other"  # never the client's own: unbounded
             metrics.count(scope["method"], path, status, time.perf_counter() - started)
+
+    async def _identify(self, scope: Scope) -> TerrariumError | None:
+        """Why a request is refused for its key. Whose it is stands in scope["identity"] from here on."""
+        try:
+            scope["identity"] = await ACCESS.admit(scope)
+        except TerrariumError as e:
+            return e
+        except DATABASE_DOWN as e:
+            return database_down(e)
+        return None
 
 
 def refusal(scope: Scope) -> TerrariumError | None:

@@ -13,6 +13,11 @@ from terrarium.api.job_body import schemas
 
 DESCRIPTION = "Train, generate and stream small neural worlds. Errors are RFC 9457 problem+json with a stable `code`."
 
+SECURITY = {  # none on loopback: docs/deployment.md
+    "key": {"type": "http", "scheme": "bearer", "description": "an API key: trm_..."},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "terrarium_8420", "description": "set by POST /v1/login"},
+}
+
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """Computed once."""
@@ -28,6 +33,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for operation in path.values():
                 components |= _named_parts(operation)
                 _add_problems(operation)
+        document["components"]["securitySchemes"] = SECURITY
+        document["security"] = [*({name: []} for name in SECURITY), {}]
         components["StepBody"]["properties"]["job"] = {"$ref": REF.format(model="JobConfig")}
         app.openapi_schema = document
     return app.openapi_schema

@@ -11,6 +11,9 @@ from __future__ import annotations
 import hashlib
 import random
 import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -20,18 +23,21 @@ from sqlalchemy import func, text, update
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from terrarium.api.access import identity_of
 from terrarium.api.body import described, strict_json
 from terrarium.api.guard import allowed_origin
 from terrarium.api.relay import relay
 from terrarium.store import assets
 from terrarium.store.db import session_scope
-from terrarium.store.errors import InvalidInput, NotFound
+from terrarium.store.errors import InvalidInput, NotFound, TooMany
 from terrarium.store.places import SHIPPED
-from terrarium.store.play_protocol import CLOSE_TICKET, MAX_SEED, SUBPROTOCOL, Open
+from terrarium.store.play_protocol import CLOSE_LATER, CLOSE_TICKET, MAX_SEED, SUBPROTOCOL, Open
+from terrarium.store.settings import settings
 from terrarium.store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
+OPEN: Counter[UUID] = Counter()  # sessions that this gateway relays, by API key
 
 
 class PlayRequest(BaseModel):
@@ -60,8 +66,12 @@ async def play_request(request: Request) -> PlayRequest:
 
 
 @router.post("/play/sessions", status_code=201, openapi_extra=described(BODY))
-def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayTicket:
+def create_session(body: Annotated[PlayRequest, Depends(play_request)], request: Request) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
+    identity = identity_of(request)
+    if identity is not None and plays_enough(identity.id):
+        message = f"key {identity.name!r} has {settings().key_sessions} sessions open (TERRARIUM_KEY_SESSIONS)"
+        raise TooMany(message, code="key_sessions_open")
     id, ticket = uuid4(), secrets.token_urlsafe(32)
     seed = random.randrange(MAX_SEED) if body.seed is None else body.seed
     with session_scope() as session:
@@ -73,7 +83,8 @@ def create_session(body: Annotated[PlayRequest, Depends(play_request)]) -> PlayT
         if body.world is not None:
             check_world(session, body.world, checkpoint)
         reserved = {"checkpoint": checkpoint.id, "seed": seed, "world": body.world}
-        session.add(PlaySession(id=id, **reserved, ticket_sha256=_sha256(ticket), ended_at=None))
+        key_id = None if identity is None else identity.id
+        session.add(PlaySession(id=id, key_id=key_id, **reserved, ticket_sha256=_sha256(ticket), ended_at=None))
     return PlayTicket(id=id, ticket=ticket, url=f"/v1/play/{id}")
 
 
@@ -99,10 +110,38 @@ async def play(ws: WebSocket, id: UUID) -> None:
     if opening is None:
         await ws.close(CLOSE_TICKET, f"ticket is unknown, used, or older than {TICKET_S} s")
         return
+    key = await run_in_threadpool(key_of, id)
     try:
-        await relay(ws, opening)
+        if key is not None and plays_enough(key):  # several tickets were taken before one was used
+            await ws.close(CLOSE_LATER, "too many sessions of one key")
+            return
+        with counted(key):
+            await relay(ws, opening)
     finally:
         await run_in_threadpool(end_session, id)
+
+
+def plays_enough(key: UUID) -> bool:
+    return OPEN[key] >= settings().key_sessions
+
+
+@contextmanager
+def counted(key: UUID | None) -> Iterator[None]:
+    """A session is open meanwhile."""
+    if key is None:
+        yield
+        return
+    OPEN[key] += 1
+    try:
+        yield
+    finally:
+        OPEN[key] -= 1
+
+
+def key_of(id: UUID) -> UUID | None:
+    """The API key that reserved the session, if one was needed."""
+    with session_scope() as session:
+        return session.get_one(PlaySession, id).key_id
 
 
 def use_ticket(id: UUID, ticket: str) -> Open | None:

@@ -20,8 +20,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from terrarium.api.rate import Rate
 from terrarium.store import play_protocol as protocol
 from terrarium.store.play_protocol import FrameSlot, Open
+from terrarium.store.settings import settings
 from terrarium.store.sockets import player_url
 
 log = logging.getLogger("terrarium.gateway")
@@ -82,7 +84,11 @@ class Relay:
     async def run(self) -> None:
         tasks = [asyncio.create_task(c) for c in (self._from_client(), self._from_player(), self._to_client())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            limit_s = settings().session_minutes * 60 or None
+            done, _ = await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                message = f"a session lasts {settings().session_minutes:g} minutes here (TERRARIUM_SESSION_MINUTES)"
+                raise Ended("session_over", message, protocol.CLOSE_OVER)
             for task in done:
                 task.result()
         finally:
@@ -157,22 +163,6 @@ class Relay:
             with suppress(TimeoutError):
                 async with asyncio.timeout(credit_in if self.slot.frame is not None else None):
                     await self.news.wait()
-
-
-class Rate:
-    """A bucket of one second's tokens."""
-
-    def __init__(self, per_s: float) -> None:
-        self.per_s = self.tokens = per_s
-        self.at = 0.0
-
-    def allows(self, now: float) -> bool:
-        self.tokens = min(self.per_s, self.tokens + (now - self.at) * self.per_s)
-        self.at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
 
 
 async def _tell(ws: WebSocket, e: Ended) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from terrarium.store import keys
+from terrarium.store.db import session_scope
 from terrarium.store.play_protocol import MAX_MESSAGE
 from terrarium.store.settings import settings
 
@@ -31,7 +33,19 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+def check_keys() -> None:
+    """Ends the process where a key is needed to get in and nobody has one."""
+    if not settings().needs_key:
+        return
+    with session_scope() as session:
+        if keys.any_usable(session):
+            return
+    why = "TERRARIUM_REQUIRE_KEYS is set" if settings().require_keys else f"{settings().host} is not loopback"
+    raise SystemExit(f"{why}, and there is no API key. Make one first: terrarium keys create NAME --scopes admin")
+
+
 def main() -> None:
+    check_keys()
     uvicorn.run("terrarium.api.app:app", host=settings().host, port=settings().port, **OPTIONS)
 
 

@@ -23,6 +23,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "infer": ("terrarium.cli.infer", "Turn pictures of a surface into maps."),
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
+    "keys": ("terrarium.cli.keys", "Make, list and revoke the API keys that let others in."),
     "bench": ("terrarium.cli.bench", "Measure live play, training, recipes, and the voxel renderer."),
 }
 

@@ -48,6 +48,7 @@ def up(
     place = Place(data_dir, host, check_port(host, port), (children_lock,))
     checkpoint_id = adopt(checkpoint, data_dir, "world-model").id if checkpoint else None
     address = place.url + (f"?checkpoint={checkpoint_id}" if checkpoint_id else "")
+    own_key = ""
     make_socket_dir(data_dir)
     try:
         services, database_url = (make_services or all_services)(place, worker)
@@ -56,11 +57,17 @@ def up(
         def prepare_schema() -> None:
             from terrarium.store.db import upgrade_database
 
+            nonlocal own_key
             upgrade_database(database_url)
+            own_key = key_of(data_dir, database_url)
 
         def announce() -> None:
-            say(f"\n  Play:  {address}\n\n  Ctrl-C stops everything; logs are in {place.logs}")
-            on_ready(address)
+            needed = settings().model_copy(update={"host": host}).needs_key
+            link = f"{address}#key={own_key}" if needed else address
+            note = "" if needed else "   (asked for with TERRARIUM_REQUIRE_KEYS=true, or another --host)"
+            say(f"\n  Play:  {link}\n  Key:   {own_key}{note}\n")
+            say(f"  Ctrl-C stops everything; logs are in {place.logs}")
+            on_ready(link)
 
         supervisor = Supervisor(
             services,
@@ -103,6 +110,34 @@ class Place:
     def url(self) -> str:
         host = f"[{self.reach}]" if ":" in self.reach else self.reach
         return f"http://{host}:{self.port}/"
+
+
+def key_of(data_dir: Path, database_url: str) -> str:
+    """The API key of whoever starts this: made once, kept in `data_dir`/key, which nobody else can read. Empty where a
+    full disk has no room for it."""
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.orm import Session
+
+    from terrarium.store import keys
+    from terrarium.store.db import engine_for
+    from terrarium.store.disk import says_full
+    from terrarium.store.errors import Unauthorized
+
+    file = data_dir / "key"
+    token = file.read_text().strip() if file.is_file() else ""
+    try:
+        with Session(engine_for(database_url)) as session, session.begin():
+            try:
+                keys.verify(session, token)
+            except Unauthorized:  # none, or it was revoked, or it is of a database that was here before
+                _, token = keys.make(session, "terrarium up", ["admin"])
+                with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+                    stream.write(token + "\n")
+    except (DBAPIError, OSError) as e:
+        if not says_full(e):
+            raise
+        return ""
+    return token
 
 
 def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]:

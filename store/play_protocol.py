@@ -31,6 +31,7 @@ An error that ends the session is followed by the close:
     1008 bad_open, too many bad_message, too_many; 1011 model_failed; 1001 going away
     1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
     4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
+    4409 session_over
 A message of more than MAX_MESSAGE bytes is not read: the close is 1009, with no text before it.
 Browser -> gateway, at the handshake: the subprotocols SUBPROTOCOL and the session's ticket, as a second one. Servers
 and proxies log addresses, and an address that opens a session is a key.
@@ -57,7 +58,7 @@ MAX_MESSAGE = 4096  # bytes of anything that a client sends
 MAX_SEED = 2**31 - 1
 
 CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_FAILED, CLOSE_LATER = 1001, 1008, 1011, 1013
-CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE = 4401, 4404, 4408
+CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE, CLOSE_OVER = 4401, 4404, 4408, 4409
 
 
 class Input(NamedTuple):

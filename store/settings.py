@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 
 from pydantic import AliasChoices, Field
@@ -28,6 +29,9 @@ class Settings(BaseSettings):
     player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
     artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts; empty: data_dir/artifacts
     allowed_origins: list[str] = []  # besides the gateway's own origin
+    require_keys: bool = False  # on loopback too; on any other address a key is always needed
+    key_requests_per_minute: int = 3000  # of an API key, on each gateway
+    key_sessions: int = 4  # live sessions of an API key at a time, on each gateway
     torch_threads: int = 0  # of a runner; 0: torch's default
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
@@ -36,6 +40,7 @@ class Settings(BaseSettings):
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
+    session_minutes: float = 0.0  # the longest live session; 0: as long as somebody plays
     max_upload_gb: float = 20.0  # of an upload, and of what it unpacks to
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
@@ -52,6 +57,12 @@ class Settings(BaseSettings):
     def broker_url(self) -> str:
         """redis_url as Celery spells it: unix:///path becomes redis+socket:///path."""
         return re.sub("^unix://", "redis+socket://", self.redis_url)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether requests must carry an API key. On loopback the machine's own users are alone, and pages of other
+        sites are kept out by Host and Origin (api/guard.py)."""
+        return self.require_keys or not _is_loopback(self.host)
 
     @property
     def reserve_bytes(self) -> int:
@@ -79,6 +90,13 @@ class Settings(BaseSettings):
     @property
     def artifacts_dir(self) -> Path:
         return self.data_dir / "artifacts"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @lru_cache

@@ -178,6 +178,21 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = _now()
 
 
+class ApiKey(Base):
+    """What lets somebody in: its text is known to its owner alone (store/keys.py)."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(index=True)  # of its text, to be told apart by
+    sha256: Mapped[str]
+    scopes: Mapped[list[str]]  # of store/keys.py
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # to the minute
+    revoked_at: Mapped[datetime | None]
+
+
 class PlaySession(Base):
     """A live session's record and its one-use ticket (stored as a hash, good for 30 s)."""
 
@@ -186,6 +201,7 @@ class PlaySession(Base):
     checkpoint: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
     seed: Mapped[int]
     world: Mapped[str | None] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))  # None: the model's own
+    key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="SET NULL"))  # whose key opened it
     ticket_sha256: Mapped[str | None]  # NULL once used
     created_at: Mapped[datetime] = _now()
     ended_at: Mapped[datetime | None]

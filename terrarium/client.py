@@ -42,12 +42,14 @@ class Event(NamedTuple):
 
 
 class Client:
-    """`url`: that of the gateway; if omitted, TERRARIUM_URL, else this machine's. `options` are httpx.Client's, such as
-    `auth`, `headers` and `verify` for a proxy in between."""
+    """`url`: that of the gateway; if omitted, TERRARIUM_URL, else this machine's. `key`: an API key; if omitted,
+    TERRARIUM_API_KEY. `options` are httpx.Client's, such as `auth`, `headers` and `verify` for a proxy in between."""
 
-    def __init__(self, url: str | None = None, **options: Any) -> None:
+    def __init__(self, url: str | None = None, key: str | None = None, **options: Any) -> None:
         self.url = (url or os.environ.get("TERRARIUM_URL") or HERE).rstrip("/")
         self.http = httpx.Client(base_url=self.url, **{"timeout": 10.0} | options)
+        if key := key or os.environ.get("TERRARIUM_API_KEY"):
+            self.http.headers["Authorization"] = f"Bearer {key}"
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"

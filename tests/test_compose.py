@@ -67,7 +67,7 @@ def test_only_the_gateway_is_reachable_and_all_are_locked_down(compose: dict) ->
 
 
 def test_the_port_is_published_on_this_machine_alone(compose: dict, env_example: dict[str, str]) -> None:
-    """There is no authentication."""
+    """Keys travel in clear text: TLS is a proxy's."""
     assert compose["services"]["gateway"]["ports"] == ["${TERRARIUM_PORT:-127.0.0.1:8420}:8420"]
     assert env_example["TERRARIUM_PORT"] == "127.0.0.1:8420"
 

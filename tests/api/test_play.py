@@ -252,6 +252,19 @@ def test_full_player_is_passed_on(house: Any) -> None:
     asyncio.run(go())
 
 
+def test_a_session_ends_after_its_time(house: Any, db: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go() -> None:
+        async with house() as h:
+            monkeypatch.setattr(settings(), "session_minutes", 0.02)
+            ticket = await h.ticket()
+            client = await h.connect(ticket)
+            assert "0.02 minutes" in (await client.text("error"))["message"]
+            assert await client.closing() == (4409, "session_over")
+            await until(lambda: db.scalar(_ended(ticket["id"])) is not None)
+
+    asyncio.run(go())
+
+
 def test_too_large_and_too_many(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("terrarium.api.relay.MAX_RATE", 5)
     monkeypatch.setattr("terrarium.api.relay.MAX_OVER_RATE", 20)

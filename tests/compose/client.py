@@ -17,9 +17,9 @@ ENDED = ("succeeded", "failed", "cancelled", "quarantined")
 
 
 class Gateway:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=f"{url}/v1", timeout=30)
+        self.http = httpx.Client(base_url=f"{url}/v1", timeout=30, headers={"Authorization": f"Bearer {key}"})
         self.kinds = self.get("/job-kinds")
 
     def get(self, path: str) -> Any:

@@ -78,6 +78,11 @@ class Deployment:
         """What compose knows of each container: Service, State, Health, ExitCode, ..."""
         return [json.loads(line) for line in self.compose("ps", "--all", "--format", "json").splitlines()]
 
+    def make_key(self) -> str:
+        """An API key, before anything but the stores runs."""
+        command = ("gateway", "terrarium", "keys", "create", "check", "--scopes", "admin")
+        return self.compose("run", "--rm", "--no-TTY", *command).strip().splitlines()[-1]
+
     def up(self) -> None:
         """Returns when everything is healthy."""
         self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from processes import until
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -139,6 +141,22 @@ def test_what_a_killed_cleaning_left_goes_with_the_next() -> None:
     left = settings().runs_dir / ".gone-1"
     left.mkdir(parents=True)
     assert files(clean()["run folders"]) == {"runs/.gone-1"} and not left.exists()
+
+
+def test_the_dispatcher_cleans_up(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from terrarium.workers import dispatcher  # needs REDIS_URL
+
+    monkeypatch.setattr(dispatcher, "CLEAN_AFTER_S", 0.0)
+    left = settings().runs_dir / ".gone-1"
+    left.mkdir(parents=True)
+    stop = threading.Event()
+    leading = threading.Thread(target=dispatcher.lead, args=(stop,))
+    leading.start()
+    try:
+        until(lambda: not left.exists())
+    finally:
+        stop.set()
+        leading.join()
 
 
 # ---- other files

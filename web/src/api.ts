@@ -80,6 +80,9 @@ export function fieldErrors(errors: FieldError[] | undefined): Record<string, st
   return out;
 }
 
+/** Whether the gateway asks for an API key: `enter` takes one. */
+export const locked = signal(false);
+
 /** False from a request that found no gateway until one that did. */
 export const reachable = signal(true);
 
@@ -112,6 +115,7 @@ async function answer(url: string, init: RequestInit = {}): Promise<Response> {
     reachable.value = false;
     throw unreachable();
   }
+  if (response.status === 401) locked.value = true;
   if (!response.ok) throw problemOf(response.status, response.statusText, await response.text().catch(() => ""));
   return response;
 }
@@ -133,6 +137,12 @@ const post = <T>(path: string, body?: unknown, headers?: Record<string, string>)
   send("POST", path, body, headers);
 
 const items = async <T>(path: string): Promise<T[]> => (await request<{ items: T[] }>(path)).items;
+
+/** Exchanges an API key for a cookie. */
+export const enter = async (key: string): Promise<void> => {
+  await post("/login", { key });
+  locked.value = false;
+};
 
 export const listCheckpoints = (): Promise<Checkpoint[]> => items("/checkpoints");
 export const listAssets = (

@@ -4,7 +4,8 @@ import { Align } from "./generators/Align";
 import { RunPage } from "./generators/RunPage";
 import { JobPage } from "./jobs/JobPage";
 import { Jobs } from "./jobs/Jobs";
-import { reachable } from "./api";
+import { enter, locked, reachable } from "./api";
+import { Door, keyOfLink } from "./Door";
 import { AssetPage } from "./library/AssetPage";
 import { Library } from "./library/Library";
 import { MaterialPage } from "./materials/MaterialPage";
@@ -94,7 +95,7 @@ function App() {
       <p class="unreachable" role="status" hidden={reachable.value}>
         {!reachable.value && "The server does not answer. This page goes on by itself as soon as it is back."}
       </p>
-      {!moved && page(at)}
+      {!moved && (locked.value ? <Door /> : page(at))}
     </>
   );
 }
@@ -111,4 +112,14 @@ function Jar() {
   );
 }
 
-render(<App />, document.getElementById("app")!);
+async function begin(): Promise<void> {
+  const key = keyOfLink();
+  if (key) {
+    await enter(key).catch(() => {
+      locked.value = true; // the form says what is wrong with the next try
+    });
+  }
+  render(<App />, document.getElementById("app")!);
+}
+
+void begin();

@@ -6,13 +6,13 @@ import { bytes } from "../format";
 import { usePoll } from "../poll";
 
 const NAMES: Record<string, string> = {
-  play: "recorded play",
-  artifact: "previews, reports and logs of jobs",
-  run: "jobs at work, and states of failed ones",
-  upload: "uploads under way",
-  log: "logs of services",
-  compiled: "compiled models",
-  database: "database",
+  play: "Recorded play",
+  artifact: "Previews, reports and logs of jobs",
+  run: "Jobs at work, and states of failed ones",
+  upload: "Uploads under way",
+  log: "Logs of services",
+  compiled: "Compiled models",
+  database: "Database",
 };
 
 const EVERY_MS = 30_000;

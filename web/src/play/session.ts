@@ -19,6 +19,7 @@ const FINAL_CLOSES: Record<number, string> = {
   1009: "The player refused a message that was too large.",
   4404: "There is no such checkpoint.",
   4408: "Nobody pressed a key for a while, so the session was closed.",
+  4409: "The session has lasted as long as one may here.",
 };
 
 export type Status = "connecting" | "live" | "waiting" | "ended";
