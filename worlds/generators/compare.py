@@ -137,7 +137,7 @@ class Timed(Part):
 
     def __init__(self, progress: Progress, steps: int, file: Path) -> None:
         super().__init__(progress, 0, steps)
-        self.file = file
+        self.kept = file
         self.earlier = read_object(file) if file.is_file() else {"seconds": 0.0, "cpu_seconds": 0.0}
         self.started = time.monotonic(), time.process_time()
 
@@ -147,7 +147,7 @@ class Timed(Part):
         return {name: round(earlier + at - start, 2) for (name, earlier), at, start in both}
 
     def checkpoint(self, step: int, path: Path) -> None:
-        write_text(self.file, json.dumps(self.spent()))
+        write_text(self.kept, json.dumps(self.spent()))
         super().checkpoint(step, path)
 
 
