@@ -34,10 +34,16 @@ const FORM: Special = {
     reward_weights: () => null,
     material: needed("palette", "colour"),
     target: needed("silhouette"),
+    clip_model: needed("clip"),
+    hps_model: needed("hps"),
+    aesthetic_model: needed("aesthetic"),
+    normal_model: needed("normal"),
+    apply_angle_mask: needed("normal", "depth_normals"),
+    reward_context: needed("normal"),
     method: ({ values, plain }) => (
-      <div>
+      <div class="method">
         {plain()}
-        <p class="quiet help">{METHODS[String(values["method"])]}</p>
+        <p class="quiet hint">{METHODS[String(values["method"])]}</p>
       </div>
     ),
   },
@@ -91,10 +97,10 @@ export function Align() {
 
 /** What a run is after, and what came of it. */
 function about(job: Job): string {
-  const { rewards, method } = job.config as { rewards: string[]; method: string };
+  const { rewards, own_rewards = [], method } = job.config as { rewards: string[]; own_rewards?: string[]; method: string };
   const { base, best } = (job.result ?? {}) as Record<string, { reward: number } | undefined>;
   const came = base && best ? ` · reward ${figures(base.reward)} to ${figures(best.reward)}` : "";
-  return `${rewards.map((name) => label(name).toLowerCase()).join(", ")} · ${method}${came}`;
+  return `${[...rewards.map((name) => label(name).toLowerCase()), ...own_rewards].join(", ")} · ${method}${came}`;
 }
 
 function Generators() {
@@ -153,7 +159,7 @@ function Drawer({ promoted, id, name, about, choose }: DrawerProps) {
           <b>{name}</b> <span class="quiet">{[which, about].filter(Boolean).join(" · ")}</span>
         </span>
       </label>
-      {id && <a href={`/library/${id}`}>Name, notes, lineage</a>}
+      {id && <a href={`/library/${id}`}>Details</a>}
     </li>
   );
 }

@@ -2,7 +2,7 @@
 
 import type { SpecialRowProps } from "../jobs/JobForm";
 import { label } from "../format";
-import { rewardsOf, withRewards } from "./rewards";
+import { ownRewards, rewardsOf, withRewards } from "./rewards";
 
 const ABOUT: Record<string, string> = {
   palette: "more blocks of the material",
@@ -12,40 +12,51 @@ const ABOUT: Record<string, string> = {
   connectivity: "no block stands alone",
   support: "nothing floats",
   depth_normals: "smooth faces",
+  clip: "pictures nearer to the words",
+  hps: "what people prefer",
+  aesthetic: "higher aesthetic marks",
+  normal: "surfaces as an estimator sees them",
 };
 
 export function Rewards({ field, values, set, error, plain }: SpecialRowProps) {
   if (!field.choices.length) return plain();
   const weights = rewardsOf(values);
   const change = (name: string, weight: number | null): void => {
-    for (const [key, value] of Object.entries(withRewards(field.choices, weights, name, weight))) set(key, value);
+    for (const [key, value] of Object.entries(withRewards(field.choices, values, name, weight))) set(key, value);
   };
+  const weigh = (name: string, called: string) =>
+    weights.size > 1 &&
+    weights.has(name) && (
+      <input
+        type="number"
+        aria-label={`Weight of ${called}`}
+        min={0}
+        step="any"
+        value={weights.get(name)}
+        onChange={(e) => e.currentTarget.valueAsNumber > 0 && change(name, e.currentTarget.valueAsNumber)}
+      />
+    );
   return (
     <fieldset class="field rewards of-texts" aria-describedby={error && "rewards-error"}>
       <legend>Rewards</legend>
-      {field.choices.map((name) => {
-        const weight = weights.get(name);
-        return (
+      {field.choices.map((name) => (
+        <div key={name} class="reward">
+          <label class="check">
+            <input type="checkbox" name="rewards" value={name} checked={weights.has(name)} onChange={(e) => change(name, e.currentTarget.checked ? 1 : null)} />
+            <span>
+              <b>{label(name)}</b> <span class="quiet">{ABOUT[name]}</span>
+            </span>
+          </label>
+          {weigh(name, label(name).toLowerCase())}
+        </div>
+      ))}
+      {weights.size > 1 &&
+        ownRewards(values).map((name) => (
           <div key={name} class="reward">
-            <label class="check">
-              <input type="checkbox" name="rewards" value={name} checked={weight !== undefined} onChange={(e) => change(name, e.currentTarget.checked ? 1 : null)} />
-              <span>
-                <b>{label(name)}</b> <span class="quiet">{ABOUT[name]}</span>
-              </span>
-            </label>
-            {weight !== undefined && weights.size > 1 && (
-              <input
-                type="number"
-                aria-label={`Weight of ${label(name).toLowerCase()}`}
-                min={0}
-                step="any"
-                value={weight}
-                onChange={(e) => e.currentTarget.valueAsNumber > 0 && change(name, e.currentTarget.valueAsNumber)}
-              />
-            )}
+            <span class="check">{name}</span>
+            {weigh(name, name)}
           </div>
-        );
-      })}
+        ))}
       {error && (
         <p class="error" id="rewards-error">
           {error}

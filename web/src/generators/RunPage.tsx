@@ -66,10 +66,20 @@ function Missing({ problem }: { problem: api.Problem | null }) {
   );
 }
 
+interface AlignConfig {
+  rewards: string[];
+  own_rewards?: string[];
+  reward_weights: number[];
+  method: string;
+  material: string;
+  steps: number;
+}
+
 /** What it is after, by which method, since when. */
 function about(job: api.Job): string {
-  const { rewards, reward_weights, method, material, steps } = job.config as { rewards: string[]; reward_weights: number[]; method: string; material: string; steps: number };
-  const wanted = rewards.map((name, i) => `${label(name).toLowerCase()}${reward_weights.length ? ` × ${reward_weights[i]}` : ""}`).join(", ");
+  const { rewards, own_rewards = [], reward_weights, method, material, steps } = job.config as unknown as AlignConfig;
+  const names = [...rewards.map((name) => label(name).toLowerCase()), ...own_rewards];
+  const wanted = names.map((name, i) => `${name}${reward_weights.length ? ` × ${reward_weights[i]}` : ""}`).join(", ");
   const of = rewards.some((name) => name === "palette" || name === "colour") ? ` of ${material.toLowerCase()}` : "";
   const took = job.started_at && job.finished_at ? `, took ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}` : "";
   return `${wanted}${of}, by ${method}, up to ${steps} steps · ${ago(job.created_at)}${took}`;

@@ -61,7 +61,11 @@ export const limitOf = (run: Run, cost: Cost): number =>
   cost === "fd" ? Number(run.job.config.fd_budget) * run.rows[0]!.fd : Number(run.job.config.diversity_budget) * run.rows[0]!.diversity;
 
 /** Of a config: what decides which worlds are measured, and by which reward. */
-const MEASURED_BY = ["generator", "rewards", "reward_weights", "material", "target", "worlds", "views", "random_view", "sampling_steps", "eta", "cfg"];
+const MEASURED_BY = [
+  ...["generator", "rewards", "own_rewards", "reward_weights", "material", "target", "apply_angle_mask"],
+  ...["clip_model", "hps_model", "aesthetic_model", "normal_model"],
+  ...["captions", "worlds", "views", "random_view", "sampling_steps", "eta", "cfg"],
+];
 
 /** Whether figures of the two runs may stand in one plot. */
 export const comparable = (a: Config, b: Config): boolean =>
@@ -81,12 +85,13 @@ export function sheetsOf(artifacts: Artifact[]): Map<number, string> {
   return out;
 }
 
-/** Places of an axis that includes `values`, a little beyond both ends; logarithmic where they span a decade. */
+/** Places of an axis that includes `values`, a little beyond both ends, so that what hardly differs looks alike;
+ *  logarithmic where they span a decade. */
 export function axisOf(values: number[]): { at: (value: number) => number; ticks: number[] } {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const log = low > 0 && high / low > 10;
   const through = (x: number): number => (log ? Math.log10(x) : x);
-  const pad = 0.06 * (through(high) - through(low)) || 0.1 * Math.abs(through(high)) || 1;
+  const pad = Math.max(0.06 * (through(high) - through(low)), 0.02 * Math.abs(through(high))) || 1;
   const [from, to] = [through(low) - pad, through(high) + pad];
   const ticks = log ? decades(from, to) : even(from, to);
   return { at: (value) => (through(value) - from) / (to - from), ticks };
