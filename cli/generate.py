@@ -8,6 +8,7 @@ stop."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,18 @@ def generate(
 ) -> None:
     """Runs it here; prints one JSON object, or tables. `given`: fields by name, None for those left to the preset.
 
-    Without a guidance words are followed by the shipped prior, and a target alone is rebuilt, by the preset for it.
+    Without a guidance words are followed by the shipped prior, a target alone is rebuilt; each has a preset for it.
     """
     if prompt is not None:
         given["prompts"] = [prompt]
     if given["guidance"] is None and prompt is not None and given["target"] is None:
         given["guidance"] = "blocks"
-    if preset is None and given["guidance"] in (None, "target"):
-        preset = "rebuild"
-    found = run_recipe(configure(KIND, preset, given, assignments), out)
+    if preset is None:
+        preset = {None: "rebuild", "target": "rebuild", "blocks": "words"}.get(given["guidance"])
+    config = configure(KIND, preset, given, assignments)
+    if given["start"] is not None and given["size"] is None:
+        config = replace(config, size=None)  # as large as it is
+    found = run_recipe(config, out)
     found |= {"map": str(out / "output" / "map.json")}
     if as_json:
         print(json.dumps(found))

@@ -165,7 +165,12 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at full size.")] = None,
     init: Annotated[str | None, typer.Option(help="ground_plane, cube or noise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the init and of the views.")] = None,
-    preset: Annotated[str | None, typer.Option(help="debug, cpu, rebuild, default or plan.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="words, rebuild, default, cpu, plan or debug."
+        ),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for states, previews and <out>/output.")] = Path("out/world"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -70,19 +70,21 @@ def sweep(remove: bool = True) -> dict[Path, int]:
         folders = [folder.name for folder in runs.glob("*")]
         ended = session.scalars(select(Job.id).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))).all()
     removable = list(found)
-    for id in ended:
-        with session_scope() as session:
-            # Under its lock: no retry is submitted, and none takes the folder over.
-            job = session.scalar(select(Job).where(Job.id == id).with_for_update(skip_locked=True))
-            if job is None or _goes_on(session, job):
-                continue
-            rubbish = [path for path in (runs / str(id), *_unfinished(job)) if path.is_dir()]
-            found |= {path: size_of(path) for path in rubbish}
-            if remove:
-                session.execute(delete(TrainingState).where(TrainingState.job_id == id))
-                removable += [path.rename(runs / f"{GONE}{uuid4().hex}") for path in rubbish]
-    for path in removable if remove else ():  # it may take long, so no row is locked meanwhile
-        shutil.rmtree(path, ignore_errors=True)
+    try:
+        for id in ended:
+            with session_scope() as session:
+                # Under its lock: no retry is submitted, and none takes the folder over.
+                job = session.scalar(select(Job).where(Job.id == id).with_for_update(skip_locked=True))
+                if job is None or _goes_on(session, job):
+                    continue
+                rubbish = [path for path in (runs / str(id), *_unfinished(job)) if path.is_dir()]
+                found |= {path: size_of(path) for path in rubbish}
+                if remove:
+                    removable += [path.rename(runs / f"{GONE}{uuid4().hex}") for path in rubbish]
+                    session.execute(delete(TrainingState).where(TrainingState.job_id == id))
+    finally:  # without a lock, since it may take long; also where the disk is too full for a commit
+        for path in removable if remove else ():
+            shutil.rmtree(path, ignore_errors=True)
     return found
 
 

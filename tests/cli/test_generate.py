@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from terrarium.cli.main import app
 from terrarium.worlds.voxels import export
+from terrarium.worlds.voxels.kinds import GenerateConfig, generate_words
 
 
 @pytest.fixture
@@ -43,6 +45,24 @@ def test_a_world_is_looked_into(world: Path) -> None:
     gradient = json.loads(call("worlds", "gradient", world.parent, "--image", 64, "--json").stdout)
     assert gradient["finite"] and 0 < gradient["with_gradient"] <= gradient["blocks"] == table["solid"]
     assert "blocks have one" in call("worlds", "gradient", world, "--image", 64).stdout
+
+
+def test_words_are_followed_as_the_shipped_prior_is_measured(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[GenerateConfig] = []
+
+    def recorded(config: GenerateConfig, out: Path) -> dict[str, Any]:
+        configs.append(config)
+        return {}
+
+    monkeypatch.setattr("terrarium.cli.generate.run_recipe", recorded)
+    for argv in (("a stone tower",), ("a stone tower", "--start", world), ("a hut", "--guidance", "sd")):
+        assert call("generate", *argv, "--json", "--out", tmp_path).exit_code == 0
+    words, refined, other = configs
+    assert words == generate_words("a stone tower") and words.finish
+    assert refined == replace(words, start=str(world), size=None)
+    assert other == GenerateConfig(prompts=("a hut",), guidance="sd")
 
 
 def test_a_mistake_is_one_line(world: Path, tmp_path: Path) -> None:

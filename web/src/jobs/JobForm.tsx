@@ -47,14 +47,14 @@ export function JobForm({ jobs, submitted, special }: Props) {
   const kind = kinds.value?.[chosen];
   const fields = useMemo(() => (kind ? fieldsOf(kind) : []), [kind]);
 
-  // A link such as /jobs?kind=tokenizer.train&data=ID fills the form in.
+  // A link such as /jobs?kind=tokenizer.train&preset=debug&data=ID fills the form in.
   useEffect(() => {
     const asked = query.value.get("kind");
     if (asked && !special) setChosen(asked);
   }, [query.value]);
   useEffect(() => {
     if (!kind) return;
-    const wanted = special ? "default" : "cpu";
+    const wanted = query.value.get("preset") ?? (special ? "default" : "cpu");
     const first = Object.keys(kind.presets).find((name) => name === wanted) ?? Object.keys(kind.presets)[0] ?? "";
     setPreset(first);
     setValues(startValues(fields, kind.presets[first], values, Object.fromEntries(query.value)));

@@ -183,7 +183,7 @@ function Use({ asset, unsaved }: { asset: api.Asset; unsaved: boolean }) {
 
 /** Of kinds whose title does not say what they do with a world; `asks`: what their form then begins with. */
 const USES: Record<string, { title: string; asks?: Record<string, string> }> = {
-  "world.generate": { title: "Refine this", asks: { size: "", guidance: "blocks" } }, // as large as it is
+  "world.generate": { title: "Refine this", asks: { preset: "words", size: "" } }, // as large as it is
   "dataset.record": { title: "Record episodes here" },
 };
 

@@ -83,7 +83,7 @@ function Generate() {
   };
   const submit = (e: Event): void => {
     e.preventDefault();
-    go(`/jobs?${new URLSearchParams({ kind: "world.generate", guidance: "blocks", prompts: prompt.trim() })}`);
+    go(`/jobs?${new URLSearchParams({ kind: "world.generate", preset: "words", prompts: prompt.trim() })}`);
   };
   return (
     <form class="card generate" onSubmit={submit}>
