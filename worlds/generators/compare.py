@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.generators.align import align_generator, measurement, reward_of
 from terrarium.worlds.generators.evaluate import FIRST_SEED
-from terrarium.worlds.generators.kinds import AlignConfig
+from terrarium.worlds.generators.kinds import AlignConfig, RewardName
 from terrarium.worlds.generators.lora import adapt, base_of
 from terrarium.worlds.generators.model import STEPS, Generator, load_generator, shipped_generator
 from terrarium.worlds.json_file import read_object
@@ -83,7 +83,7 @@ def compare(
         raise ValueError(f"{len(rewards)} rewards, {len(methods)} methods, {len(seeds)} seeds: expected some of each")
     generator, manifest = load_generator(Path(config.generator) if config.generator else shipped_generator())
     configs = {
-        reward: replace(config, rewards=(reward,), reward_weights=(), reward_scale=scale)
+        reward: replace(config, rewards=(cast(RewardName, reward),), reward_weights=(), reward_scale=scale)
         for reward, scale in rewards.items()
     }
     for each in configs.values():

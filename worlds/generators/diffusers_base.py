@@ -91,7 +91,7 @@ class Decoded(Scene):
         self.rgb = rgb
 
     @property
-    def pictures(self) -> list[list[Picture]]:  # type: ignore[override]
+    def pictures(self) -> list[list[Picture]]:
         return [[opaque(rgb) for rgb in row] for row in self.rgb]
 
 

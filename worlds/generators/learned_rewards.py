@@ -12,6 +12,7 @@ normal     how near normals are to those that an estimator sees in the picture: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from terrarium.worlds.device import default_device
-from terrarium.worlds.generators.rewards import LEAST, Scene, Wish, facing
+from terrarium.worlds.generators.rewards import LEAST, Reward, Scene, Wish, facing
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SAY = "a render of {}"
@@ -160,4 +161,4 @@ def loaded(kind: Any, folder: str, network: bool = True) -> Any:
     return made
 
 
-LEARNED = {"clip": Clip, "hps": Hps, "aesthetic": Aesthetic, "normal": Normal}
+LEARNED: dict[str, Callable[[Wish], Reward]] = {"clip": Clip, "hps": Hps, "aesthetic": Aesthetic, "normal": Normal}
