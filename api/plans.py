@@ -37,10 +37,12 @@ from terrarium.worlds.plans import (
     PlayableConfig,
     Step,
     StepName,
+    TextureConfig,
     check_references,
     filled,
     playable,
     promise,
+    texture,
 )
 
 router = APIRouter(prefix="/v1", tags=["plans"])
@@ -66,7 +68,7 @@ class PlanBody:
     """In an order in which each takes only what earlier ones make."""
 
 
-PLAN, PLAYABLE = TypeAdapter(PlanBody), TypeAdapter(PlayableConfig)
+PLAN, PLAYABLE, TEXTURE = TypeAdapter(PlanBody), TypeAdapter(PlayableConfig), TypeAdapter(TextureConfig)
 
 
 class StepView(BaseModel):
@@ -102,6 +104,11 @@ async def playable_body(request: Request) -> PlayableConfig:
     return await strict_json(request, PLAYABLE)
 
 
+async def texture_body(request: Request) -> TextureConfig:
+    """A dependency."""
+    return await strict_json(request, TEXTURE)
+
+
 @router.post(
     "/plans",
     status_code=201,
@@ -133,6 +140,19 @@ def make_playable(
         with session_scope() as session:
             name = f"Play in {assets.get(session, config.world).name}"
     return _submit(name[:MAX_NAME], playable(config), response, key)
+
+
+@router.post(
+    "/texture",
+    status_code=201,
+    responses={200: {"description": "That key's plan", "model": PlanView}},
+    openapi_extra=described(TEXTURE),
+)
+def train_texture(
+    config: Annotated[TextureConfig, Depends(texture_body)], response: Response, key: Key = None
+) -> PlanView:
+    """The staged texture plan: a job a phase, each from the best of the one before. A closed gate ends it."""
+    return _submit(f"Texture plan, {config.preset}", texture(config), response, key)
 
 
 @router.get("/plans")

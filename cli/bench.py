@@ -35,6 +35,7 @@ from terrarium.cli.bench_step import step
 from terrarium.cli.bench_training import training
 from terrarium.cli.machine import machine
 from terrarium.store.errors import Unavailable
+from terrarium.store.play_protocol import MOST_FPS, Frame
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(ablations)
@@ -57,7 +58,7 @@ def bench() -> None:
 def play(
     players: Annotated[int, typer.Option(min=1, max=256, help="Players at once.")] = 1,
     seconds: Annotated[float, typer.Option(min=1, help="Measured time, after a warm-up of two.")] = 10.0,
-    fps: Annotated[float, typer.Option(min=5, max=30, help="The pace that each player asks for.")] = 30.0,
+    fps: Annotated[float, typer.Option(min=5, max=MOST_FPS, help="The pace that each player asks for.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     url: Annotated[str, typer.Option(help="A running gateway; none: start one for the while.")] = "",
     checkpoint: Annotated[str, typer.Option(help="What to play.")] = "shipped",
@@ -117,7 +118,8 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
     """fps: each player's frames over the measured time. Milliseconds: over all frames, or all input changes."""
     rates = [len(p.frames) / seconds for p in played]
     frames = [frame for p in played for _, frame in p.frames]
-    latencies = [ms for p in played for ms in p.latencies_ms]
+    answers = [answer for p in played for answer in p.answers]
+    latencies = [ms for ms, _, _ in answers]
     gaps = [(b - a) * 1e3 for p in played for (a, _), (b, _) in zip(p.frames, p.frames[1:], strict=False)]
     return {
         "players": len(played),
@@ -128,6 +130,7 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
         "latency_ms_p50": _percentile(latencies, 50),
         "latency_ms_p99": _percentile(latencies, 99),
         "input_changes": len(latencies),
+        **parts(answers),
         "frame_gap_ms_p99": _percentile(gaps, 99),
         "frames": len(frames),
         "dropped": sum(p.dropped for p in played),
@@ -135,9 +138,19 @@ def summary(played: list[Player], seconds: float, fps: float) -> dict[str, Any]:
         "batch": max((f.players for f in frames), default=0),
         "model_ms_p50": _percentile([f.model_ms for f in frames], 50),
         "encode_ms_p50": _percentile([f.encode_ms for f in frames], 50),
-        "queue_ms_p50": _percentile([f.queue_ms for f in frames], 50),
         "frame_bytes_p50": _percentile([float(len(f.model_jpeg)) for f in frames], 50),
         "frame_size": [played[0].hello.get("width"), played[0].hello.get("height")],
+    }
+
+
+def parts(answers: list[tuple[float, float, Frame]]) -> dict[str, float | None]:
+    """What the latency of input changes is made of, medians in milliseconds: the wait for the next tick; the step; the
+    encoding, other players' before one's own among it; the way through gateway and sockets, there and back."""
+    return {
+        "of_it_wait_ms": _percentile([ms - age_ms + f.queue_ms for ms, age_ms, f in answers], 50),
+        "of_it_step_ms": _percentile([f.model_ms for _, _, f in answers], 50),
+        "of_it_encode_ms": _percentile([f.encode_ms for _, _, f in answers], 50),
+        "of_it_relay_ms": _percentile([age_ms - f.queue_ms - f.model_ms - f.encode_ms for _, age_ms, f in answers], 50),
     }
 
 

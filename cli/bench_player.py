@@ -30,7 +30,8 @@ class BenchFailed(Exception):
 
 @dataclass
 class Player:
-    """`frames`: (time received, frame) since `measure`. `latencies_ms`: input change to the frame that answers it."""
+    """`frames`: (time received, frame) since `measure`. `answers`: of each input change the milliseconds to the frame
+    that answers it, those since the newest input that this frame answers was sent, and the frame."""
 
     ws: ClientConnection
     keys: int = W
@@ -40,7 +41,7 @@ class Player:
     sent: dict[int, float] = field(default_factory=dict)  # changes still unanswered
     measuring: bool = False
     frames: list[tuple[float, Frame]] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
+    answers: list[tuple[float, float, Frame]] = field(default_factory=list)
     dropped_before: int = 0
     hello: dict[str, Any] = field(default_factory=dict)
 
@@ -83,7 +84,7 @@ class Player:
         latencies = [(now - self.sent.pop(seq)) * 1e3 for seq in answered]
         if self.measuring:
             self.frames.append((now, frame))
-            self.latencies_ms += latencies
+            self.answers += [(ms, now * 1e3 - frame.client_ms, frame) for ms in latencies]
         await self._send()
 
     async def _heartbeat(self) -> None:

@@ -215,6 +215,25 @@ def sample(
 
 
 @app.command(rich_help_panel="Make")
+def texture(
+    preset: Annotated[str, typer.Option(help="debug or default.")] = "debug",
+    clean: Annotated[str | None, typer.Option(help="Folder of clean textures; with --url, an id.")] = None,
+    game: Annotated[str | None, typer.Option(help="Folder of a game's textures; with --url, an id.")] = None,
+    release: Annotated[str | None, typer.Option(help="Why phases go on although a gate is closed.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder with a folder for each step.")] = Path("out/texture"),
+    url: Annotated[str | None, typer.Option(help="Address of a gateway: have the jobs of a plan done there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The staged texture plan, phase by phase with a gate between them; the same command goes on after a stop."""
+    from terrarium.cli import texture as commands
+
+    if url is None:
+        commands.here(preset, clean, game, release, out, as_json)
+    else:
+        commands.there(preset, clean, game, release, url, as_json)
+
+
+@app.command(rich_help_panel="Make")
 def playable(
     prompt: Annotated[str, typer.Argument(help="What to build, in words.")] = "",
     world: Annotated[

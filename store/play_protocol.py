@@ -56,6 +56,7 @@ SIMULATOR, RESET, PAUSED = 1, 2, 4
 SUBPROTOCOL = "terrarium.play"
 MAX_MESSAGE = 4096  # bytes of anything that a client sends
 MAX_SEED = 2**31 - 1
+MOST_FPS = 60  # that a client may ask for
 
 CLOSE_GOING_AWAY, CLOSE_BAD, CLOSE_FAILED, CLOSE_LATER = 1001, 1008, 1011, 1013
 CLOSE_TICKET, CLOSE_CHECKPOINT, CLOSE_IDLE, CLOSE_OVER = 4401, 4404, 4408, 4409
@@ -177,7 +178,7 @@ class Settings(_Message):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     guidance: Annotated[float, Field(ge=1, le=4)] | None = None  # how far the keys push; above 1 costs a prediction
     simulator: bool | None = None
-    fps: Annotated[float, Field(ge=5, le=30)] | None = None
+    fps: Annotated[float, Field(ge=5, le=MOST_FPS)] | None = None
     paused: bool | None = None
     record: bool | None = None  # keep what is seen and pressed as training data
     checkpoint: CheckpointId | None = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from terrarium.client import Client as Client
     from terrarium.film import Film as Film
     from terrarium.plans import playable as playable
+    from terrarium.plans import texture as texture
     from terrarium.player import load as load
     from terrarium.player import simulator as simulator
     from terrarium.recipes import evaluate as evaluate
@@ -42,6 +43,7 @@ _WHERE = {
     "record": "recipes",
     "run": "recipes",
     "simulator": "player",
+    "texture": "plans",
     "train_tokenizer": "recipes",
     "train_world_model": "recipes",
 }

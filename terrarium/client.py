@@ -134,6 +134,20 @@ class Client:
             body["world"] = self._asset_id(world)
         return self.call("POST", "/playable", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
 
+    def texture(
+        self,
+        *,
+        preset: str = "debug",
+        clean: str | Row | None = None,
+        game: str | Row | None = None,
+        release: str | None = None,
+    ) -> dict[str, Any]:
+        """Queues the jobs of the staged texture plan, on texture sets or on procedural ones; returns their plan."""
+        given = {"clean": clean, "game": game}
+        body: dict[str, Any] = {name: self._asset_id(row) for name, row in given.items() if row is not None}
+        body |= {"preset": preset, "release": release}
+        return self.call("POST", "/texture", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
     def plan(self, plan: str | Row) -> dict[str, Any]:
         """As it is now: its state, and the newest job of each step."""
         return self.call("GET", f"/plans/{_id(plan)}")

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,10 +21,12 @@ from terrarium.recipes import Made, PathLike, Told, folders, reporting, run_conf
 from terrarium.worlds.durable import write_text
 from terrarium.worlds.json_file import read_object
 from terrarium.worlds.kinds import Conflict, Slot, kinds, read_manifest, type_of
-from terrarium.worlds.plans import PlayableConfig, Step, check, filled, named_steps
+from terrarium.worlds.plans import PlayableConfig, Step, TextureConfig, check, filled, named_steps
 from terrarium.worlds.plans import playable as playable_steps
+from terrarium.worlds.plans import texture as texture_steps
 from terrarium.worlds.progress import Progress
 
+C = TypeVar("C")
 Runner = Callable[[Any, Path], dict[str, Any]]  # config, folder -> result
 
 
@@ -37,25 +39,52 @@ def playable(
     progress: bool | Told | Progress = True,
 ) -> dict[str, Made]:
     """From words, or from a map.json or a block world's folder, to a world model that plays in it -> {step: made}."""
-
-    def run_one(config: Any, folder: Path) -> dict[str, Any]:
-        with reporting(config.kind, progress) as report:
-            return run_config(config, folder, report)
-
-    return run_plan(steps_of_playable(prompt, preset, world), Path(out), run_one)
+    return run_plan(steps_of_playable(prompt, preset, world), Path(out), _runner(progress))
 
 
 def steps_of_playable(prompt: str, preset: str, world: PathLike | None) -> list[Step]:
     """ValueError names what is wrong."""
     given = {"prompt": prompt, "world": None if world is None else str(world), "preset": preset}
+    return playable_steps(_config(PlayableConfig, given))
+
+
+def texture(
+    out: PathLike = "out/texture",
+    preset: str = "debug",
+    *,
+    clean: PathLike | None = None,
+    game: PathLike | None = None,
+    release: str | None = None,
+    progress: bool | Told | Progress = True,
+) -> dict[str, Made]:
+    """The staged texture plan, on folders of textures or on procedural ones -> {step: made}. ValueError names the gate
+    that is closed."""
+    return run_plan(steps_of_texture(preset, clean, game, release), Path(out), _runner(progress))
+
+
+def steps_of_texture(preset: str, clean: PathLike | None, game: PathLike | None, release: str | None) -> list[Step]:
+    """ValueError names what is wrong."""
+    folders = {"clean": clean, "game": game}
+    given = {name: None if folder is None else str(folder) for name, folder in folders.items()}
+    return texture_steps(_config(TextureConfig, given | {"preset": preset, "release": release}))
+
+
+def _runner(progress: bool | Told | Progress) -> Runner:
+    def run_one(config: Any, folder: Path) -> dict[str, Any]:
+        with reporting(config.kind, progress) as report:
+            return run_config(config, folder, report)
+
+    return run_one
+
+
+def _config(of: type[C], given: dict[str, Any]) -> C:
     try:
-        config = TypeAdapter(PlayableConfig).validate_python(given)
+        return TypeAdapter(of).validate_python(given)
     except ValidationError as e:
         first = e.errors()[0]
         if isinstance(conflict := first.get("ctx", {}).get("error"), Conflict):
             raise conflict from None
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['input']!r}: {first['msg']}") from None
-    return playable_steps(config)
 
 
 def run_plan(steps: Sequence[Step], out: Path, run_one: Runner) -> dict[str, Made]:

@@ -150,6 +150,58 @@ def playable(config: PlayableConfig) -> list[Step]:
     return [*steps, Step("world-model", train)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextureConfig:
+    """The staged texture plan: twelve trainings, one phase each, with a gate between them."""
+
+    __pydantic_config__ = CONFIG
+    clean: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
+    """Clean textures, such as MatSynth's. If omitted, procedural ones are drawn."""
+    game: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
+    """Textures of a game. If omitted, procedural ones are drawn, with baked light."""
+    preset: Literal["debug", "default"] = "debug"
+    """debug: minutes, to try everything out; default: the plan's own sizes, on a GPU."""
+    release: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")] | None = (
+        None
+    )
+    """Why phases go on although a gate is closed; it is recorded. If omitted, a closed gate ends the plan, but at debug
+    sizes, which are too small for gates."""
+
+
+def texture(config: TextureConfig) -> list[Step]:
+    """clean and game (where none are given), a0, a and a-albedo-syn, b, c, cp, d-metal to d-height."""
+    preset, released = config.preset, config.release
+    if released is None:
+        released = TOO_SMALL if preset == "debug" else ""
+    presets: list[Any] = [kinds()[f"texture.{kind}"].presets[preset] for kind in ("dataset", "train")]
+    draw, train = presets  # functions of domain and seed, of phase, map and inputs
+    data = {"clean": config.clean or f"{MADE}clean", "game": config.game or f"{MADE}game"}
+    seeds = {"clean": 0, "game": GAME_SEED}
+    steps = [Step(name, draw(name, seeds[name])) for name, id in data.items() if id == MADE + name]
+    for name, (phase, head, start) in TEXTURE.items():
+        inputs = {"clean": data["clean"]} | ({} if phase in CLEAN_ALONE else {"game": data["game"]})
+        inputs |= {"start": MADE + start} if start else {}
+        inputs |= {"albedo": f"{MADE}a-albedo-syn"} if phase == "B" else {}
+        steps.append(Step(name, train(phase, head, **inputs, release=released if start else "")))
+    return steps
+
+
+TOO_SMALL = "debug sizes are too small for gates"
+GAME_SEED = 100_000  # of the game's first texture: other materials than the clean ones
+CLEAN_ALONE = ("A0", "A", "A_alb_syn")
+D_MAPS = ("metal", "albedo", "roughness", "metallic", "ao", "height")  # its jobs go on from each other
+TEXTURE: dict[str, tuple[str, str | None, str | None]] = {  # step: phase, map, the step that it goes on from
+    "a0": ("A0", None, None),
+    "a": ("A", None, "a0"),
+    "a-albedo-syn": ("A_alb_syn", None, "a0"),
+    "b": ("B", None, "a"),
+    "c": ("C", None, "b"),
+    "cp": ("Cp", None, "c"),
+    **{
+        f"d-{map}": ("D", map, f"d-{before}" if before else "cp")
+        for before, map in zip(("", *D_MAPS), D_MAPS, strict=False)
+    },
+}
 GENERATE: dict[str, dict[str, Any]] = {
     "debug": {"steps": 10, "image": 32, "image_every": 5, "log_every": 1},
     "cpu": {"size": 32},
@@ -161,4 +213,4 @@ RECORD: dict[str, dict[str, Any]] = {
     "small": {"episodes": 1000},
 }
 TRAIN_ON: dict[str, Any] = {"steps": 1000, "lr": 3e-4, "keep_painter": True}
-PLANS: dict[str, Callable[[PlayableConfig], list[Step]]] = {"playable": playable}
+PLANS: dict[str, Callable[[Any], list[Step]]] = {"playable": playable, "texture": texture}

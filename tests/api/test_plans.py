@@ -110,3 +110,14 @@ def test_playable_from_words_and_from_a_world(http: TestClient, db: Session) -> 
         ({"prompt": "x", "preset": "huge"}, "preset: Input should be 'debug', 'cpu' or 'small'"),
     ):
         assert http.post("/v1/playable", json=body).json()["detail"] == detail
+
+
+def test_the_texture_plan_is_queued_as_a_chain(http: TestClient) -> None:
+    plan = http.post("/v1/texture", json={"preset": "debug", "release": "a trial"}).json()
+    jobs = {step["name"]: step["job"] for step in plan["steps"]}
+    assert len(jobs) == 14 and {name for name, job in jobs.items() if job["state"] == "queued"} == {"clean", "game"}
+    assert jobs["b"]["config"]["start"] == jobs["a"]["id"]
+    assert jobs["b"]["config"]["albedo"] == jobs["a-albedo-syn"]["id"]
+    assert jobs["d-height"]["config"]["release"] == "a trial"
+    wrong = http.post("/v1/texture", json={"preset": "debug", "clean": "none-such"}).json()
+    assert "steps.a0.clean: no such texture-set" in wrong["detail"]

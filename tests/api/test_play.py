@@ -408,6 +408,7 @@ def test_bench_measures_play(house: Any) -> None:
             assert (result["players"], result["batch"], result["frame_size"]) == (2, 2, [16, 16])
             assert 5 < result["fps_min"] <= result["fps_p50"] < 35 and result["input_changes"] > 0
             assert 0 < result["latency_ms_p50"] <= result["latency_ms_p99"]
+            assert all(result[f"of_it_{part}_ms"] > 0 for part in ("wait", "step", "encode", "relay"))
             with pytest.raises(BenchFailed, match="404"):
                 await play_all(url, 1, 1.0, fps=30.0, checkpoint="gone", warm_up_s=0.0)
         async with house(None) as h:

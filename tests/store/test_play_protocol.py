@@ -106,7 +106,7 @@ def test_commands() -> None:
         ('{"type": "reset", "seed": -1}', "reset.seed = -1: .* greater than or equal to 0"),
         ('{"type": "reset", "seed": 1.5}', "reset.seed = 1.5: .* integer"),
         ('{"type": "reset", "speed": 1}', "reset.speed"),
-        ('{"type": "settings", "fps": 99}', "settings.fps = 99: .* less than or equal to 30"),
+        ('{"type": "settings", "fps": 99}', "settings.fps = 99: .* less than or equal to 60"),
         ('{"type": "settings", "temperature": NaN}', "settings.temperature"),
         ('{"type": "settings", "paused": "yes"}', "settings.paused = 'yes': .* boolean"),
         ('{"type": "settings", "checkpoint": ""}', "settings.checkpoint"),

@@ -7,7 +7,19 @@ import pytest
 
 from terrarium.store.places import shipped_folder
 from terrarium.worlds.kinds import Conflict, Slot, kinds, read_manifest
-from terrarium.worlds.plans import BadStep, PlayableConfig, Step, check, check_references, filled, named_steps, playable
+from terrarium.worlds.materials.texture.phases import HEADS, checkpoint_name, comes_after
+from terrarium.worlds.plans import (
+    BadStep,
+    PlayableConfig,
+    Step,
+    TextureConfig,
+    check,
+    check_references,
+    filled,
+    named_steps,
+    playable,
+    texture,
+)
 
 
 def none_there(slot: Slot, id: str) -> dict[str, Any]:
@@ -28,6 +40,35 @@ def test_the_steps_of_playable_fit_each_other(preset: Any, start: dict[str, str]
     assert [step.name for step in steps][-1] == "world-model" and steps[-1].config.data == "@recording"
     assert ("world" in [step.name for step in steps]) == ("prompt" in start)
     assert named_steps(steps[-1].config)["data"] == ("recording",)
+
+
+@pytest.mark.parametrize("preset", ["debug", "default"])
+def test_the_steps_of_the_texture_plan_fit_each_other(preset: Any) -> None:
+    steps = {step.name: step.config for step in texture(TextureConfig(preset=preset))}
+    check([Step(name, config) for name, config in steps.items()], none_there)
+    trained = {name: config for name, config in steps.items() if config.kind == "texture.train"}
+    for name, config in trained.items():
+        before = comes_after(config.phase, config.map)
+        made = {f"@{at}": checkpoint_name(one.phase, one.map) for at, one in trained.items()}
+        assert config.start is None if name == "a0" else made[config.start] == before
+        assert bool(config.release) == (preset == "debug" and name != "a0")
+    assert list(steps)[:3] == ["clean", "game", "a0"] and steps["b"].albedo == "@a-albedo-syn"
+    assert [config.map for config in trained.values()][-6:] == list(HEADS) and len(trained) == 12
+
+
+def test_textures_that_are_there_are_not_drawn() -> None:
+    steps = texture(TextureConfig(clean="mine", game="theirs", release="seen"))
+    assert [step.name for step in steps][:2] == ["a0", "a"] and steps[-1].config.game == "theirs"
+    assert {step.config.release for step in steps[1:]} == {"seen"}
+    assert {step.config.release for step in texture(TextureConfig(release=""))[3:]} == {""}  # gates hold
+
+
+def test_a_closed_gate_stops_what_goes_on_from_it() -> None:
+    closed = {"checkpoint": "B", "gate": {"open": False, "why": "epoch 3: game 0.0795 > 0.0789"}}
+    steps = [Step("c", kinds()["texture.train"].presets["debug"]("C", clean="x", game="x", start="b"))]
+    with pytest.raises(BadStep, match=r"step c: start has a closed gate \(epoch 3: game 0.0795 > 0.0789\)"):
+        check(steps, lambda slot, id: closed if id == "b" else {})
+    check([Step("c", replace(steps[0].config, release="seen"))], lambda slot, id: closed if id == "b" else {})
 
 
 def test_a_prompt_or_a_world() -> None:

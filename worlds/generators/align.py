@@ -25,7 +25,7 @@ from terrarium.worlds.generators.data import as_ids, held_out
 from terrarium.worlds.generators.evaluate import FIRST_SEED, drawn, spread
 from terrarium.worlds.generators.fits import LEARNED
 from terrarium.worlds.generators.kinds import AlignConfig
-from terrarium.worlds.generators.lora import adapt, is_adapters, merge, weights
+from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import KIND, Generator, load_generator, shipped_generator
 from terrarium.worlds.generators.objectives import Follow
 from terrarium.worlds.generators.pareto import Pareto, adapters_of
@@ -38,6 +38,7 @@ from terrarium.worlds.precision import casting_anew
 from terrarium.worlds.progress import Progress
 from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
+from terrarium.worlds.training.lora import is_adapters, merge, weights
 from terrarium.worlds.training.schedules import warm_up
 from terrarium.worlds.training.states import identity
 from terrarium.worlds.training.task import Learner, Stage, Step, Task

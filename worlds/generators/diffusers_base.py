@@ -15,7 +15,7 @@ Rewards see a Scene of those pictures alone, so those of pictures' colours fit; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,12 +49,10 @@ class DiffusersBase(nn.Module):
         self.register_buffer("sigma", (1 - alphabar).sqrt(), persistent=False)
         self.requires_grad_(False)
 
-    def layers(self) -> Iterator[tuple[nn.Module, str]]:
-        """Those that adapters stand beside: module, and the linear layer's name in it."""
-        for module in self.denoiser.modules():
-            if all(hasattr(module, name) for name in ATTENTION):
-                yield from ((module, name) for name in ATTENTION)
-                yield module.to_out, "0"
+    def layers(self) -> list[nn.Module]:
+        """Those that adapters stand beside (lora.py)."""
+        attentions = [each for each in self.denoiser.modules() if all(hasattr(each, name) for name in ATTENTION)]
+        return [layer for each in attentions for layer in (each.to_q, each.to_k, each.to_v, each.to_out[0])]
 
     @torch.no_grad()
     def say(self, captions: Sequence[str]) -> Said:

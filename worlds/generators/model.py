@@ -15,7 +15,7 @@ every block through one layer for all of them (PixArt-alpha, arXiv:2310.00426); 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from terrarium.worlds.generators.codes import CHANNELS, encode, evidence, expect
 from terrarium.worlds.generators.rewards import Scene
 from terrarium.worlds.noise_schedule import cosine_alphabar
 from terrarium.worlds.text_encoder import Captions
+from terrarium.worlds.training.lora import linears
 from terrarium.worlds.voxels.camera import Camera
 
 STEPS = 1000  # of the noise schedule
@@ -93,11 +94,9 @@ class Generator(nn.Module):
         """Of a world's codes."""
         return CHANNELS, self.size, self.size, self.size
 
-    def layers(self) -> Iterator[tuple[nn.Module, str]]:
-        """Those that adapters stand beside (lora.py), of the blocks and the last one: module, and name in it."""
-        yield self, "out"
-        for module in self.blocks.modules():
-            yield from ((module, name) for name, layer in module.named_children() if isinstance(layer, nn.Linear))
+    def layers(self) -> Collection[nn.Module]:
+        """Those that adapters stand beside (lora.py): the linear ones of the blocks, and the last one."""
+        return [self.out, *linears(self.blocks)]
 
     def say(self, captions: Sequence[str]) -> Said:
         """ValueError where a caption has words but none that is known, or too many."""

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from terrarium.worlds.checkpoint import load_into, read_manifest
 from terrarium.worlds.durable import new_file, write_text
-from terrarium.worlds.generators.lora import adapt, is_adapters
+from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import KIND, Generator, load_generator
 from terrarium.worlds.progress import Progress
+from terrarium.worlds.training.lora import is_adapters
 from terrarium.worlds.voxels.export import turntable
 from terrarium.worlds.voxels.render import of_blocks
 

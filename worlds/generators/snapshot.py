@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from terrarium.worlds.generators.lora import Base, weights
+from terrarium.worlds.generators.lora import Base
+from terrarium.worlds.training.lora import weights
 
 
 class Snapshot(nn.Module):

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
 from terrarium.worlds.materials.manifest import LONGEST_VIEW
+from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
@@ -400,6 +401,7 @@ KINDS = {
         },
         estimate=train_bytes,
     ),
+    **TEXTURE_KINDS,
 }
 
 ASSETS = {  # where three views and maps lie together, the views are taken

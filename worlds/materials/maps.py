@@ -63,11 +63,13 @@ def turn(maps: Tensor) -> Tensor:
     """A quarter turn counter-clockwise, of the normals' vectors too: (x, y) -> (-y, x)."""
     turned = maps.rot90(1, (-2, -1))
     x, y, z = turned[..., NORMAL, :, :].unbind(-3)
-    return torch.cat([turned[..., :5, :, :], torch.stack([-y, x, z], dim=-3)], dim=-3)
+    normal = torch.stack([-y, x, z], dim=-3)
+    return torch.cat([turned[..., :5, :, :], normal, turned[..., CHANNELS:, :, :]], dim=-3)
 
 
 def _signed(maps: Tensor, x: float, y: float) -> Tensor:
-    signs = maps.new_tensor([1, 1, 1, 1, 1, x, y, 1]).view(-1, 1, 1)
+    signs = maps.new_ones(maps.shape[-3], 1, 1)
+    signs[NORMAL, 0, 0] = maps.new_tensor([x, y, 1])
     return maps * signs
 
 
@@ -81,4 +83,5 @@ SYMMETRIES: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda m: turn(flip_x(m)),
     lambda m: turn(flip_y(m)),
 )
-"""The eight of the square. Apply one before a material is rendered: pictures of it are then right by themselves."""
+"""The eight of the square. Apply one before a material is rendered: pictures of it are then right by themselves.
+Channels after the eight turn along."""

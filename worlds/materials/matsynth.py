@@ -1,15 +1,18 @@
 """Materials in MatSynth's layout (Vecchio and Deschaintre 2024, arXiv:2401.06056): a folder for each material with
-PNGs named after the columns of its hub: basecolor, roughness, metallic, normal, height, ...
+PNGs named after the columns of its hub: basecolor, roughness, metallic, normal, height, ... and metadata.json, which
+holds its category.
 
 Normals are OpenGL's there; `directx` says that a folder of one's own has them the other way up.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
+from terrarium.worlds.json_file import read_object
 from terrarium.worlds.materials.checks import size_of
 from terrarium.worlds.materials.files import read_colour, read_grey, read_normal, write_picture
 from terrarium.worlds.materials.maps import ALBEDO, NORMAL, Material
@@ -41,6 +44,17 @@ def write_material(folder: Path, made: Material) -> None:
     write_maps(folder, made.maps)
     write_picture(folder / "height.png", made.height)
     write_picture(folder / "ao.png", made.ao)
+
+
+def category_of(folder: Path) -> str | None:
+    """What the hub says a material is made of; None where its folder has no metadata.json that tells."""
+    file = folder / "metadata.json"
+    category = read_object(file).get("category") if file.is_file() else None
+    return category if isinstance(category, str) else None
+
+
+def write_category(folder: Path, category: str) -> None:
+    (folder / "metadata.json").write_text(json.dumps({"category": category}))
 
 
 def write_maps(folder: Path, maps: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 
     python -m terrarium.worlds.materials.parquet data/matsynth out/matsynth --most 200
 
-Rows have `name` and, for each map, a picture {bytes, path} in a column of its name (matsynth.py).
+Rows have `name`, perhaps `category`, and, for each map, a picture {bytes, path} in a column of its name (matsynth.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from terrarium.worlds.durable import new_folder
-from terrarium.worlds.materials.matsynth import REQUIRED, read_maps
+from terrarium.worlds.materials.matsynth import REQUIRED, read_maps, write_category
 
 OTHERS = ("height", "displacement", "diffuse", "specular", "opacity", "blend_mask")
 
@@ -36,6 +36,8 @@ def unpack(source: Path, out: Path, most: int | None = None) -> list[str]:
                 picture = row.get(column)
                 if picture is not None and picture["bytes"] is not None:
                     (folder / f"{column}.png").write_bytes(picture["bytes"])
+            if row.get("category") is not None:
+                write_category(folder, str(row["category"]))
             read_maps(folder)
             names.append(name)
     return names
@@ -53,7 +55,7 @@ def _rows(source: Path) -> Iterator[dict[str, Any]]:
         opened = pq.ParquetFile(file)
         if absent := [name for name in ("name", *REQUIRED) if name not in opened.schema_arrow.names]:
             raise ValueError(f"{file} has no column {absent[0]}: expected name, {', '.join(REQUIRED)}")
-        columns = [name for name in ("name", *REQUIRED, *OTHERS) if name in opened.schema_arrow.names]
+        columns = [name for name in ("name", "category", *REQUIRED, *OTHERS) if name in opened.schema_arrow.names]
         for batch in opened.iter_batches(batch_size=1, columns=columns):
             yield from batch.to_pylist()
 

@@ -14,7 +14,7 @@ from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.generators import objectives
 from terrarium.worlds.generators.align import align_generator, prompts_of
 from terrarium.worlds.generators.kinds import AlignConfig, align_debug
-from terrarium.worlds.generators.lora import adapt, merge
+from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import load_generator
 from terrarium.worlds.generators.objectives import Follow, chosen
 from terrarium.worlds.generators.pareto import load_measured
@@ -22,6 +22,7 @@ from terrarium.worlds.generators.rewards import Palette, Wish
 from terrarium.worlds.generators.weighted import weighted
 from terrarium.worlds.kinds import kinds
 from terrarium.worlds.progress import RecipeError, Silent, Stopped
+from terrarium.worlds.training.lora import merge
 
 
 def debug(folder, **given) -> AlignConfig:

@@ -6,10 +6,11 @@ import torch
 
 from terrarium.worlds.generators.diffusers_base import DiffusersBase
 from terrarium.worlds.generators.kinds import AlignConfig
-from terrarium.worlds.generators.lora import adapt, adapters, base_of, is_adapters, weights
+from terrarium.worlds.generators.lora import adapt, base_of
 from terrarium.worlds.generators.objectives import METHODS, Follow
 from terrarium.worlds.generators.rewards import over_views
 from terrarium.worlds.generators.snapshot import Snapshot
+from terrarium.worlds.training.lora import adapters, is_adapters, weights
 
 pytest.importorskip("diffusers", reason="the extra sds is not installed")
 SHAPE = (4, 8, 8)

@@ -3,7 +3,8 @@ import copy
 import pytest
 import torch
 
-from terrarium.worlds.generators.lora import adapt, adapters, base_of, is_adapters, merge
+from terrarium.worlds.generators.lora import adapt, base_of
+from terrarium.worlds.training.lora import adapters, is_adapters, merge
 
 
 @pytest.fixture

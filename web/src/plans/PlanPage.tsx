@@ -52,8 +52,15 @@ function tookAltogether(plan: Plan): string {
   return `, took ${duration((Math.max(...ends.map((end) => Date.parse(end!))) - Date.parse(plan.created_at)) / 1000)}`;
 }
 
+/** Whether what a step made may be gone on from, and by which figures. */
+interface Gate {
+  open: boolean;
+  why: string;
+}
+
 function StepRow({ name, job, kind }: { name: string; job: Job; kind: JobKind | undefined }) {
   const made = job.state === "succeeded" && kind && kind.makes !== "evaluation";
+  const gate = job.result?.gate as Gate | undefined;
   return (
     <li class="card job" data-state={job.state} data-step={name} data-id={job.id}>
       <a class="job-link" href={`/jobs/${job.id}`}>
@@ -64,6 +71,11 @@ function StepRow({ name, job, kind }: { name: string; job: Job; kind: JobKind | 
         <a class="made" href={kind.makes === "block-world" ? `/worlds/${job.id}` : `/library/${job.id}`}>
           {assetType(kind.makes).title}
         </a>
+      )}
+      {gate && (
+        <span class={gate.open ? "quiet line" : "error line"} data-gate={gate.open ? "open" : "closed"}>
+          Gate {gate.open ? "open" : "closed"}: {gate.why}
+        </span>
       )}
       {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
       {!AT_REST.has(job.state) && <ProgressBar job={job} />}
