@@ -167,9 +167,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the init and of the views.")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="words, rebuild, default, cpu, plan or debug."
-        ),
+        typer.Option(help="words, rebuild, default, cpu, plan or debug."),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for states, previews and <out>/output.")] = Path("out/world"),
