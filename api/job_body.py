@@ -15,6 +15,7 @@ from terrarium.api.body import refused, strict_json
 from terrarium.api.errors import FieldError, InvalidFields, echo
 from terrarium.store.settings import settings
 from terrarium.worlds.episodes.kinds import RecordGymConfig
+from terrarium.worlds.generators.kinds import AlignConfig
 from terrarium.worlds.kinds import kinds
 
 
@@ -44,6 +45,8 @@ def config_of(job: dict[str, Any]) -> Any:
 def _allowed(config: Any) -> Any:
     if isinstance(config, RecordGymConfig):
         _check_environment(config.env)
+    if isinstance(config, AlignConfig):
+        _check_rewards(config.own_rewards)
     return config
 
 
@@ -53,6 +56,15 @@ def _check_environment(env: str) -> None:
     if ":" in env and env not in allowed:
         msg = f"not allowed here: expected an id of gymnasium's or one of {', '.join(allowed) or 'none'}"
         raise InvalidFields([FieldError(loc=["body", "env"], msg=msg, value=echo(env))])
+
+
+def _check_rewards(names: tuple[str, ...]) -> None:
+    """As `_check_environment`."""
+    allowed = settings().allowed_rewards
+    for name in names:
+        if name not in allowed:
+            msg = f"not allowed here: expected one of {', '.join(allowed) or 'none'}"
+            raise InvalidFields([FieldError(loc=["body", "own_rewards"], msg=msg, value=echo(name))])
 
 
 def schemas(ref_template: str) -> dict[str, Any]:

@@ -167,9 +167,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the init and of the views.")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="words, rebuild, default, cpu, plan or debug."
-        ),
+        typer.Option(help="words, rebuild, default, cpu, plan or debug."),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for states, previews and <out>/output.")] = Path("out/world"),
@@ -185,8 +183,13 @@ def generate(
 
 @app.command(rich_help_panel="Make")
 def sample(
-    prompt: Annotated[str, typer.Argument(help="What to build, in words.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to build, in words.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="A text file instead, a prompt a line.")] = None,
     generator: Annotated[str | None, typer.Option(help="Folder of a generator. If omitted, the shipped one.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Folder of an aligned generator: its adapters on its base.")
+    ] = None,
+    tag: Annotated[int | None, typer.Option(help="Step of the measurement to draw as. If omitted, the best.")] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Worlds; each has the seed after the last one's.")] = 1,
     start: Annotated[Path | None, typer.Option(help="A map.json or a block world whose blocks stay.")] = None,
     size: Annotated[int | None, typer.Option(help="Blocks along x and z.")] = None,
@@ -200,11 +203,13 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Draw block worlds from words with a generator, in seconds."""
+    from terrarium.cli.sample import prompts_of
     from terrarium.cli.sample import sample as run_sample
 
     given: dict[str, Any] = {"generator": generator, "start": start and str(start), "size": size}
-    given |= {"sampler": sampler, "steps": steps, "cfg": cfg}
-    run_sample(prompt, given, count, seed, preset, set_ or [], out, as_json)
+    given |= {"sampler": sampler, "steps": steps, "cfg": cfg, "adapter": adapter, "measurement": tag}
+    for i, said in enumerate(prompts_of(prompt, prompts)):
+        run_sample(said, given, count, seed, preset, set_ or [], out / str(i) if prompts else out, as_json)
 
 
 @app.command(rich_help_panel="Make")

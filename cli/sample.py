@@ -1,7 +1,9 @@
 """terrarium sample "a large stone castle with four towers" --count 4 --seed 7 --out out/castles --json
 terrarium sample "a village of huts" --start castle.json --size 32 --out out/around
+terrarium sample --prompts prompts.txt --adapter out/stone/output --tag 16 --out out/stone-worlds
 
-Leaves <out>/<seed>/output for each world: map.json, world.glb, turntable.mp4, thumbnail.png."""
+Leaves <out>/<seed>/output for each world: map.json, world.glb, turntable.mp4, thumbnail.png. Of a file of prompts, one
+a line, <out>/<line>/<seed>/output."""
 
 from __future__ import annotations
 
@@ -12,6 +14,22 @@ from typing import Any
 from terrarium.cli.console import configure, run_recipe, say_what_next
 
 KIND = "world.sample"
+
+
+def prompts_of(prompt: str | None, file: Path | None) -> list[str]:
+    """The one, or the lines of the file. ValueError unless one of the two is given and says something."""
+    if (prompt is None) == (file is None):
+        raise ValueError(f"prompt {prompt!r} and --prompts {file}: expected one of the two")
+    if prompt is not None:
+        return [prompt]
+    assert file is not None
+    try:
+        said = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as e:
+        raise ValueError(f"--prompts {file} cannot be read ({e}): expected a text file, a prompt a line") from None
+    if not said:
+        raise ValueError(f"--prompts {file} is empty: expected a prompt a line")
+    return said
 
 
 def sample(

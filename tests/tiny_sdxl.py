@@ -46,7 +46,7 @@ def save_tiny_sdxl(folder: Path) -> Path:
         vocab_size=1000,
         max_position_embeddings=77,
     )
-    tokenizer = _tokenizer(folder.parent / "words")
+    tokenizer = words_tokenizer(folder.parent / "words")
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1
     )
@@ -56,7 +56,7 @@ def save_tiny_sdxl(folder: Path) -> Path:
     return folder
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def words_tokenizer(folder: Path) -> CLIPTokenizer:
     """CLIP's, with every letter a token."""
     folder.mkdir(parents=True)
     letters = [chr(c) for c in range(33, 127)]

@@ -45,6 +45,10 @@ class Captions(nn.Module):
         """int64 [B, L], L as the longest of them needs, filled up with PAD."""
         return padded([self.numbers(caption) for caption in captions])
 
+    def texts(self, tokens: Tensor) -> list[str]:
+        """The known words of captions that `tokens` [B, L] hold."""
+        return [" ".join(self.vocabulary[i - FIRST_WORD] for i in row if i >= FIRST_WORD) for row in tokens.tolist()]
+
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """tokens [B, L] -> states [B, L, C], which of them are words bool [B, L], their mean [B, C]."""
         there = tokens != PAD

@@ -17,20 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terrarium.worlds.blocks.structures.source import structure
+from terrarium.worlds.blocks.structures.source import Structure, structure
 from terrarium.worlds.checkpoint import save_checkpoint
 from terrarium.worlds.generators.classifier import SIDE, accuracy, load_classifier, shipped_classifier
 from terrarium.worlds.generators.codes import check_types, encode, mixture
 from terrarium.worlds.generators.data import as_ids, held_out
 from terrarium.worlds.generators.evaluate import FIRST_SEED, drawn, spread
+from terrarium.worlds.generators.fits import LEARNED
 from terrarium.worlds.generators.kinds import AlignConfig
 from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import KIND, Generator, load_generator, shipped_generator
 from terrarium.worlds.generators.objectives import Follow
 from terrarium.worlds.generators.pareto import Pareto, adapters_of
-from terrarium.worlds.generators.rewards import Reward, Scene, Wish, random_cameras, weighted
+from terrarium.worlds.generators.rewards import Reward, Scene, Wish, random_cameras
 from terrarium.worlds.generators.samplers import Plan
 from terrarium.worlds.generators.snapshot import Snapshot
+from terrarium.worlds.generators.weighted import weighted
 from terrarium.worlds.pictures.frechet import frechet_distance
 from terrarium.worlds.precision import casting_anew
 from terrarium.worlds.progress import Progress
@@ -54,25 +56,27 @@ def align_generator(config: AlignConfig, out_dir: Path, progress: Progress) -> d
     folder = Path(config.generator) if config.generator else shipped_generator()
     generator, manifest = load_generator(folder)
     reward = reward_of(config, generator)
-    for prompt in config.prompts:
+    prompts = prompts_of(config)
+    for prompt in prompts:
         generator.captions.numbers(prompt)
-    prompts, measure = measurement(config, generator, reward)
+    captions, measure = measurement(config, generator, reward)
     base, worlds = measure(generator)
-    log = Pareto(out_dir, progress, base, prompts[:SHOWN])
+    log = Pareto(out_dir, progress, base, captions[:SHOWN], config.vis_normal)
     parallel.on_first(lambda: log.begin(worlds))
     adapt(generator, config.rank)
     course = Course(generator)
 
     def draw(step: Step) -> tuple[Tensor]:
         seeds = step.rng.integers(2**31, size=config.batch)
-        said = [str(step.rng.choice(config.prompts)) for _ in seeds] if config.prompts else captions_of(seeds)
+        said = [str(step.rng.choice(prompts)) for _ in seeds] if prompts else captions_of(seeds, config)
         which, of = step.part
         return (generator.captions.tokens(np.array(said).reshape(of, -1)[which].tolist()),)
 
     def loss_fn(step: Step, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with casting_anew(tokens.device):
             said, others = generator.read(tokens), generator.say([""] * len(tokens))
-            loss, worth = Follow(generator, course.old, reward, config, said, others, step.rng).loss()
+            texts = generator.captions.texts(tokens)
+            loss, worth = Follow(generator, course.old, reward, config, said, others, texts, step.rng).loss()
         course.old.take(generator)
         return loss, {"reward": worth}
 
@@ -135,12 +139,45 @@ def reward_of(config: AlignConfig, generator: Generator) -> Reward:
         check_types(target)
         if target.shape != (SIDE,) * 3:
             raise ValueError(f"target {config.target} has {list(target.shape)} blocks: expected {[SIDE] * 3}")
-    each = config.reward_weights or (1.0,) * len(config.rewards)
-    return weighted(dict(zip(config.rewards, each, strict=True)), Wish(material=config.material, target=target))
+    names = config.rewards + config.own_rewards
+    each = config.reward_weights or (1.0,) * len(names)
+    models = {name: folder for name in LEARNED if (folder := getattr(config, f"{name}_model")) is not None}
+    wish = Wish(
+        material=config.material,
+        target=target,
+        models=models,
+        angle_mask=config.apply_angle_mask,
+        context=config.reward_context,
+    )
+    return weighted(dict(zip(names, each, strict=True)), wish, gradient=config.method != "ddpo")
 
 
-def captions_of(seeds: Iterable[int]) -> list[str]:
-    return [structure(int(seed), SIDE).caption for seed in seeds]
+def prompts_of(config: AlignConfig) -> list[str]:
+    """Those whose reward, found beforehand, is below the threshold. ValueError for a file that does not fit them."""
+    if config.reward_threshold is None:
+        return list(config.prompts)
+    assert config.precomputed_rewards is not None
+    file = Path(config.precomputed_rewards)
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as e:
+        raise ValueError(f"precomputed_rewards {file} cannot be read ({e}): expected a .npy of numbers") from None
+    if found.shape != (len(config.prompts),) or not np.isfinite(found).all():
+        raise ValueError(f"{file} holds {found.dtype} {list(found.shape)}: expected a number for each prompt")
+    kept = [prompt for prompt, reward in zip(config.prompts, found, strict=True) if reward < config.reward_threshold]
+    if not kept:
+        raise ValueError(
+            f"reward_threshold {config.reward_threshold}: every prompt has reached it, {found.min()} least"
+        )
+    return kept
+
+
+def captions_of(seeds: Iterable[int], config: AlignConfig) -> list[str]:
+    return [said_of(structure(int(seed), SIDE), config) for seed in seeds]
+
+
+def said_of(made: Structure, config: AlignConfig) -> str:
+    return made.caption if config.captions == "whole" else made.name
 
 
 class Course(nn.Module):
@@ -161,13 +198,14 @@ Found = tuple[dict[str, float], list[np.ndarray]]  # figures, and the first of t
 
 
 def measurement(
-    config: AlignConfig, generator: Generator, reward: Reward
+    config: AlignConfig, generator: Generator, reward: Reward, first: int = FIRST_SEED
 ) -> tuple[list[str], Callable[[Generator], Found]]:
-    """The captions, and a function that measures a generator, always on the same captions, noise and views."""
-    wanted = held_out(FIRST_SEED, config.worlds, SIDE)
+    """The captions, and a function that measures a generator, always on the same captions, noise and views; `first` is
+    the seed of the held-out structures whose captions these are."""
+    wanted = held_out(first, config.worlds, SIDE)
     classifier = load_classifier(shipped_classifier())
     features_real, _ = classifier.read([each.blocks for each in wanted])
-    captions = [each.caption for each in wanted]
+    captions = [said_of(each, config) for each in wanted]
     plan = Plan(seeds=(), steps=config.sampling_steps, cfg=config.cfg, eta=config.eta)
 
     def measure(of: Generator) -> Found:
@@ -175,7 +213,7 @@ def measurement(
         features, answers = classifier.read(made)
         cameras = random_cameras(np.random.default_rng(config.seed), SIDE, config.views, config.random_view)
         with torch.no_grad():
-            worth = reward(Scene(*mixture(encode(as_ids(made))), cameras)).mean()
+            worth = reward(Scene(*mixture(encode(as_ids(made))), cameras, captions)).mean()
         figures = {
             "reward": round(float(worth), 4),
             "fd": round(frechet_distance(features, features_real), 4),

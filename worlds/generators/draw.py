@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from terrarium.worlds.blocks.map_json import BlockMap
+from terrarium.worlds.checkpoint import read_manifest
 from terrarium.worlds.generators.codes import check_types
 from terrarium.worlds.generators.dream import dream
 from terrarium.worlds.generators.kinds import SampleConfig
-from terrarium.worlds.generators.model import shipped_generator
-from terrarium.worlds.generators.pareto import load_measured
+from terrarium.worlds.generators.model import KIND, load_generator, shipped_generator
+from terrarium.worlds.generators.pareto import load_measured, put_on
 from terrarium.worlds.generators.samplers import Plan
 from terrarium.worlds.progress import Progress, go_on
 from terrarium.worlds.voxels.export import export_world, table_of
@@ -22,7 +23,11 @@ from terrarium.worlds.voxels.world import open_world
 
 def draw_world(config: SampleConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
     folder = Path(config.generator) if config.generator else shipped_generator()
-    generator, manifest = load_measured(folder, config.measurement)
+    if config.adapter is None:
+        generator, manifest = load_measured(folder, config.measurement)
+    else:
+        generator, manifest = load_generator(folder)
+        put_on(generator, manifest["sha256"], Path(config.adapter), config.measurement)
     generator.captions.numbers(config.negative_prompt)
     generator.captions.numbers(config.prompt)
     blocks, known = canvas(config, generator.size)
@@ -40,6 +45,8 @@ def draw_world(config: SampleConfig, out_dir: Path, progress: Progress) -> dict[
     facts = {"generator": manifest["sha256"], "prompts": [config.prompt], "seed": config.seed, "steps": config.steps}
     if config.measurement is not None:
         facts["measurement"] = config.measurement
+    if config.adapter is not None:
+        facts["adapter"] = read_manifest(Path(config.adapter), KIND)["sha256"]
     result = {"table": table_of(made), "blocks": int((made > 0).sum()), "seconds": seconds}
     export_world(out_dir, BlockMap(made, seed=config.seed), {"made": facts}, progress)
     return result

@@ -6,14 +6,20 @@ from typing import Any
 
 from terrarium.worlds.kinds import Manifests, Misfit
 
+LEARNED = ("clip", "hps", "aesthetic", "normal")  # rewards that need a folder of weights each, <name>_model
+
 
 def sample_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     found: list[Misfit] = []
-    if config.measurement is not None and "generator" in manifests:
-        known = measured_steps(manifests["generator"])
+    aligned = "generator" if config.adapter is None else "adapter"
+    if config.measurement is not None and aligned in manifests:
+        known = measured_steps(manifests[aligned])
         if config.measurement not in known:
             wanted = f"one of {', '.join(map(str, known))}" if known else "an aligned generator"
-            found.append(("measurement", f"{config.measurement} is none of the generator's: expected {wanted}"))
+            found.append(("measurement", f"{config.measurement} is none of the {aligned}'s: expected {wanted}"))
+    base, given = manifests.get("adapter", {}).get("aligned", {}).get("base"), manifests.get("generator", {})
+    if base is not None and given.get("sha256", base) != base:
+        found.append(("adapter", f"belongs to generator {base[:12]}, not to {given['sha256'][:12]}"))
     start = manifests.get("start", {}).get("size")
     if start is None:
         return found
@@ -36,6 +42,9 @@ def align_misfits(config: Any, manifests: Manifests) -> list[Misfit]:
     found: list[Misfit] = []
     if "silhouette" in config.rewards and config.target is None and "target" not in manifests:
         found.append(("target", "is missing: reward silhouette wants an outline, expected a world"))
+    for name in LEARNED:
+        if name in config.rewards and getattr(config, f"{name}_model") is None:
+            found.append((f"{name}_model", f"is missing: reward {name} needs a folder of weights on this machine"))
     wanted, size = manifests.get("target", {}).get("size"), manifests.get("generator", {}).get("model", {}).get("size")
     if wanted is not None and size is not None and wanted != [size] * 3:
         found.append(("target", f"has {wanted} blocks along x, y and z, the generator's worlds {[size] * 3}"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MultipleOf
 from pydantic import StringConstraints
 
 from terrarium.worlds.generators.fits import align_misfits, sample_misfits
@@ -98,6 +98,8 @@ class SampleConfig:
     """What draws it. If omitted, the generator that comes with the project."""
     measurement: Annotated[int, Ge(1), Le(100_000), More("Sampling")] | None = None
     """The step of a measurement of an aligned `generator`, which then draws as it was. If omitted, as the best one."""
+    adapter: Annotated[str, Input("generator"), More("Sampling")] | None = None
+    """An aligned generator whose adapters draw beside the layers of `generator`, which must be their base."""
     start: Annotated[str, Input("block-world")] | None = None
     """A world whose blocks stay, outside of `dream`."""
     dream: Annotated[tuple[Place, ...], MaxLen(6), More("Parts of a world")] = ()
@@ -117,7 +119,7 @@ class SampleConfig:
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
-        if self.measurement is not None and self.generator is None:
+        if self.measurement is not None and self.generator is None and self.adapter is None:
             raise Conflict("measurement", f"{self.measurement} without a generator: expected an aligned one")
         if self.dream and self.start is None:
             raise Conflict("dream", f"{list(self.dream)} without a start: expected a world to change")
@@ -144,7 +146,21 @@ def sample_quick(prompt: str = "a large stone castle with four towers") -> Sampl
     return SampleConfig(prompt=prompt, sampler="dpm", steps=8)
 
 
-RewardName = Literal["palette", "colour", "silhouette", "symmetry", "connectivity", "support", "depth_normals"]
+RewardName = Literal[
+    "palette",
+    "colour",
+    "silhouette",
+    "symmetry",
+    "connectivity",
+    "support",
+    "depth_normals",
+    "clip",
+    "hps",
+    "aesthetic",
+    "normal",
+]
+OwnReward = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=200)]
+Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096), More("Weights of rewards")]
 Material = Literal["Grass", "Dirt", "Stone", "Plank", "Snow", "Sand", "Water"]
 
 
@@ -161,14 +177,36 @@ class AlignConfig:
     """The base. If omitted, the generator that comes with the project."""
     prompts: Annotated[tuple[Text, ...], MaxLen(1000)] = ()
     """What it is asked for meanwhile. If omitted, captions of structures."""
-    rewards: Annotated[tuple[RewardName, ...], MinLen(1), MaxLen(7)] = ("palette",)
+    captions: Literal["whole", "class"] = "whole"
+    """How much captions of structures say: all, or the class alone. What is said leaves a reward nothing to choose."""
+    rewards: Annotated[tuple[RewardName, ...], MaxLen(11)] = ("palette",)
     """What worlds are to have more of."""
-    reward_weights: Annotated[tuple[Annotated[float, Gt(0), Le(1e6)], ...], MaxLen(7)] = ()
-    """Weights of the rewards in their mean. If omitted, all alike."""
+    own_rewards: Annotated[tuple[OwnReward, ...], MaxLen(8), More("Weights of rewards")] = ()
+    """Rewards of your own, `module:Class`, of those that this Terrarium allows (TERRARIUM_ALLOWED_REWARDS)."""
+    reward_weights: Annotated[tuple[Annotated[float, Gt(0), Le(1e6)], ...], MaxLen(19)] = ()
+    """Weights of the rewards in their mean, own ones last. If omitted, all alike."""
     material: Material = "Stone"
     """The material of rewards palette and colour."""
     target: Annotated[str, Input("block-world")] | None = None
     """The world whose outline reward silhouette wants."""
+    clip_model: Folder | None = None
+    """Of reward clip: a folder on this machine with a CLIP that transformers saved."""
+    hps_model: Folder | None = None
+    """Of reward hps: the same with HPSv2's weights."""
+    aesthetic_model: Folder | None = None
+    """Of reward aesthetic: a folder with a CLIP and aesthetic.safetensors, the layers that mark its features."""
+    normal_model: Folder | None = None
+    """Of reward normal: a folder with a Marigold pipeline for normals that diffusers saved."""
+    apply_angle_mask: Annotated[bool, More("Weights of rewards")] = False
+    """Whether rewards normal and depth_normals leave out surfaces that are seen at a grazing angle."""
+    reward_context: Annotated[bool, More("Weights of rewards")] = True
+    """Whether the gradient of reward normal also flows through its estimate, to the picture."""
+    reward_threshold: Annotated[float, More("Weights of rewards")] | None = None
+    """Leave out prompts whose reward, found beforehand, has reached this value."""
+    precomputed_rewards: (
+        Annotated[str, StringConstraints(min_length=1, max_length=4096), More("Weights of rewards")] | None
+    ) = None
+    """Of `reward_threshold`: a .npy on this machine with a number for each prompt."""
     method: Literal["nabla", "refl", "draft", "ddpo"] = "nabla"
     """How the reward is followed."""
     steps: Annotated[int, Ge(1), Le(100_000)] = 64
@@ -197,6 +235,8 @@ class AlignConfig:
     """Sampling steps through which draft takes the gradient (K)."""
     views: Annotated[int, Ge(1), Le(64), More("Sampling")] = 2
     """Pictures of a world, of which the reward is the mean."""
+    memo_efficient_mode: Annotated[bool, More("Sampling")] = False
+    """Show a reward two views at a time: the same gradient in less memory."""
     random_view: Annotated[float, Ge(0), Le(90), More("Sampling")] = 20.0
     """Degrees by which a camera is turned and raised at random."""
     sampling_steps: Annotated[int, Ge(2), Le(1000), More("Sampling")] = 20
@@ -215,17 +255,29 @@ class AlignConfig:
     """Steps between measurements."""
     seed: Annotated[Seed, More("Optimisation")] = 0
     """Seed of the adapters, captions, noise and views."""
+    vis_normal: Annotated[bool, More("Saving and reporting")] = False
+    """Whether previews also show worlds by the normals of their surfaces."""
     checkpoint_every_s: Annotated[float, Ge(0), More("Saving and reporting")] = 120.0
     """Seconds between saved training states."""
     log_every: Annotated[int, Ge(1), Le(100_000), More("Saving and reporting")] = 1
     """Steps between reported metrics."""
 
     def __post_init__(self) -> None:
-        if self.reward_weights and len(self.reward_weights) != len(self.rewards):
-            found = f"{len(self.reward_weights)} for {len(self.rewards)} rewards"
+        for field in ("rewards", "own_rewards"):
+            names = getattr(self, field)
+            if len(set(names)) < len(names):
+                raise Conflict(field, f"{list(names)} names one twice")
+        count = len(self.rewards + self.own_rewards)
+        if not count:
+            raise Conflict("rewards", "names none: expected some, or own_rewards")
+        if self.reward_weights and len(self.reward_weights) != count:
+            found = f"{len(self.reward_weights)} for {count} rewards"
             raise Conflict("reward_weights", f"{found}: expected one a reward")
-        if len(set(self.rewards)) < len(self.rewards):
-            raise Conflict("rewards", f"{list(self.rewards)} names one twice")
+        if (self.reward_threshold is None) != (self.precomputed_rewards is None):
+            field = "reward_threshold" if self.reward_threshold is None else "precomputed_rewards"
+            raise Conflict(field, "is missing: expected a threshold and a file of rewards, or neither")
+        if self.reward_threshold is not None and not self.prompts:
+            raise Conflict("prompts", "is empty: expected those that precomputed_rewards has numbers for")
 
 
 def align_debug() -> AlignConfig:
@@ -236,6 +288,22 @@ def align_debug() -> AlignConfig:
 def align_default() -> AlignConfig:
     """64 steps towards stone, by nabla-DB."""
     return AlignConfig()
+
+
+def align_hps() -> AlignConfig:
+    """Towards what people prefer, by HPSv2 from a folder of yours."""
+    return AlignConfig(rewards=("hps",), views=4, memo_efficient_mode=True)
+
+
+def align_aesthetic() -> AlignConfig:
+    """Towards higher aesthetic marks, by a predictor from a folder of yours."""
+    return AlignConfig(rewards=("aesthetic",), views=4, memo_efficient_mode=True)
+
+
+def align_normal() -> AlignConfig:
+    """Towards surfaces that look as they are: a normal estimator from a folder of yours, and depth against normals."""
+    rewards: tuple[RewardName, ...] = ("normal", "depth_normals")
+    return AlignConfig(rewards=rewards, views=4, memo_efficient_mode=True, apply_angle_mask=True)
 
 
 def sampled_facts(config: SampleConfig, manifests: Manifests) -> dict[str, Any]:
@@ -295,7 +363,13 @@ KINDS = {
         makes="generator",
         queue="gpu.train",
         title="Align a generator",
-        presets={"debug": align_debug, "default": align_default},
+        presets={
+            "debug": align_debug,
+            "default": align_default,
+            "hps": align_hps,
+            "aesthetic": align_aesthetic,
+            "normal": align_normal,
+        },
         fits=align_misfits,
         estimate=aligned_bytes,
     ),

@@ -15,7 +15,7 @@ every block through one layer for all of them (PixArt-alpha, arXiv:2310.00426); 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,12 @@ from torch import Tensor, nn
 
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
-from terrarium.worlds.generators.codes import CHANNELS, encode, evidence, expected
+from terrarium.worlds.generators.codes import CHANNELS, encode, evidence, expected, mixture
+from terrarium.worlds.generators.rewards import Scene
 from terrarium.worlds.noise_schedule import cosine_alphabar
 from terrarium.worlds.text_encoder import Captions
+from terrarium.worlds.training.lora import linears
+from terrarium.worlds.voxels.camera import Camera
 
 STEPS = 1000  # of the noise schedule
 KIND = "generator"
@@ -91,6 +94,10 @@ class Generator(nn.Module):
         """Of a world's codes."""
         return CHANNELS, self.size, self.size, self.size
 
+    def layers(self) -> Collection[nn.Module]:
+        """Those that adapters stand beside (lora.py): the linear ones of the blocks, and the last one."""
+        return [self.out, *linears(self.blocks)]
+
     def say(self, captions: Sequence[str]) -> Said:
         """ValueError where a caption has words but none that is known, or too many."""
         return self.read(self.captions.tokens(captions).to(self.alpha.device))
@@ -128,6 +135,10 @@ class Generator(nn.Module):
         if self.prediction == "x0":
             return expected(F.softmax(predicted + evidence(z, alpha, sigma), dim=1))
         return alpha * z - sigma * predicted if self.prediction == "v" else z - sigma * predicted
+
+    def scene(self, clean: Tensor, cameras: Sequence[Camera], captions: Sequence[str]) -> Scene:
+        """What rewards see of clean worlds."""
+        return Scene(*mixture(clean), cameras, captions)
 
     def loss(self, ids: Tensor, t: Tensor, noise: Tensor, said: Said) -> Tensor:
         """Of worlds ids uint8 [B, S, S, S] at times t [B], [B]: the cross-entropy in nats a voxel of x0, the mean

@@ -17,29 +17,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terrarium.worlds.generators.codes import mixture
 from terrarium.worlds.generators.kinds import AlignConfig
-from terrarium.worlds.generators.lora import base_of
-from terrarium.worlds.generators.model import Generator, Said
+from terrarium.worlds.generators.lora import Base, base_of
+from terrarium.worlds.generators.model import Said
 from terrarium.worlds.generators.nabla import clipped, residual, trust
-from terrarium.worlds.generators.rewards import Reward, Scene, random_cameras
+from terrarium.worlds.generators.rewards import Reward, random_cameras
 from terrarium.worlds.generators.samplers import at, posterior, steps_of
 from terrarium.worlds.generators.snapshot import Snapshot
 from terrarium.worlds.precision import in_full
+from terrarium.worlds.voxels.camera import Camera
 
 LATE = 0.25  # share of the steps, the last ones, from which refl draws its time
+AT_ONCE = 2  # views of a world that memo_efficient_mode shows to a reward
 
 
 @dataclass(eq=False)
 class Follow:
-    """A step of alignment: the generator with its adapters, what was said, and what is wanted."""
+    """A step of alignment: the generator with its adapters, what was said, and what is wanted; `captions` are what was
+    said as words, for rewards that read."""
 
-    generator: Generator
+    generator: Base
     old: Snapshot
     reward: Reward
     config: AlignConfig
     said: Said
     others: Said
+    captions: Sequence[str]
     rng: np.random.Generator
 
     def loss(self) -> tuple[Tensor, Tensor]:
@@ -70,10 +73,24 @@ class Follow:
     def worth(self, clean: Tensor) -> Tensor:
         """Rewards of clean worlds, [B], seen from random sides."""
         config = self.config
+        cameras = random_cameras(self.rng, self.generator.size, config.views, config.random_view)
         with in_full(clean):
-            occupancy, materials = mixture(clean)
-            cameras = random_cameras(self.rng, self.generator.size, config.views, config.random_view)
-            return self.reward(Scene(occupancy, materials, cameras))
+            return (self.in_parts if config.memo_efficient_mode else self.seen)(clean, cameras)
+
+    def seen(self, clean: Tensor, cameras: Sequence[Camera]) -> Tensor:
+        return self.reward(self.generator.scene(clean, cameras, self.captions))
+
+    def in_parts(self, clean: Tensor, cameras: Sequence[Camera]) -> Tensor:
+        """As `seen`, but AT_ONCE views at a time, of which the gradient is kept and not the graph."""
+        leaf = clean.detach().requires_grad_(clean.requires_grad)
+        total, gradient = torch.zeros(len(clean), device=clean.device), torch.zeros_like(leaf)
+        for first in range(0, len(cameras), AT_ONCE):
+            part = cameras[first : first + AT_ONCE]
+            worth = self.seen(leaf, part) * (len(part) / len(cameras))
+            if leaf.requires_grad:
+                gradient += torch.autograd.grad(worth.sum(), leaf)[0]
+            total = total + worth.detach()
+        return total + ((clean - clean.detach()) * gradient).flatten(1).sum(1)  # the value, with that gradient
 
     def pull(self, z: Tensor, t: int) -> Tensor:
         """Gradient in z of the reward of the clean world expected there."""

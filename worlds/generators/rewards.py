@@ -1,13 +1,16 @@
 """What an aligned generator is to make more of: functions of half-transparent worlds, in [0, 1], differentiable.
 
 A reward is a class with `__call__(scene) -> [B]`, made from a `Wish`. Whatever it looks at is a mixture of worlds
-(codes.mixture), of which a picture is the mean. `REWARDS` names ours; `weighted` adds several up.
+(codes.mixture), of which a picture is the mean. What it finds in pictures it averages over them, so that views may be
+shown a few at a time. `REWARDS` names those that need nothing else; learned_rewards.py has networks', weighted.py adds
+several up.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -17,22 +20,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from terrarium.worlds.blocks.palette import ID, sun_lut
-from terrarium.worlds.progress import RecipeError
 from terrarium.worlds.voxels.camera import Camera, orbit
 from terrarium.worlds.voxels.grid import MATERIALS
 from terrarium.worlds.voxels.render import Picture, of_blocks, render
 
 SIDE = 48  # pixels of a picture
 LEAST = 1e-6
+GRAZING_DEG = 75.0  # between a ray and a surface's normal: from there on it is seen too flat to be judged
 
 
 @dataclass(eq=False)
 class Scene:
-    """Worlds as rewards see them: `occupancy` [B, X, Y, Z] and `materials` [B, X, Y, Z, 7], and cameras around each."""
+    """Worlds as rewards see them: `occupancy` [B, X, Y, Z] and `materials` [B, X, Y, Z, 7], their captions, and cameras
+    around each."""
 
     occupancy: Tensor
     materials: Tensor
     cameras: Sequence[Camera]
+    captions: Sequence[str] = ()
 
     @cached_property
     def pictures(self) -> list[list[Picture]]:
@@ -50,10 +55,20 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wish:
-    """What rewards are made from: a material's name, and a world [X, Y, Z] of palette ids whose outline is wanted."""
+    """What rewards are made from: a material's name, a world [X, Y, Z] of palette ids whose outline is wanted, folders
+    of weights by the name of the reward that needs them, and how normals are judged: without surfaces that rays graze
+    (`angle_mask`), and with the gradient of a reward's own estimate (`context`)."""
 
     material: str = "Stone"
     target: np.ndarray | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    angle_mask: bool = False
+    context: bool = True
+
+    def folder(self, reward: str) -> str:
+        if reward not in self.models:
+            raise ValueError(f"reward {reward} has no weights: expected a folder of them as {reward}_model")
+        return self.models[reward]
 
 
 class Reward(Protocol):
@@ -149,22 +164,22 @@ class DepthNormals:
     """How far normals agree with the slope of depth in pictures (DNC): (1 + cosine) / 2, where there is anything."""
 
     def __init__(self, wish: Wish) -> None:
-        pass
+        self.angle_mask = wish.angle_mask
 
     def __call__(self, scene: Scene) -> Tensor:
-        rays = [torch.from_numpy(camera.rays()).to(scene.occupancy) for camera in scene.cameras]
-
-        def one(picture: Picture, rays: Tensor) -> Tensor:
+        def one(picture: Picture, camera: Camera) -> Tensor:
+            rays = torch.from_numpy(camera.rays()).to(picture.depth)
             depth = picture.depth / picture.opacity.clamp(min=0.1)
             points = rays * depth.unsqueeze(-1)
             across, down = points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1]
             slope = F.normalize(torch.linalg.cross(down, across), dim=-1, eps=LEAST)
-            weight = picture.opacity[1:-1, 1:-1]
+            weight = picture.opacity * facing(picture, camera) if self.angle_mask else picture.opacity
+            weight = weight[1:-1, 1:-1]
             cosine = (slope * picture.normal[1:-1, 1:-1]).sum(-1).clamp(-1, 1)
             return ((1 + cosine) / 2 * weight).sum() / weight.sum().clamp(min=LEAST)
 
-        found = [torch.stack([one(p, r) for p, r in zip(row, rays, strict=True)]).mean() for row in scene.pictures]
-        return torch.stack(found)
+        found = [[one(*each) for each in zip(row, scene.cameras, strict=True)] for row in scene.pictures]
+        return torch.stack([torch.stack(row).mean() for row in found])
 
 
 REWARDS: dict[str, Callable[[Wish], Reward]] = {
@@ -176,29 +191,6 @@ REWARDS: dict[str, Callable[[Wish], Reward]] = {
     "support": Support,
     "depth_normals": DepthNormals,
 }
-
-
-def weighted(weights: Mapping[str, float], wish: Wish) -> Reward:
-    """The weighted mean of rewards by name, in [0, 1] as they are. ValueError for an unknown one, for weights that are
-    not positive, and for none."""
-    if not weights:
-        raise ValueError(f"no reward: expected some of {', '.join(REWARDS)}")
-    for name, weight in weights.items():
-        if name not in REWARDS:
-            raise ValueError(f"unknown reward {name!r}: expected one of {', '.join(REWARDS)}")
-        if not weight > 0:
-            raise ValueError(f"reward {name} has weight {weight}: expected more than 0")
-    made = {name: REWARDS[name](wish) for name in weights}
-    total = sum(weights.values())
-
-    def reward(scene: Scene) -> Tensor:
-        found = {name: made[name](scene) for name in weights}
-        for name, values in found.items():
-            if not values.isfinite().all():
-                raise RecipeError("nan_reward", f"reward {name} is {values.tolist()}: expected numbers from 0 to 1")
-        return torch.stack([weight / total * found[name] for name, weight in weights.items()]).sum(0)
-
-    return reward
 
 
 def random_cameras(rng: np.random.Generator, size: int, count: int, spread_deg: float) -> list[Camera]:
@@ -227,6 +219,13 @@ def soft_iou(a: Tensor, b: Tensor) -> Tensor:
 def over_views(scene: Scene, one: Callable[[Picture], Tensor]) -> Tensor:
     """The mean over a world's pictures, [B]."""
     return torch.stack([torch.stack([one(picture) for picture in row]).mean() for row in scene.pictures])
+
+
+def facing(picture: Picture, camera: Camera) -> Tensor:
+    """1 where the surface is seen from less than GRAZING_DEG off its normal, else 0; [H, W], without a gradient."""
+    normal = F.normalize(picture.normal.detach(), dim=-1, eps=LEAST)
+    cosine = -(normal * torch.from_numpy(camera.rays()).to(normal)).sum(-1)
+    return (cosine > math.cos(math.radians(GRAZING_DEG))).to(normal)
 
 
 def neighbours(mass: Tensor) -> list[Tensor]:

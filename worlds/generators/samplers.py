@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,13 @@ from terrarium.worlds.generators.model import STEPS, Generator
 
 Sampler = Literal["ddim", "ddpm", "dpm"]
 AGAIN = 3  # times each step is taken where blocks are kept, so that the new ones come to fit them (RePaint)
+
+
+class Levels(Protocol):
+    """How much of the world and of the noise there is at each time, [STEPS]."""
+
+    alpha: Tensor
+    sigma: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ def steps_of(count: int, repeated: bool) -> Iterator[tuple[int, int, bool]]:
             yield now, then, turn + 1 < turns
 
 
-def posterior(generator: Generator, z: Tensor, clean: Tensor, now: int, then: int, eta: float) -> tuple[Tensor, float]:
+def posterior(generator: Levels, z: Tensor, clean: Tensor, now: int, then: int, eta: float) -> tuple[Tensor, float]:
     """Mean and deviation of z at the time `then`, given z and its clean world at `now`."""
     (alpha, sigma), (alpha_then, sigma_then) = at(generator, now), at(generator, then)
     old = (alpha * sigma_then / (alpha_then * sigma)) ** 2  # share of the variance that need not be fresh
@@ -123,7 +130,7 @@ def holding(generator: Generator, z: Tensor, now: int, kept: Kept, noises: Noise
     return torch.where(torch.from_numpy(kept.where).to(z.device), alpha * known + sigma * noises.draw(), z)
 
 
-def at(generator: Generator, t: int) -> tuple[float, float]:
+def at(generator: Levels, t: int) -> tuple[float, float]:
     """alpha and sigma."""
     return float(generator.alpha[t]), float(generator.sigma[t])
 

@@ -10,14 +10,16 @@ from PIL import Image
 from safetensors.torch import load_file
 from training_toys import Log
 
+from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.generators import objectives
-from terrarium.worlds.generators.align import align_generator
+from terrarium.worlds.generators.align import align_generator, prompts_of
 from terrarium.worlds.generators.kinds import AlignConfig, align_debug
 from terrarium.worlds.generators.lora import adapt
 from terrarium.worlds.generators.model import load_generator
-from terrarium.worlds.generators.objectives import chosen
+from terrarium.worlds.generators.objectives import Follow, chosen
 from terrarium.worlds.generators.pareto import load_measured
-from terrarium.worlds.generators.rewards import Palette
+from terrarium.worlds.generators.rewards import Palette, Wish
+from terrarium.worlds.generators.weighted import weighted
 from terrarium.worlds.kinds import kinds
 from terrarium.worlds.progress import RecipeError, Silent, Stopped
 from terrarium.worlds.training.lora import merge
@@ -93,8 +95,37 @@ def test_a_reward_that_is_no_number_is_named(folder, tmp_path, monkeypatch) -> N
 def test_strata_hold_one_transition_each_and_the_last_always() -> None:
     for seed in range(20):
         found = chosen(20, 0.4, np.random.default_rng(seed))
-        assert len(found) == 8 and found[-1] == 19 and found == sorted(set(found))
+        strata = np.split(np.arange(20), [3, 6, 9, 12, 14, 16, 18])  # eight of twenty: uneven
+        assert all(i in stratum for i, stratum in zip(found, strata, strict=True)) and found[-1] == 19
     assert chosen(20, 0.01, np.random.default_rng(0)) == [19]
+
+
+def test_views_shown_two_at_a_time_give_the_same_gradient(generator, folder) -> None:
+    config = replace(debug(folder), rewards=("palette", "silhouette", "depth_normals"), views=5)
+    reward = weighted(dict.fromkeys(config.rewards, 1.0), Wish(target=structure(5, name="pyramid").blocks))
+    torch.manual_seed(0)
+    clean = torch.rand(2, *generator.shape)
+    found = []
+    for frugal in (False, True):
+        given = replace(config, memo_efficient_mode=frugal)
+        follow = Follow(generator, None, reward, given, None, None, ["a", "b"], np.random.default_rng(3))
+        leaf = clean.clone().requires_grad_()
+        worth = follow.worth(leaf)
+        found.append((worth.detach(), torch.autograd.grad(worth @ torch.tensor([1.0, 2.0]), leaf)[0]))
+        with torch.no_grad():
+            Follow(generator, None, reward, given, None, None, ["a", "b"], np.random.default_rng(3)).worth(clean)
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_prompts_that_have_reached_the_threshold_are_left_out(folder, tmp_path) -> None:
+    np.save(file := tmp_path / "rewards.npy", np.array([0.2, 0.8, 0.5]))
+    prompts = ("a tower", "a ship", "a castle")
+    config = debug(folder, prompts=prompts, reward_threshold=0.6, precomputed_rewards=str(file))
+    assert prompts_of(config) == ["a tower", "a castle"] and prompts_of(debug(folder, prompts=prompts)) == [*prompts]
+    with pytest.raises(ValueError, match=r"reward_threshold 0.1: every prompt has reached it, 0.2 least"):
+        prompts_of(replace(config, reward_threshold=0.1))
+    with pytest.raises(ValueError, match=r"holds float64 \[3\]: expected a number for each prompt"):
+        prompts_of(replace(config, prompts=prompts[:2]))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +142,13 @@ def test_strata_hold_one_transition_each_and_the_last_always() -> None:
         ({"rewards": ["palette", "palette"]}, "names one twice"),
         ({"rewards": ["palette"], "reward_weights": [1.0, 2.0]}, "expected one a reward"),
         ({"rewards": ["silhouette"]}, "target is missing|is missing: reward silhouette"),
+        ({"rewards": []}, "names none: expected some, or own_rewards"),
+        ({"rewards": ["clip"]}, "clip_model None is missing: reward clip needs a folder"),
+        ({"own_rewards": ["shine"]}, "own_rewards"),
+        ({"own_rewards": ["toy_rewards:Deaf"]}, "toy_rewards:Deaf has no gradient"),
+        ({"reward_threshold": 0.5}, "precomputed_rewards: is missing"),
+        ({"reward_threshold": 0.5, "precomputed_rewards": "none.npy"}, "prompts: is empty"),
+        ({"prompts": ["a tower"], "reward_threshold": 0.5, "precomputed_rewards": "none.npy"}, "cannot be read"),
     ],
 )
 def test_bad_input_is_refused_first(given, match, folder, tmp_path) -> None:

@@ -7,7 +7,9 @@ import torch
 from terrarium.worlds.blocks.palette import ID
 from terrarium.worlds.blocks.structures.source import structure
 from terrarium.worlds.generators.codes import encode, mixture
-from terrarium.worlds.generators.rewards import REWARDS, Scene, Wish, random_cameras, weighted
+from terrarium.worlds.generators.rewards import REWARDS, Scene, Wish, facing, random_cameras
+from terrarium.worlds.generators.weighted import weighted
+from terrarium.worlds.voxels.camera import orbit
 
 TARGET = structure(5, name="pyramid").blocks
 
@@ -78,6 +80,12 @@ def test_sums_are_weighted_means() -> None:
     [
         ({}, Wish(), "no reward: expected some of palette, colour"),
         ({"shine": 1.0}, Wish(), "unknown reward 'shine'"),
+        ({"clip": 1.0}, Wish(), "reward clip has no weights: expected a folder of them as clip_model"),
+        ({"toy_rewards:Nothing": 1.0}, Wish(), "'toy_rewards:Nothing' cannot be imported"),
+        ({"no_such_module:Shine": 1.0}, Wish(), "'no_such_module:Shine' cannot be imported"),
+        ({"toy_rewards:Flat": 1.0}, Wish(), r"reward toy_rewards:Flat gives a tensor of shape \[\] for two worlds"),
+        ({"toy_rewards:Loud": 1.0}, Wish(), r"reward toy_rewards:Loud is \[2.0, 2.0\]: expected numbers from 0 to 1"),
+        ({"toy_rewards:Deaf": 1.0}, Wish(), "reward toy_rewards:Deaf has no gradient: expected a differentiable one"),
         ({"palette": 0.0}, Wish(), "reward palette has weight 0.0: expected more than 0"),
         ({"palette": 1.0}, Wish(material="Gold"), "unknown material 'Gold': expected one of Grass"),
         ({"silhouette": 1.0}, Wish(), "reward silhouette has no target"),
@@ -85,4 +93,27 @@ def test_sums_are_weighted_means() -> None:
 )
 def test_what_is_no_reward_is_refused(weights, wish, match) -> None:
     with pytest.raises(ValueError, match=match):
-        weighted(weights, wish)
+        weighted(weights, wish, gradient=True)
+
+
+def test_ones_own_reward_is_taken_by_name() -> None:
+    scene = scene_of(structure(1).blocks, soft=0.1)
+    found = weighted({"toy_rewards:Emptiness": 1.0, "support": 1.0}, Wish(), gradient=True)(scene)
+    expected = (1 - scene.occupancy.mean((1, 2, 3)) + REWARDS["support"](Wish())(scene)) / 2
+    torch.testing.assert_close(found, expected)
+    weighted({"toy_rewards:Deaf": 1.0}, Wish(), gradient=False)  # ddpo needs none
+
+
+def test_grazing_surfaces_are_left_out() -> None:
+    """Of a flat ground what rays meet at less than 15 degrees: some of it from a low camera, nothing from above."""
+    ground = np.zeros((16, 16, 16), np.uint8)
+    ground[:, 0] = ID["Stone"]
+    occupancy, materials = mixture(encode(torch.from_numpy(ground[None])))
+    for elevation, some in ((0.0, True), (80.0, False)):
+        scene = Scene(occupancy, materials, [orbit((16,) * 3, 0.0, elevation, 24, 24)])
+        (picture,), (camera,) = scene.pictures[0], scene.cameras
+        top = (picture.normal[..., 1] > 0.9) & (picture.opacity > 0.9)
+        steep = torch.from_numpy(-camera.rays()[..., 1] > np.cos(np.deg2rad(75.0)))
+        assert facing(picture, camera)[top].bool().equal(steep[top]) and bool((~steep[top]).any()) == some
+        masked = REWARDS["depth_normals"](Wish(angle_mask=True))(scene)
+        assert bool((masked >= 0).all()) and bool((masked <= 1).all())
