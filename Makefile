@@ -14,7 +14,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
-PROCESSES ?= -n 2 --dist loadfile
+PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HAVE = command -v $(1) >/dev/null 2>&1

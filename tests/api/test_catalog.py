@@ -51,9 +51,10 @@ def test_kinds_say_all_that_a_form_needs(http: TestClient) -> None:
     assert "group" not in train["schema"]["properties"]["steps"]
     assert train["preset_help"]["cpu"] == "A small world model, trained on a CPU."
     for kind, entry in found.items():
-        for preset in entry["presets"].values():
-            slots = kinds()[kind].inputs
-            filled = preset | {field: ["an-id"] if slots[field].many else "an-id" for field in entry["inputs"]}
+        for name, preset in entry["presets"].items():
+            slots, made = kinds()[kind].inputs, kinds()[kind].presets[name]()
+            chosen = [field for field in entry["inputs"] if getattr(made, field)]  # "-": still to be chosen
+            filled = preset | {field: ["an-id"] if slots[field].many else "an-id" for field in chosen}
             TypeAdapter(kinds()[kind].config).validate_json(json.dumps(filled), strict=True)
 
 
