@@ -42,11 +42,14 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose it is, or what for.")],
     scopes: Scopes = ",".join(USUAL),
     days: Annotated[float | None, typer.Option(help="Expires after so many. If omitted, it does not.")] = None,
+    if_none: Annotated[bool, typer.Option("--if-none", help="Only where nobody has one that lets them in.")] = False,
     data_dir: DataDir = Path(".terrarium"),
     as_json: Json = False,
 ) -> None:
     """Make a key and print it: now and never again."""
     with database(data_dir) as session:
+        if if_none and keys.any_usable(session):
+            return
         key, token = keys.make(session, name, [scope.strip() for scope in scopes.split(",")], days)
         facts = {"id": str(key.id), "key": token, "scopes": key.scopes}
     print(json.dumps(facts) if as_json else token)

@@ -242,6 +242,20 @@ def test_the_command_line_makes_lists_and_revokes(db: Session, data_dir: Path) -
     assert "expected a prefix" in run("revoke", "00000000").stderr
 
 
+def test_a_first_key_is_made_where_nobody_has_one(db: Session, data_dir: Path) -> None:
+    def first() -> str:
+        argv = ["keys", "create", "first", "--scopes", "admin", "--if-none", "--data-dir", str(data_dir)]
+        return CliRunner().invoke(command_line, argv).stdout.strip()
+
+    with session_scope() as session:
+        _, over = keys.make(session, "over", ["admin"])
+        keys.revoke(session, keys.verify(session, over).id)
+    token = first()
+    with session_scope() as session:
+        assert keys.verify(session, token).scopes == ["admin"]
+    assert first() == ""
+
+
 def test_up_keeps_one_key_of_its_own(db: Session, database_url: str, tmp_path: Path) -> None:
     first = key_of(tmp_path, database_url)
     assert key_of(tmp_path, database_url) == first == (tmp_path / "key").read_text().strip()

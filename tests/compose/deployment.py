@@ -78,10 +78,9 @@ class Deployment:
         """What compose knows of each container: Service, State, Health, ExitCode, ..."""
         return [json.loads(line) for line in self.compose("ps", "--all", "--format", "json").splitlines()]
 
-    def make_key(self) -> str:
-        """An API key, before anything but the stores runs."""
-        command = ("gateway", "terrarium", "keys", "create", "check", "--scopes", "admin")
-        return self.compose("run", "--rm", "--no-TTY", *command).strip().splitlines()[-1]
+    def first_key(self) -> str:
+        """The API key that the first start has made."""
+        return self.compose("logs", "--no-log-prefix", "migrate").strip().splitlines()[-1]
 
     def up(self) -> None:
         """Returns when everything is healthy."""

@@ -67,7 +67,6 @@ def images(deployment: Deployment) -> None:
 
 
 def start(deployment: Deployment) -> Gateway:
-    key = deployment.make_key()
     with Clock() as clock:
         deployment.up()
     say(f"all healthy {clock.s:.0f} s after `up`, with a password of every kind of character")
@@ -83,7 +82,7 @@ def start(deployment: Deployment) -> Gateway:
     )
     say(f"the gateway has no {missing}")
     assert missing == "torch triton numba numpy"
-    return Gateway(deployment.url, key)
+    return Gateway(deployment.url, deployment.first_key())
 
 
 def pipeline(gateway: Gateway) -> tuple[str, str]:
