@@ -98,3 +98,7 @@ def database(data_dir: Path) -> Iterator[Session]:
         raise Unavailable(f"no server runs on {data_dir}: start `terrarium up` there, or set DATABASE_URL")
     with Session(engine_for(url), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+if __name__ == "__main__":
+    app()

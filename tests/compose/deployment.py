@@ -80,7 +80,7 @@ class Deployment:
 
     def first_key(self) -> str:
         """The API key that the first start has made."""
-        return self.compose("logs", "--no-log-prefix", "migrate").strip().splitlines()[-1]
+        return self.compose("logs", "--no-log-prefix", "first-key").strip().splitlines()[-1]
 
     def up(self) -> None:
         """Returns when everything is healthy."""

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
-from terrarium.worlds.materials.manifest import LONGEST_VIEW
 from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
@@ -314,6 +313,9 @@ def made_facts(config: MaterialMakeConfig, manifests: Manifests) -> dict[str, An
 def made_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """PNGs of all maps, about 12 bytes a pixel."""
     return 12 * config["size"] ** 2
+
+
+LONGEST_VIEW = 2048  # pixels along a side
 
 
 def inferred_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:

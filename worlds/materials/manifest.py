@@ -26,6 +26,7 @@ from terrarium.worlds.materials.checks import (
     opened,
     size_of,
 )
+from terrarium.worlds.materials.kinds import LONGEST_VIEW
 
 FORMAT_VERSION = 1
 MATERIAL, VIEW_SET = "material", "view-set"
@@ -40,7 +41,6 @@ CHECKS = {
 REQUIRED = ("basecolor", "roughness", "metallic", "normal")
 VIEW_FILES = tuple(f"{number}.png" for number in range(VIEWS))
 LONGEST_MAP = 4096  # pixels along a side
-LONGEST_VIEW = 2048
 
 
 def describe_material(folder: Path, more: Mapping[str, Any] = MappingProxyType({})) -> None:
