@@ -13,6 +13,7 @@ from celery import Celery
 
 from terrarium.store.errors import Unavailable
 from terrarium.store.settings import settings
+from terrarium.workers import redis_transport
 
 RUN_JOB = "jobs.run"
 
@@ -20,6 +21,7 @@ RUN_JOB = "jobs.run"
 def make_app() -> Celery:
     if not settings().redis_url:
         raise Unavailable("no Redis: set REDIS_URL, or start everything with `terrarium up`")
+    redis_transport.install()
     app = Celery("terrarium", broker=settings().broker_url, include=["terrarium.workers.tasks"])
     app.conf.update(
         task_serializer="json",

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import psycopg
@@ -141,8 +142,12 @@ def publish(job_id: UUID, queue: str) -> None:
 
 
 def _ids_in(messages: Iterable[bytes]) -> set[UUID]:
-    """The job ids of the messages in a Celery queue, from their task ids."""
-    return {UUID(json.loads(message)["headers"]["id"].partition("/")[0]) for message in messages}
+    """The job ids of the messages in a Celery queue, from their task ids. What is no message of ours names no job."""
+    ids = set()
+    for message in messages:
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            ids.add(UUID(json.loads(message)["headers"]["id"].partition("/")[0]))
+    return ids
 
 
 if __name__ == "__main__":
