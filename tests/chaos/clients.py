@@ -133,18 +133,18 @@ async def watch(http: httpx.AsyncClient, id: str, told: Told) -> str:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
-    """(number, type, data); none in an answer that is an error."""
-    number, type = 0, ""
+    """(number, type, data); none in an answer that is an error. Fields come in any order, a blank line ends them."""
     if response.is_error:
         return
+    fields: dict[str, str] = {}
     async for line in response.aiter_lines():
         name, _, value = line.partition(": ")
-        if name == "id":
-            number = int(value)
-        elif name == "event":
-            type = value
-        elif name == "data":
-            yield number, type, json.loads(value)
+        if line:
+            fields[name] = value
+            continue
+        if "data" in fields:
+            yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+        fields = {}
 
 
 async def ask(http: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response | None:

@@ -107,9 +107,11 @@ def kill_up(struck: Struck) -> str | None:
 
 
 def restart_up(struck: Struck) -> str | None:
+    """Whoever runs `up` starts it again once it has ended."""
     struck.undo_all()
-    struck.machine.end()
-    struck.machine.start()
+    if struck.machine.up is None or not struck.machine.up.is_running():
+        return None
+    send([struck.machine.up], signal.SIGTERM)
     return "SIGTERM to up, and its start"
 
 

@@ -90,7 +90,7 @@ class Machine:
         """Waits for the end of every process of ours; one that stays is an orphan, and is killed."""
         deadline = time.monotonic() + END_S
         while (alive := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.5)
         for process in alive:
             with suppress(psutil.Error):
                 self.orphans.append(f"{when}: process {process.pid} {' '.join(process.cmdline())[:150]}")

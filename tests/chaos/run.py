@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from tests.chaos.reading import open_sessions, read
 from tests.chaos.record import Curve, Record, Told
 from tests.processes import until
 
-GAP_S = (3.0, 9.0)  # between two faults
+GAP_S = (2.0, 6.0)  # between two faults
 CALM_S = 300.0  # for all that was accepted to end, once nothing dies any more
 SESSION_S = 120.0  # for a session whose gateway was killed to be closed
 TALLY = {"kind": "chaos.tally"}
@@ -51,6 +50,7 @@ class Run:
         finally:
             self.machine.keep_logs(self.evidence)
             self.machine.end()
+            self.say("ended")
         record.orphans = list(self.machine.orphans)
         return self.judge(record)
 
@@ -151,9 +151,11 @@ class Run:
         return 0
 
     def record(self) -> Record:
+        """What there is to judge, while the database still runs."""
         kept = read(self.machine.query, self.machine.hashes())
         may_have_runs = {id for id, job in kept.jobs.items() if job["state"] in ("failed", "cancelled")}
         self.machine.orphans += self.machine.files_left(set(kept.artifacts), may_have_runs)
+        self.say("read, and cleaned up")
         references: dict[str, Curve] = {}
         for id in self.reference_ids:
             curve = {key: points for key, points in kept.curves.get(id, {}).items() if key != "fence"}
@@ -164,10 +166,8 @@ class Run:
     def judge(self, record: Record) -> dict[str, Any]:
         broken = {name: check(record) for name, check in INVARIANTS.items()}
         (self.evidence / "broken.json").write_text(json.dumps(broken, indent=1))
-        told = asdict(record.told) | {"cancels": sorted(record.told.cancels)}
-        told["accepted"] = {key: sorted(ids) for key, ids in record.told.accepted.items()}
-        (self.evidence / "told.json").write_text(json.dumps(told))
-        (self.evidence / "kept.json").write_text(json.dumps(asdict(record.kept)))
+        for name, what in (("told", record.told), ("kept", record.kept)):
+            (self.evidence / f"{name}.json").write_text(json.dumps(vars(what), default=sorted))  # sets
         counts = {name: len(lines) for name, lines in broken.items()}
         states = Counter(job["state"] for job in record.kept.jobs.values())
         return {
