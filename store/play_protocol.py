@@ -23,9 +23,9 @@ Both directions also carry JSON texts, `{"type": ...}`:
     server: queue {position}, while all places are taken: 1 is the next to begin, and each change is told. Then, and
             else first of all, hello {session, checkpoint, width, height, fps, has_simulator, action_names, keys
             {keyboard code: name of its action}, has_camera, max_yaw_deg, max_pitch_deg, seed, temperature};
-            reset {seed}; settings {temperature, guidance, simulator, fps, paused, record, checkpoint}: now in force; error
-            {code, message}. fps in hello is the model's own, in settings the pace. A simulator that is asked for is
-            shown where the checkpoint has one.
+            reset {seed}; settings {temperature, guidance, simulator, fps, paused, record, checkpoint}: now in
+            force; error {code, message}. fps in hello is the model's own, in settings the pace. A simulator that
+            is asked for is shown where the checkpoint has one.
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
     is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:

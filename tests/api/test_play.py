@@ -26,7 +26,7 @@ from terrarium.api.relay import Rate
 from terrarium.api.server import MAX_UNREAD, OPTIONS, WebSockets
 from terrarium.cli.bench import summary
 from terrarium.cli.bench_player import BenchFailed, play_all
-from terrarium.store.play_protocol import Frame, pack_frame
+from terrarium.store.play_protocol import Frame, Open, pack_frame, parse_open
 from terrarium.store.settings import settings
 from terrarium.store.tables import Asset, PlaySession
 from terrarium.workers.player import Player, listen
@@ -403,15 +403,8 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
             await client.input("w")
             await client.close()
             await until(lambda: heard[-1:] == ["closed"])
-            opened = {
-                "type": "open",
-                "session": ticket["id"],
-                "checkpoint": "shipped",
-                "seed": 5,
-                "world": None,
-                "key": "",
-            }
-            assert json.loads(heard[0]) == opened and len(heard[1]) == 32
+            opened = Open(session=ticket["id"], checkpoint="shipped", seed=5)
+            assert parse_open(heard[0]) == opened and len(heard[1]) == 32
 
     asyncio.run(go())
 
