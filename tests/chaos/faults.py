@@ -32,7 +32,7 @@ GARBAGE = (
     b'{"headers": {"id": "x"}, "properties": {}}',
     b'{"body": "?", "headers": {}, "properties": {"delivery_tag": "x", "body_encoding": "base64"}}',
     b'{"body": "W10=", "content-type": "application/json", "content-encoding": "utf-8", "headers": {"id": "x", '
-    b'"task": "jobs.run"}, "properties": {"delivery_tag": "y", "body_encoding": "base64", "delivery_info": {}}}',
+    b'"task": "jobs.look"}, "properties": {"delivery_tag": "y", "body_encoding": "base64", "delivery_info": {}}}',
 )
 
 
