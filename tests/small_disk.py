@@ -33,8 +33,6 @@ def fill(disk: Path) -> Path:
     """Writes a file until not a byte more fits, and returns it."""
     file = disk / "filler"
     with file.open("ab", buffering=0) as stream:
-        with suppress(OSError):  # most of it at once
-            os.posix_fallocate(stream.fileno(), 0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize)
         for size in (2**20, 2**12, 1):
             with suppress(OSError):
                 while True:

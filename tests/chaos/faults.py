@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -15,9 +16,9 @@ import psutil
 import psycopg
 from redis.exceptions import RedisError
 
+from terrarium.store.disk import free_bytes
 from tests.chaos.machine import Machine, send, tree
 from tests.chaos.slow import stop_reading
-from tests.small_disk import fill
 
 SERVICES = ("gateway", "dispatcher", "player", "redis", "postgres")
 HOLD_S = (2.0, 26.0)  # for how long a process stands still: some are taken for hung, some go on
@@ -151,6 +152,17 @@ def block_connections(struck: Struck) -> str | None:
         struck.after(seconds, partial(send, backends, signal.SIGCONT))
         return f"{len(backends)} connections blocked for {seconds:.0f} s"
     return None
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all that is free: allocated, since a loaded machine needs minutes to write as much."""
+    file = folder / "filler"
+    with file.open("ab") as stream:
+        for share in (1.0, 0.9999, 0.999, 0.99):  # others write meanwhile
+            with suppress(OSError):
+                os.posix_fallocate(stream.fileno(), 0, int(share * free_bytes(folder)))
+                break
+    return file
 
 
 def fill_disk(struck: Struck) -> str | None:

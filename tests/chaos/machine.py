@@ -18,10 +18,10 @@ from uuid import uuid4
 
 import httpx
 import psutil
-import psycopg
 from psycopg.rows import dict_row
 from redis import Redis
 
+from terrarium.store.db import Connection
 from terrarium.store.embedded import socket_dir
 from tests.processes import ROOT, free_port, until
 
@@ -160,8 +160,9 @@ class Machine:
         return socket_dir(self.data)
 
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        url = f"postgresql://terrarium@/postgres?host={self.sockets}/pg&connect_timeout=10"
-        with psycopg.connect(url, row_factory=dict_row, autocommit=True) as connection:
+        """Gives up on a server that stands still: psycopg's OperationalError."""
+        url = f"postgresql://terrarium@/postgres?host={self.sockets}/pg"
+        with Connection.connect(url, connect_timeout=5, row_factory=dict_row, autocommit=True) as connection:
             return connection.execute(sql.encode(), values).fetchall()
 
     @contextmanager

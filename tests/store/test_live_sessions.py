@@ -53,7 +53,9 @@ def test_a_session_is_held_until_its_end_also_over_a_lost_connection(db: Session
     assert young not in unheld()
 
 
-def test_the_dispatcher_closes_what_nobody_holds_and_looks_more_than_once(db: Session) -> None:
+def test_the_dispatcher_closes_what_nobody_holds_and_looks_more_than_once(db: Session, redis_url: str) -> None:
+    from terrarium.workers import dispatcher  # which wants a Redis to be named
+
     id = reserve(db, 5)
     missed: dict[UUID, float] = {}
     dispatcher.look_after_sessions(missed)
