@@ -1,7 +1,7 @@
 """The live step compiled ahead of time for this processor, its weights laid out once (AOTInductor with freezing).
 
     python -m terrarium.worlds.world_model.frozen FOLDER fp32-1 PACKAGE.so
-    ... --leash                       kills its process group when stdin ends
+    ... --leash                       in the background: gives way, and kills its process group when stdin ends
 
 The compiler, in a process of its own: a minute or more for each form (forms.py). It leaves PACKAGE.json beside the
 package: how many times as fast as the eager step.
@@ -264,7 +264,7 @@ def main() -> None:
     folder, form, package = Path(sys.argv[1]), Form.of(sys.argv[2]), Path(sys.argv[3])
     if "--leash" in sys.argv[4:]:
         end_with_stdin()
-    os.nice(19)
+        os.nice(19)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch

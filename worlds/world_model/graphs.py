@@ -10,20 +10,27 @@ No graph was ever captured: there was no GPU at hand. Tests replay by calling (t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
-
-if TYPE_CHECKING:
-    from terrarium.worlds.world_model.rollout import State
-
-    Advance = Callable[[State, torch.Tensor, torch.Tensor], State]
 
 log = logging.getLogger("terrarium.player")
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # players in a graph
 WARM_UP = 3  # steps before a capture: Triton compiles and cuDNN chooses in them
 Tensors = list[torch.Tensor]
+
+
+class Stateful(Protocol):
+    """rollout.State, as far as it is needed here."""
+
+    def tensors(self) -> dict[str, torch.Tensor]: ...
+
+    @classmethod
+    def of(cls, t: Mapping[str, torch.Tensor], /) -> Self: ...
+
+
+S = TypeVar("S", bound=Stateful)
 
 
 class Graph(NamedTuple):
@@ -32,17 +39,21 @@ class Graph(NamedTuple):
     replay: Callable[[], None]  # computes the outputs of the inputs, all where they are
 
 
-class Graphs:
+class Graphs(Generic[S]):
     """`advance` (state, action [B, A], temperature [B] -> state) as graphs, and called like it, from one thread under
     inference mode. Captured for a number of players when it first comes; eager beyond the largest, and for good after
     a capture that failed."""
 
-    def __init__(self, advance: Advance, capture: Callable[[Callable[[Tensors], Tensors], Tensors], Graph]) -> None:
+    def __init__(
+        self,
+        advance: Callable[[S, torch.Tensor, torch.Tensor], S],
+        capture: Callable[[Callable[[Tensors], Tensors], Tensors], Graph],
+    ) -> None:
         self.advance, self.capture = advance, capture
         self.graphs: dict[int, Graph] = {}
         self.failed = False
 
-    def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
+    def __call__(self, state: S, action: torch.Tensor, temperature: torch.Tensor) -> S:
         graph = self._graph(state, action, temperature)
         if graph is None:
             return self.advance(state, action, temperature)
@@ -52,7 +63,7 @@ class Graphs:
         graph.replay()
         return type(state).of({name: x[:rows].clone() for name, x in zip(named, graph.outputs, strict=True)})
 
-    def _graph(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> Graph | None:
+    def _graph(self, state: S, action: torch.Tensor, temperature: torch.Tensor) -> Graph | None:
         bucket = next((n for n in BUCKETS if n >= len(action)), None)
         if bucket is None or self.failed:
             return None

@@ -78,11 +78,11 @@ class State:
         named |= {"recent": m.recent, "fresh": m.fresh, "views": m.views, "looks": m.looks}
         return named | {f"layer.{i}": x for i, x in enumerate(m.layers)}
 
-    @staticmethod
-    def of(t: Mapping[str, torch.Tensor]) -> State:
+    @classmethod
+    def of(cls, t: Mapping[str, torch.Tensor]) -> State:
         layers = [t[f"layer.{i}"] for i in range(sum(name.startswith("layer.") for name in t))]
         rest = (t[name] for name in ("action", "margins", "recent", "fresh", "views", "looks"))
-        return State(t["codes"], t["picture"], Memory(layers, *rest))
+        return cls(t["codes"], t["picture"], Memory(layers, *rest))
 
     @staticmethod
     def stack(states: list[State]) -> State:
