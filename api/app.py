@@ -34,6 +34,7 @@ from terrarium.api import (
     plans,
     play,
     plays,
+    submit,
     uploads,
     worlds,
 )
@@ -47,7 +48,7 @@ from terrarium.api.web import add_client
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(assets.open_library)
     watch = app.state.watch = Watch()
-    listening = asyncio.create_task(watch.listen())
+    listening = asyncio.create_task(watch.run())
     loop = asyncio.get_running_loop()
     before_stop(lambda: loop.call_soon_threadsafe(watch.close))
     yield
@@ -78,7 +79,22 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, keys, disk, health):
+    for part in (
+        submit,
+        jobs,
+        job_events,
+        artifacts,
+        assets,
+        *rooms,
+        uploads,
+        catalog,
+        plans,
+        play,
+        plays,
+        keys,
+        disk,
+        health,
+    ):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -53,7 +53,7 @@ WARM_UP_S = 2.0
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, the gateway, training, recipes, parts of a world model, alignment, the renderer."""
+    """Measure live play, its step, the gateway, training, recipes, parts of a world model, alignment, the renderer."""
 
 
 @app.command()

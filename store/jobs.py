@@ -17,18 +17,32 @@ database's, so the clocks of workers do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, case, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    any_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
 from terrarium.store import events
 from terrarium.store.events import Event
-from terrarium.store.tables import Job, Outbox, Run
+from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
 EDGES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"queued", "cancelled"}),
@@ -61,8 +75,7 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(
-    session: Session,
+def new_row(
     config: dict[str, Any],
     queue: str,
     parent_id: UUID | None = None,
@@ -70,18 +83,32 @@ def submit(
     *,
     state: Literal["queued", "waiting"] = "queued",
     **facts: Any,
-) -> Job:
-    """A job with its first event and, if it is queued, the outbox row that will bring it to a worker of `queue`. If
-    `name` is omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
-    values = {"id": uuid4(), "name": name or config["kind"], "config": config, "queue": queue} | facts
-    job = Job(kind=config["kind"], parent_id=parent_id, state=state, last_seq=1, **values)
-    session.add(job)
-    session.flush()
-    session.refresh(job)
-    events.append(session, job.id, 1, [_state_event(state)])
-    if state == "queued":
-        emit(session, job.id)
-    return job
+) -> dict[str, Any]:
+    """The columns of a job that is to be submitted. If `name` is omitted, it is the kind. `facts`: id, plan_id and step
+    of a job of a plan."""
+    row = {"id": uuid4(), "kind": config["kind"], "name": name or config["kind"], "config": config, "queue": queue}
+    return row | {"parent_id": parent_id, "state": state, "last_seq": 1} | facts
+
+
+def submit(session: Session, *row: Any, **more: Any) -> Job:
+    """As `submit_all`, of one row: the arguments are those of `new_row`."""
+    return submit_all(session, [new_row(*row, **more)])[0]
+
+
+def submit_all(session: Session, rows: Sequence[dict[str, Any]]) -> list[Job]:
+    """Jobs, in the order of `rows`, with their first events and, for those that are queued, the outbox rows that will
+    bring them to a worker: a statement for each table, however many jobs there are."""
+    if not rows:
+        return []
+    made = list(session.scalars(insert(Job).returning(Job, sort_by_parameter_order=True), rows))
+    these = Job.id == any_(literal([job.id for job in made], ARRAY(Uuid)))
+    first = select(Job.id, literal(1), literal("state"), func.jsonb_build_object("state", Job.state)).where(these)
+    session.execute(insert(JobEvent).from_select(["job_id", "seq", "type", "data"], first))
+    session.execute(select(func.pg_notify(events.CHANNEL, cast(Job.id, String))).where(these))
+    queued = select(Job.id).where(these, Job.state == "queued").order_by(Job.created_at, Job.id)
+    session.execute(insert(Outbox).from_select(["job_id"], queued))
+    session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+    return made
 
 
 def cancel(session: Session, job_id: UUID) -> Job | None:
@@ -297,27 +324,33 @@ def emit(session: Session, job_id: UUID) -> None:
     session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 
-def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
-    """The oldest outbox rows as (job id, queue), deleted here: publish them, then commit."""
-    oldest = select(Outbox).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
-    rows = session.scalars(oldest).all()
-    if not rows:
-        return []
-    statement = select(Job.id, Job.queue).where(Job.id.in_({r.job_id for r in rows}), Job.state == "queued")
-    queues = dict(session.execute(statement).all())
-    for row in rows:
-        session.delete(row)
-    return [(row.job_id, queues[row.job_id]) for row in rows if row.job_id in queues]
+def take_outbox(session: Session, limit: int = 500) -> tuple[list[tuple[UUID, str]], bool]:
+    """The oldest outbox rows, deleted here, as (job id, queue) of those that are still queued, and whether there may be
+    more. Publish them, then commit."""
+    oldest = select(Outbox.id).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
+    taken = dict(session.execute(delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)).all())
+    statement = select(Job.id, Job.queue).where(Job.id.in_(taken.values()), Job.state == "queued")
+    queues = dict(session.execute(statement).all()) if taken else {}
+    return [(id, queues[id]) for _, id in sorted(taken.items()) if id in queues], len(taken) == limit
 
 
-def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
+def count_waiting(session: Session, older_than_s: float) -> dict[str, int]:
+    """{queue: how many `waiting` would find}."""
+    statement = _waiting(older_than_s).with_only_columns(Job.queue, func.count()).group_by(Job.queue)
+    return dict(session.execute(statement).all())
+
+
+def waiting(session: Session, queues: Collection[str], older_than_s: float) -> list[tuple[UUID, str]]:
     """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should hold them."""
-    statement = select(Job.id, Job.queue).where(
+    return [(id, queue) for id, queue in session.execute(_waiting(older_than_s).where(Job.queue.in_(queues)))]
+
+
+def _waiting(older_than_s: float) -> Select[Any]:
+    return select(Job.id, Job.queue).where(
         Job.state == "queued",
         Job.queued_at < _from_now(-older_than_s),
         ~select(Outbox.id).where(Outbox.job_id == Job.id).exists(),
     )
-    return [(job_id, queue) for job_id, queue in session.execute(statement)]
 
 
 # ---- the plan's side

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, func
+from sqlalchemy import BigInteger, ForeignKey, Index, String, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -70,7 +70,13 @@ class Job(Base):
     created_at: Mapped[datetime] = _now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    __table_args__ = (Index("jobs_by_age", "created_at", "id"), Index("jobs_by_state", "state"))
+    __table_args__ = (  # lists: newest first, of a state, a kind or a parent; what the dispatcher looks after
+        Index("jobs_by_age", "created_at", "id"),
+        Index("jobs_by_state", "state", "created_at", "id"),
+        Index("jobs_by_kind", "kind", "created_at", "id"),
+        Index("jobs_by_parent", "parent_id", "created_at", "id"),
+        Index("jobs_queued", "queue", "queued_at", postgresql_where=text("state = 'queued'")),
+    )
 
 
 class Run(Base):

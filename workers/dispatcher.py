@@ -91,13 +91,11 @@ def beat() -> None:
 
 def relay_outbox() -> None:
     """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
-    while True:
+    more = True
+    while more:
         with session_scope() as session:
-            batch = jobs.take_outbox(session)
-            for job_id, queue in batch:
-                publish(job_id, queue)
-        if not batch:
-            return
+            batch, more = jobs.take_outbox(session)
+            publish(batch)
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
@@ -122,22 +120,35 @@ def look_after_leases_and_retries() -> None:
 
 
 def emit_lost(older_than_s: float = LOST_AFTER_S) -> list[UUID]:
-    """Sends again the jobs that wait in no Celery queue: Redis lost them, or a worker died before its claim."""
+    """Sends again the jobs that wait in no Celery queue: Redis lost them, or a worker died before its claim.
+
+    Which ones is asked of a queue only while it has fewer messages than jobs wait for it. More may hide a loss behind
+    messages of jobs that were cancelled, or that were sent twice, but only while no worker is free to take them.
+    """
     with session_scope() as session:
-        waiting = jobs.waiting(session, older_than_s)
-    if not waiting:
+        counts = jobs.count_waiting(session, older_than_s)
+    if not counts:
         return []
     with connect() as redis:
-        known = {queue: _ids_in(redis.lrange(queue, 0, -1)) for queue in {queue for _, queue in waiting}}
+        short = [queue for queue, n in counts.items() if redis.llen(queue) < n]
+        if not short:
+            return []
+        known = {queue: _ids_in(redis.lrange(queue, 0, -1)) for queue in short}
+    with session_scope() as session:
+        waiting = jobs.waiting(session, short, older_than_s)
     lost = [(job_id, queue) for job_id, queue in waiting if job_id not in known[queue]]
-    for job_id, queue in lost:
+    for job_id, _ in lost:
         log.warning("job %s: its message was lost, sending it again", job_id)
-        publish(job_id, queue)
+    publish(lost)
     return [job_id for job_id, _ in lost]
 
 
-def publish(job_id: UUID, queue: str) -> None:
-    app.send_task(RUN_JOB, args=[str(job_id)], queue=queue, task_id=f"{job_id}/{uuid4().hex[:8]}", retry=False)
+def publish(batch: Iterable[tuple[UUID, str]]) -> None:
+    """A message for each (job id, queue)."""
+    with app.producer_or_acquire() as producer:
+        for job_id, queue in batch:
+            task_id = f"{job_id}/{uuid4().hex[:8]}"
+            app.send_task(RUN_JOB, [str(job_id)], queue=queue, task_id=task_id, retry=False, producer=producer)
 
 
 def _ids_in(messages: Iterable[bytes]) -> set[UUID]:
