@@ -27,6 +27,7 @@ from terrarium.api import (
     errors,
     generators,
     health,
+    job_body,
     job_events,
     jobs,
     keys,
@@ -47,6 +48,7 @@ from terrarium.api.web import add_client
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(assets.open_library)
+    job_body.body()  # its schema takes a while, for which the first submission would wait
     watch = app.state.watch = Watch()
     listening = asyncio.create_task(watch.run())
     loop = asyncio.get_running_loop()

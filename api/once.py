@@ -50,9 +50,9 @@ def used(session: Session, keys: Collection[str]) -> dict[str, Use]:
     """What those of `keys` stand for that were used before."""
     if not keys:
         return {}
-    columns = IdempotencyKey.key, IdempotencyKey.body_sha256, IdempotencyKey.job_id
-    rows = session.execute(select(*columns).where(IdempotencyKey.key.in_(keys)))
-    return {key: Use(*use) for key, *use in rows}
+    statement = select(IdempotencyKey.key, IdempotencyKey.body_sha256, IdempotencyKey.job_id)
+    rows = session.execute(statement.where(IdempotencyKey.key.in_(keys)))
+    return {key: Use(sha256, job_id) for key, sha256, job_id in rows}
 
 
 def is_used(key: str) -> bool:

@@ -25,11 +25,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ColumnElement,
     Select,
-    String,
     Uuid,
     any_,
     case,
-    cast,
     delete,
     func,
     insert,
@@ -97,14 +95,13 @@ def submit(session: Session, *row: Any, **more: Any) -> Job:
 
 def submit_all(session: Session, rows: Sequence[dict[str, Any]]) -> list[Job]:
     """Jobs, in the order of `rows`, with their first events and, for those that are queued, the outbox rows that will
-    bring them to a worker: a statement for each table, however many jobs there are."""
+    bring them to a worker: a statement for each table, however many jobs there are. Nobody yet waits for their news."""
     if not rows:
         return []
     made = list(session.scalars(insert(Job).returning(Job, sort_by_parameter_order=True), rows))
     these = Job.id == any_(literal([job.id for job in made], ARRAY(Uuid)))
     first = select(Job.id, literal(1), literal("state"), func.jsonb_build_object("state", Job.state)).where(these)
     session.execute(insert(JobEvent).from_select(["job_id", "seq", "type", "data"], first))
-    session.execute(select(func.pg_notify(events.CHANNEL, cast(Job.id, String))).where(these))
     queued = select(Job.id).where(these, Job.state == "queued").order_by(Job.created_at, Job.id)
     session.execute(insert(Outbox).from_select(["job_id"], queued))
     session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
@@ -328,7 +325,8 @@ def take_outbox(session: Session, limit: int = 500) -> tuple[list[tuple[UUID, st
     """The oldest outbox rows, deleted here, as (job id, queue) of those that are still queued, and whether there may be
     more. Publish them, then commit."""
     oldest = select(Outbox.id).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
-    taken = dict(session.execute(delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)).all())
+    take = delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)
+    taken = dict(session.execute(take, execution_options={"synchronize_session": False}).all())
     statement = select(Job.id, Job.queue).where(Job.id.in_(taken.values()), Job.state == "queued")
     queues = dict(session.execute(statement).all()) if taken else {}
     return [(id, queues[id]) for _, id in sorted(taken.items()) if id in queues], len(taken) == limit
@@ -345,7 +343,7 @@ def waiting(session: Session, queues: Collection[str], older_than_s: float) -> l
     return [(id, queue) for id, queue in session.execute(_waiting(older_than_s).where(Job.queue.in_(queues)))]
 
 
-def _waiting(older_than_s: float) -> Select[Any]:
+def _waiting(older_than_s: float) -> Select[UUID, str]:
     return select(Job.id, Job.queue).where(
         Job.state == "queued",
         Job.queued_at < _from_now(-older_than_s),

@@ -35,6 +35,7 @@ from terrarium.workers.retention import clean_in_background
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
+GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
@@ -79,8 +80,9 @@ def lead(stop: threading.Event) -> None:
             if time.monotonic() >= clean_at:
                 threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
                 clean_at = time.monotonic() + CLEAN_EVERY_S
-            for _ in connection.notifies(timeout=TICK_S, stop_after=1):
+            if list(connection.notifies(timeout=TICK_S, stop_after=1)):
                 relay_outbox()
+                stop.wait(GATHER_S)
 
 
 def beat() -> None:
