@@ -28,6 +28,7 @@ from terrarium.api import (
     generators,
     health,
     job_body,
+    job_changes,
     job_events,
     jobs,
     keys,
@@ -35,6 +36,7 @@ from terrarium.api import (
     plans,
     play,
     plays,
+    queues,
     submit,
     uploads,
     worlds,
@@ -81,22 +83,8 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
-    for part in (
-        submit,
-        jobs,
-        job_events,
-        artifacts,
-        assets,
-        *rooms,
-        uploads,
-        catalog,
-        plans,
-        play,
-        plays,
-        keys,
-        disk,
-        health,
-    ):
+    of_jobs = (submit, jobs, job_changes, job_events, queues, plans)
+    for part in (*of_jobs, artifacts, assets, *rooms, uploads, catalog, play, plays, keys, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

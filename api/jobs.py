@@ -53,6 +53,9 @@ class JobView(BaseModel):
     name: str = Field(description="what was given, or made of the kind, its inputs and the preset")
     state: State
     config: dict[str, Any]
+    queue: str
+    priority: int = Field(description="of those in a queue the highest starts first, of several the oldest")
+    after: list[UUID] = Field(description="jobs that must have succeeded before it starts")
     progress: Progress | None
     result: dict[str, Any] | None
     error: JobError | None

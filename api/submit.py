@@ -15,34 +15,47 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from terrarium.api import once
+from terrarium.api.access import check_priority, identity_of
 from terrarium.api.errors import DATABASE_DOWN
 from terrarium.api.inputs import check_inputs, default_name
 from terrarium.api.job_body import job_config
-from terrarium.api.jobs import JobView
+from terrarium.api.jobs import JobView, missing
 from terrarium.api.room import check_room
-from terrarium.store import jobs
+from terrarium.store import jobs, line
 from terrarium.store.db import session_scope
-from terrarium.store.errors import TerrariumError
+from terrarium.store.errors import Conflict, TerrariumError
 from terrarium.store.tables import Job
 from terrarium.worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 MOST = 100  # jobs in a transaction
 Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
+Priority = Annotated[
+    int,
+    Query(ge=line.LOWEST, le=line.HIGHEST, description="the higher starts first; more than 0 takes the scope admin"),
+]
+After = Annotated[list[UUID], Query(max_length=50, description="jobs that must have succeeded before it starts")]
 
 
 @router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
 async def submit(
-    config: Annotated[Any, Depends(job_config)], response: Response, key: once.Key = None, name: Name = None
+    config: Annotated[Any, Depends(job_config)],
+    request: Request,
+    response: Response,
+    key: once.Key = None,
+    name: Name = None,
+    priority: Priority = 0,
+    after: After = [],  # noqa: B006
 ) -> JobView:
     """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
     omitted, it is made of the kind, its inputs and the preset."""
-    view, new = await WRITER.write(await run_in_threadpool(draft, config, key, name))
+    check_priority(identity_of(request), priority)
+    view, new = await WRITER.write(await run_in_threadpool(draft, config, key, name, priority, after))
     if not new:
         response.status_code = 200
         return view
@@ -64,7 +77,7 @@ class Draft:
 Written = tuple[JobView, bool]  # a job, and whether it is new
 
 
-def draft(config: Any, key: str | None, name: str | None) -> Draft:
+def draft(config: Any, key: str | None, name: str | None, priority: int = 0, after: Sequence[UUID] = ()) -> Draft:
     """Checks what the config alone does not tell. A request whose key has made its job is right, whatever has become of
     its inputs since."""
     body = json.loads(json.dumps(asdict(config)))
@@ -72,12 +85,23 @@ def draft(config: Any, key: str | None, name: str | None) -> Draft:
         with session_scope() as session:
             check_inputs(session, config)
             check_room(session, body)
+            check_after(session, after)
             name = name or default_name(session, config)
     except TerrariumError:
         if key is None or not once.is_used(key):
             raise
-    row = jobs.new_row(body, kinds()[config.kind].queue, name=name or "")
+    row = jobs.new_row(body, kinds()[config.kind].queue, name=name or "", priority=priority, after=after)
     return Draft(row, key, once.Use(once.sha256_of(body), row["id"]))
+
+
+def check_after(session: Session, after: Sequence[UUID]) -> None:
+    """NotFound, or Conflict for a job that will not succeed any more. None of them ends before the transaction."""
+    states = jobs.states_of(session, after) if after else {}
+    for id in after:
+        if id not in states:
+            raise missing(id)
+        if states[id] in ("failed", "cancelled"):
+            raise Conflict(f"after: job {id} is {states[id]}: retry it first", code="earlier_not_made")
 
 
 class Writer:
@@ -133,6 +157,7 @@ def _write(drafts: Sequence[Draft]) -> list[Written | Exception]:
     with session_scope() as session:
         used = once.used(session, [draft.key for draft in drafts if draft.key is not None])
         new = {draft.key or draft.row["id"]: draft for draft in drafts[::-1] if draft.key not in used}  # a key's first
+        check_after(session, [id for draft in new.values() for id in draft.row["after"]])  # now none ends before we do
         made = jobs.submit_all(session, [draft.row for draft in reversed(new.values())])
         ours = {draft.key: draft.use for draft in new.values() if draft.key is not None}
         if once.keep(session, ours):
