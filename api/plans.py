@@ -196,7 +196,7 @@ def cancel(id: UUID) -> PlanView:
 
 @router.post("/plans/{id}/release", status_code=202, openapi_extra=described(RELEASE))
 def release(id: UUID, body: Annotated[ReleaseBody, Depends(release_body)]) -> PlanView:
-    """Go on from a step although its gate is closed: the steps that it stopped are tried again, and what follows them."""
+    """Go on although a step's gate is closed: what it stopped is tried again, with the steps after that."""
     with session_scope() as session:
         plan = _existing(session, id)
         step = next((job for job in plans.newest(session, [plan])[id] if job.step == body.step), None)

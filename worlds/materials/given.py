@@ -37,7 +37,8 @@ KIND_OF = {VIEWS: multi_view.KIND, 1: texture.KIND}  # number of pictures: type 
 class Given(Protocol):
     """Pictures of a surface and the model that finds its maps; `truth` [8, S, S] where it is known."""
 
-    truth: Tensor | None
+    @property
+    def truth(self) -> Tensor | None: ...
 
     def find(self) -> tuple[Tensor, dict[str, Tensor]]:
         """-> maps [8, S, S], others [S, S] by name."""

@@ -102,9 +102,7 @@ def test_maps_are_written_from_three_pictures(
         told = f"{len(some)} pictures? .*: the material-model .* takes three views of one surface"
         with pytest.raises(ValueError, match=told):
             infer_files(some, tmp_path / "two", model)
-    with pytest.raises(
-        ValueError, match=r"2 pictures \(.*\): expected three views of one surface or one diffuse texture"
-    ):
+    with pytest.raises(ValueError, match=r"2 pictures \(.*\): expected three views of one surface or one diffuse"):
         infer_files(images[:2], tmp_path / "two")
     with pytest.raises(ValueError, match="is the same picture as"):
         infer_files([images[0], images[1], images[1]], tmp_path / "twice", model)

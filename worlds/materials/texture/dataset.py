@@ -73,8 +73,8 @@ def write_game(folder: Path, made: Material, rng: np.random.Generator, without_d
     }
     pictures |= {"ao": made.ao, "parallax": made.height, "specular": np.full_like(made.ao, 0.5)}
     if not without_diffuse:
-        of = (torch.from_numpy(each) for each in (made.maps, made.ao, made.height))
-        pictures["diffuse"] = compressed(game_diffuse(*of, rng), int(rng.integers(60, 90)))
+        of, ao, height = (torch.from_numpy(each) for each in (made.maps, made.ao, made.height))
+        pictures["diffuse"] = compressed(game_diffuse(of, ao, height, rng), int(rng.integers(60, 90)))
     for what, pixels in pictures.items():
         write_picture(folder / f"{made.name}_{what}.png", pixels)
 

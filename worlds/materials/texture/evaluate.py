@@ -71,7 +71,7 @@ def evaluate(model: TextureNet, side: int, seed: int, folder: Path | None = None
 
 def held_out(seed: int, size: int) -> tuple[Samples, Samples]:
     """Textures of all families, evenly lit, and with a game's light baked in."""
-    even, baked = [], []
+    even, baked = list[Tensor](), list[Tensor]()
     for family in FAMILIES:
         for i in range(EACH):
             number = FIRST_HELD_OUT_SEED + seed * EACH + i
@@ -114,7 +114,7 @@ def figures_of(model: TextureNet, side: int, samples: Samples, *, normals: bool 
 
 
 def scores(found: Samples, samples: Samples, normals: bool) -> dict[str, Any]:
-    """Means over the textures of each one's own; a map counts where it is known. Normals that were given are no find."""
+    """Means over the textures of each one's own; a map counts where it is known, normals where they are found."""
     maps: dict[str, list[dict[str, float]]] = {}
     lights, angles = [], []
     for out, x in zip(found, samples, strict=True):

@@ -77,7 +77,7 @@ class TextureTrainConfig:
     lr: Annotated[float, Gt(0), Le(1), More("Optimisation")] | None = None
     """Peak learning rate. If omitted, the plan's: 1e-4 in A0, down to 1e-6 in D."""
     lion: Annotated[bool, More("Optimisation")] = False
-    """Of phase C: Lion in place of AdamW. If `lr` is omitted, a fifth of the plan's, with five times its weight decay."""
+    """Of phase C: Lion in place of AdamW, with five times the weight decay and, if `lr` is omitted, a fifth of it."""
     rank: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 8
     """Rank of the adapters that phase B adds."""
     film_dropout: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.1
@@ -146,14 +146,14 @@ def train_debug(phase: PhaseName = "A0", head: MapName | None = None, **inputs: 
 
 def train_shipped(phase: PhaseName = "A0", head: MapName | None = None, **inputs: Any) -> TextureTrainConfig:
     """The model that ships: a small network, on textures of 128 pixels, for half an hour of a CPU core."""
-    epochs, lr = SHIPPED[phase]
+    epochs, patches, lr = SHIPPED[phase]
     return TextureTrainConfig(
         phase=phase,
         map=head,
         **_blank(phase, inputs),
         network="shipped",
         epochs=epochs,
-        patches=200,
+        patches=patches,
         side=128,
         lr=lr,
         rank=4,
@@ -180,14 +180,14 @@ DEBUG_LR: dict[PhaseName, float] = {
 }
 
 
-SHIPPED: dict[PhaseName, tuple[int, float]] = {  # epochs of 50 steps, learning rate
-    "A0": (5, 2e-3),
-    "A": (16, 2e-3),
-    "A_alb_syn": (8, 2e-3),
-    "B": (8, 1e-3),
-    "C": (8, 5e-4),
-    "Cp": (2, 2e-4),
-    "D": (4, 3e-4),
+SHIPPED: dict[PhaseName, tuple[int, int, float]] = {  # epochs, samples in each, learning rate
+    "A0": (5, 200, 2e-3),
+    "A": (12, 200, 2e-3),
+    "A_alb_syn": (6, 200, 2e-3),
+    "B": (6, 200, 1e-3),
+    "C": (6, 200, 5e-4),
+    "Cp": (2, 100, 2e-4),
+    "D": (4, 100, 3e-4),
 }
 
 
