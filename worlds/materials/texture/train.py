@@ -112,6 +112,9 @@ def phase_of(config: TextureTrainConfig) -> Phase:
     """The plan's, with what the config sets besides."""
     given = {name: getattr(config, name) for name in ("epochs", "patches", "side", "lr")}
     phase = with_lion(PHASES[config.phase]) if config.lion else PHASES[config.phase]
+    if config.crop is not None:
+        share = config.crop / (config.side or phase.side)
+        phase = replace(phase, crop=(share, share))
     return replace(phase, **{name: value for name, value in given.items() if value is not None})
 
 
