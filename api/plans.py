@@ -73,7 +73,7 @@ class ReleaseBody:
     __pydantic_config__ = CONFIG
     step: StepName
     """The step whose gate is closed."""
-    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+    why: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
     """The reason, which the next step's model records."""
 
 

@@ -126,7 +126,7 @@ function Release({ plan, step, next, done }: ReleaseProps) {
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
     try {
-      await releaseGate(plan.id, step, why);
+      await releaseGate(plan.id, step, why.trim());
       done();
     } catch (error) {
       setProblem(error as Problem);
