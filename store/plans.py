@@ -83,7 +83,7 @@ def stopped_by(session: Session, plan: Plan, made: Job) -> list[Job]:
     """The newest jobs of the steps that take what `made` makes and have ended without success."""
     jobs_now = newest(session, [plan])[plan.id]
     ended = [job for job in jobs_now if job.state in jobs.AT_REST and job.state != "succeeded"]
-    return [job for job in ended if str(made.id) in jobs.ids_in(job.config)]
+    return [job for job in ended if made.id in job.after]
 
 
 def retry(session: Session, job: Job, **changed: Any) -> Job:
