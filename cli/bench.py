@@ -35,6 +35,7 @@ from websockets.exceptions import WebSocketException
 
 from terrarium.cli.bench_ablations import ablations
 from terrarium.cli.bench_alignment import alignment
+from terrarium.cli.bench_gateway import gateway
 from terrarium.cli.bench_player import BenchFailed, Player, check, play_all, playing
 from terrarium.cli.bench_recipes import recipes
 from terrarium.cli.bench_render import render
@@ -48,6 +49,7 @@ N = TypeVar("N", int, float)
 app = typer.Typer(no_args_is_help=True)
 app.command()(ablations)
 app.command()(alignment)
+app.command()(gateway)
 app.command()(recipes)
 app.command()(render)
 app.command()(step)
@@ -66,7 +68,7 @@ COLUMNS = (
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, training, recipes, parts of a world model, alignment, the renderer."""
+    """Measure live play, its step, the gateway, training, recipes, parts of a world model, alignment, the renderer."""
 
 
 @app.command()
