@@ -37,6 +37,7 @@ from terrarium.api import (
     plays,
     queues,
     uploads,
+    webhooks,
     worlds,
 )
 from terrarium.api.guard import Guard
@@ -81,7 +82,7 @@ def make_app() -> FastAPI:
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
     parts = (jobs, job_changes, job_events, queues, artifacts, assets, *rooms, uploads, catalog, plans, play, plays)
-    for part in (*parts, keys, disk, health):
+    for part in (*parts, keys, webhooks, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
