@@ -4,7 +4,7 @@
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
 the runs of dead workers and leases that ran out, wakes retries that are due, sends again what a dead Redis or a
-dying worker has lost, and removes once an hour what is past its time (retention.py).
+dying worker has lost, delivers to webhooks (courier.py), and removes once an hour what is past its time (retention.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,18 +25,20 @@ from sqlalchemy.exc import DBAPIError
 
 from terrarium.store import jobs, line, live_sessions
 from terrarium.store.broker import connect
+from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
-from terrarium.store.db import session_scope
 from terrarium.store.jobs import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
 from terrarium.workers.celery_app import LOOK, app
+from terrarium.workers.courier import Courier
 from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
 T = TypeVar("T", str, UUID)
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
+GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 UNHELD_FOR_S = 15.0  # the same of a live session, whose gateway may need longer after a restart of Postgres
@@ -67,23 +70,30 @@ def lead(stop: threading.Event) -> None:
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
-        look_at, missed, unheld = 0.0, dict[str, float](), dict[UUID, float]()
-        clean_at = time.monotonic() + CLEAN_AFTER_S
-        while not stop.is_set():
-            pulse.beat()
-            if time.monotonic() >= look_at:
-                relay_outbox()  # what came before we listened
-                look_after_workers(missed)
-                look_after_sessions(unheld)
-                look_after_leases_and_retries()
-                emit_lost()
-                beat()
-                look_at = time.monotonic() + LOOK_EVERY_S
-            if time.monotonic() >= clean_at:
-                threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
-                clean_at = time.monotonic() + CLEAN_EVERY_S
-            for _ in connection.notifies(timeout=TICK_S, stop_after=1):
-                relay_outbox()
+        with Courier():
+            work(connection, stop)
+
+
+def work(connection: Connection, stop: threading.Event) -> None:
+    """What the leader does, again and again."""
+    look_at, missed, unheld = 0.0, dict[str, float](), dict[UUID, float]()
+    clean_at = time.monotonic() + CLEAN_AFTER_S
+    while not stop.is_set():
+        pulse.beat()
+        if time.monotonic() >= look_at:
+            relay_outbox()  # what came before we listened
+            look_after_workers(missed)
+            look_after_sessions(unheld)
+            look_after_leases_and_retries()
+            emit_lost()
+            beat()
+            look_at = time.monotonic() + LOOK_EVERY_S
+        if time.monotonic() >= clean_at:
+            threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
+            clean_at = time.monotonic() + CLEAN_EVERY_S
+        if list(connection.notifies(timeout=TICK_S, stop_after=1)):
+            relay_outbox()
+            stop.wait(GATHER_S)
 
 
 def beat() -> None:
@@ -94,13 +104,11 @@ def beat() -> None:
 
 def relay_outbox() -> None:
     """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
-    while True:
+    more = True
+    while more:
         with session_scope() as session:
-            batch = jobs.take_outbox(session)
-            for _, queue in batch:
-                publish(queue)
-        if not batch:
-            return
+            batch, more = jobs.take_outbox(session)
+            publish(Counter(queue for _, queue in batch))
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
@@ -148,13 +156,16 @@ def emit_lost(older_than_s: float = LOST_AFTER_S) -> dict[str, int]:
     lacking = {queue: count for queue, count in lacking.items() if count > 0}
     for queue, count in lacking.items():
         log.info("queue %s: sending %d messages again", queue, count)
-        for _ in range(count):
-            publish(queue)
+    publish(lacking)
     return lacking
 
 
-def publish(queue: str) -> None:
-    app.send_task(LOOK, queue=queue, retry=False)
+def publish(counts: Mapping[str, int]) -> None:
+    """So many messages to each queue."""
+    with app.producer_or_acquire() as producer:
+        for queue, count in counts.items():
+            for _ in range(count):
+                app.send_task(LOOK, queue=queue, retry=False, producer=producer)
 
 
 if __name__ == "__main__":
