@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 from redis.exceptions import RedisError
 
 from terrarium.store.disk import free_bytes
-from tests.chaos.machine import Machine, send, tree
+from tests.chaos.machine import send, tree
 from tests.chaos.slow import stop_reading
 
 SERVICES = ("gateway", "dispatcher", "player", "redis", "postgres")
@@ -39,9 +40,9 @@ GARBAGE = (
 
 @dataclass
 class Struck:
-    """The machine, and what is to be undone later."""
+    """What is struck, a Machine or Containers, and what is to be undone later."""
 
-    machine: Machine
+    machine: Any
     rng: random.Random
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
@@ -180,6 +181,8 @@ def truncate_state(struck: Struck) -> str | None:
         with suppress(psutil.Error, OSError, ValueError, StopIteration):
             log = next(Path(f.path) for f in runner.open_files() if f.path.endswith("runner.log"))
             states = sorted(log.parent.glob("state/step_*"))
+            if not states:
+                continue
             send([runner], signal.SIGKILL)
             largest = max(states[-1].iterdir(), key=lambda path: path.stat().st_size)
             with largest.open("r+b") as file:

@@ -159,11 +159,11 @@ class Machine:
     def sockets(self) -> Path:
         return socket_dir(self.data)
 
-    def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+    def query(self, sql: str) -> list[dict[str, Any]]:
         """Gives up on a server that stands still: psycopg's OperationalError."""
         url = f"postgresql://terrarium@/postgres?host={self.sockets}/pg"
         with Connection.connect(url, connect_timeout=5, row_factory=dict_row, autocommit=True) as connection:
-            return connection.execute(sql.encode(), values).fetchall()
+            return connection.execute(sql.encode()).fetchall()
 
     @contextmanager
     def redis(self) -> Iterator[Redis]:

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,8 @@ from typing import Any
 import httpx
 
 from tests.chaos.clients import Clients, play
-from tests.chaos.faults import FAULTS, Struck
+from tests.chaos.faults import Fault, Struck
 from tests.chaos.invariants import ENDED, INVARIANTS
-from tests.chaos.machine import Machine
 from tests.chaos.reading import open_sessions, read
 from tests.chaos.record import Curve, Record, Told
 from tests.processes import until
@@ -31,8 +30,11 @@ RECORD = {"kind": "dataset.record", "episodes": 4, "steps": 32, "width": 32, "he
 
 
 class Run:
-    def __init__(self, machine: Machine, seed: int, minutes: float, evidence: Path) -> None:
-        self.machine, self.seed, self.minutes, self.evidence = machine, seed, minutes, evidence
+    """`machine`: a Machine or Containers, which `faults` can strike."""
+
+    def __init__(self, machine: Any, faults: dict[str, Fault], seed: int, minutes: float, evidence: Path) -> None:
+        self.machine, self.faults = machine, faults
+        self.seed, self.minutes, self.evidence = seed, minutes, evidence
         self.told, self.by_kind = Told(), Counter[str]()
         self.reference_ids: list[str] = []
         self.began = time.monotonic()
@@ -98,7 +100,7 @@ class Run:
         rng = random.Random(self.seed)
         struck = Struck(self.machine, random.Random(f"{self.seed} faults"))
         ends, next_at = time.monotonic() + self.minutes * 60, time.monotonic()
-        kinds = decks(rng)
+        kinds = decks(rng, self.faults)
         while time.monotonic() < ends:
             assert clients.failure is None, clients.failure
             struck.tick()
@@ -113,7 +115,7 @@ class Run:
         """The next of the deck that finds something to strike; while all is down, none."""
         for _ in range(3):
             kind = next(kinds)
-            what = FAULTS[kind](struck)
+            what = self.faults[kind](struck)
             if what is not None:
                 self.by_kind[kind] += 1
                 self.say(what, kind=kind)
@@ -132,7 +134,7 @@ class Run:
             self.told.refusals += [f"{who} waits in vain for {what}" for who, what in clients.unfinished.items()]
         with suppress(AssertionError):
             until(lambda: not self.machine.runners, 30, every_s=0.5)
-        self.machine.orphans += [f"runner {p.pid} of no job" for p in self.machine.runners]
+        self.machine.orphans += [f"runner of no job: {runner}" for runner in self.machine.runners]
         if asyncio.run(self._frames()) == 0:
             self.told.refusals.append("nobody can play")
         with suppress(AssertionError):
@@ -190,7 +192,7 @@ def ended(http: httpx.Client, id: str) -> dict[str, Any] | None:
     return job if job["state"] in ENDED else None
 
 
-def decks(rng: random.Random) -> Iterator[str]:
+def decks(rng: random.Random, kinds: Collection[str]) -> Iterator[str]:
     """Every kind as often as any other, in an order of the seed."""
     while True:
-        yield from rng.sample(sorted(FAULTS), len(FAULTS))
+        yield from rng.sample(sorted(kinds), len(kinds))

@@ -113,6 +113,6 @@ def test_a_disk_that_was_full_is_a_reason_to_fail() -> None:
 
 
 def test_faults_are_drawn_evenly_and_by_the_seed() -> None:
-    drawn = [list(islice(decks(random.Random(7)), 2 * len(FAULTS))) for _ in range(2)]
-    assert drawn[0] == drawn[1] != list(islice(decks(random.Random(8)), 2 * len(FAULTS)))
+    drawn = [list(islice(decks(random.Random(7), FAULTS), 2 * len(FAULTS))) for _ in range(2)]
+    assert drawn[0] == drawn[1] != list(islice(decks(random.Random(8), FAULTS), 2 * len(FAULTS)))
     assert len(FAULTS) >= 20 and all(drawn[0].count(kind) == 2 for kind in FAULTS)
