@@ -22,7 +22,7 @@ def adamw(
 ) -> Learner:
     """AdamW on all that may be trained; the learning rate warms up, stays, and falls to zero at the end."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
     return Learner(loss=loss, optimizer=optimizer, schedule=warmup_stable_decay(steps, warmup, decay), clip=clip)
 
 

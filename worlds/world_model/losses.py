@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from terrarium.kernels.codes import nats
 from terrarium.worlds.training.task import Step
-from terrarium.worlds.world_model.codes import likeliest, nats, sample, soft_latents
+from terrarium.worlds.world_model.codes import likeliest, sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import MAX_FLOW
 from terrarium.worlds.world_model.dynamics import Dynamics, Prediction
 from terrarium.worlds.world_model.fits import DOWN
