@@ -25,7 +25,7 @@ from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.prefetch import prefetch
 from terrarium.worlds.training.task import Batch, Step, Task
 from terrarium.worlds.training.trainer import Trainer
-from terrarium.worlds.world_model.bench.eager import EagerDynamics
+from terrarium.worlds.world_model.bench.eager import EagerDynamics, EagerLosses
 from terrarium.worlds.world_model.data import ClipStore
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
@@ -47,7 +47,9 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
     config = replace(config, steps=steps + warm_up, accumulate=1)
     with tempfile.TemporaryDirectory() as folder:
         model, clips = _prepare(config, Path(folder))
-        fast, eager = Timed(model, clips, config), Timed(eager_twin(model), clips, config)
+        twin = eager_twin(model)
+        fast = Timed(model, Losses(model, config), clips, config)
+        eager = Timed(twin, EagerLosses(twin, config), clips, config, straightforward=True)
         inline = map(eager.sample, eager.trainer.parts())
         with prefetch(fast.sample, fast.trainer.parts()) as ahead:
             for _ in range(config.steps):
@@ -88,14 +90,24 @@ def eager_twin(model: Dynamics) -> EagerDynamics:
 class Timed:
     """A trainer, the seconds of its steps, and of each of their parts."""
 
-    def __init__(self, model: Dynamics, clips: ClipStore, config: WorldModelConfig) -> None:
+    def __init__(
+        self,
+        model: Dynamics,
+        losses: Losses,
+        clips: ClipStore,
+        config: WorldModelConfig,
+        *,
+        straightforward: bool = False,
+    ) -> None:
         task = Task(
             model=model,
-            learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+            learners=[adamw(model, losses, lr=config.lr, steps=config.steps, fused=not straightforward)],
             sample=lambda step: clips.sample(step.rng, config.batch, step.part),
             ema=config.ema,
         )
         self.trainer = Trainer(task, range(config.steps), config.steps, config.seed)
+        if straightforward:
+            self.trainer.precision = "fp32"
         self.seconds: list[float] = []
         self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
         self.first_loss = 0.0
