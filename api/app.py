@@ -27,6 +27,7 @@ from terrarium.api import (
     errors,
     generators,
     health,
+    job_changes,
     job_events,
     jobs,
     keys,
@@ -34,6 +35,7 @@ from terrarium.api import (
     plans,
     play,
     plays,
+    queues,
     uploads,
     worlds,
 )
@@ -78,7 +80,8 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, keys, disk, health):
+    parts = (jobs, job_changes, job_events, queues, artifacts, assets, *rooms, uploads, catalog, plans, play, plays)
+    for part in (*parts, keys, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

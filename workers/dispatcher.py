@@ -9,27 +9,24 @@ dying worker has lost, and removes once an hour what is past its time (retention
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable
-from uuid import UUID, uuid4
 
 import psycopg
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from terrarium.store import jobs
+from terrarium.store import jobs, line
 from terrarium.store.broker import connect
 from terrarium.store.db import connect as connect_to_database
 from terrarium.store.db import session_scope
 from terrarium.store.jobs import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
-from terrarium.workers.celery_app import RUN_JOB, app
+from terrarium.workers.celery_app import LOOK, app
 from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
@@ -94,8 +91,8 @@ def relay_outbox() -> None:
     while True:
         with session_scope() as session:
             batch = jobs.take_outbox(session)
-            for job_id, queue in batch:
-                publish(job_id, queue)
+            for _, queue in batch:
+                publish(queue)
         if not batch:
             return
 
@@ -121,28 +118,25 @@ def look_after_leases_and_retries() -> None:
             log.info("job %s: queued again", job.id)
 
 
-def emit_lost(older_than_s: float = LOST_AFTER_S) -> list[UUID]:
-    """Sends again the jobs that wait in no Celery queue: Redis lost them, or a worker died before its claim."""
+def emit_lost(older_than_s: float = LOST_AFTER_S) -> dict[str, int]:
+    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it -> how many. Redis lost them, a
+    worker died before its claim or took a job of another queue instead, or the queue was paused."""
     with session_scope() as session:
-        waiting = jobs.waiting(session, older_than_s)
-    if not waiting:
-        return []
+        queued = line.unannounced(session, older_than_s)
+    if not queued:
+        return {}
     with connect() as redis:
-        known = {queue: _ids_in(redis.lrange(queue, 0, -1)) for queue in {queue for _, queue in waiting}}
-    lost = [(job_id, queue) for job_id, queue in waiting if job_id not in known[queue]]
-    for job_id, queue in lost:
-        log.warning("job %s: its message was lost, sending it again", job_id)
-        publish(job_id, queue)
-    return [job_id for job_id, _ in lost]
+        lacking = {queue: count - redis.llen(queue) for queue, count in queued.items()}
+    lacking = {queue: count for queue, count in lacking.items() if count > 0}
+    for queue, count in lacking.items():
+        log.info("queue %s: sending %d messages again", queue, count)
+        for _ in range(count):
+            publish(queue)
+    return lacking
 
 
-def publish(job_id: UUID, queue: str) -> None:
-    app.send_task(RUN_JOB, args=[str(job_id)], queue=queue, task_id=f"{job_id}/{uuid4().hex[:8]}", retry=False)
-
-
-def _ids_in(messages: Iterable[bytes]) -> set[UUID]:
-    """The job ids of the messages in a Celery queue, from their task ids."""
-    return {UUID(json.loads(message)["headers"]["id"].partition("/")[0]) for message in messages}
+def publish(queue: str) -> None:
+    app.send_task(LOOK, queue=queue, retry=False)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,8 @@ def name_what_is_there(case: schemathesis.Case) -> None:
             case.body = {}
         case "/v1/jobs":
             case.body = agreeing(case.body)
+        case "/v1/cancellations":
+            case.body = {"ids": [str(JOB)]}
         case "/v1/plans":
             record = {"name": "walks", "job": {"kind": "dataset.record"}}
             learn = {"name": "model", "job": {"kind": "world-model.train", "data": "@walks"}}

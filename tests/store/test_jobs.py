@@ -25,7 +25,7 @@ FENCE = 1
 def make(db: Session, state: str) -> Job:
     """A job in `state`, brought there by the functions under test; fence 1 wherever it was claimed."""
     if state == "waiting":
-        return jobs.submit(db, CONFIG, "cpu", state="waiting")
+        return jobs.submit(db, CONFIG, "cpu", after=[jobs.submit(db, CONFIG, "cpu").id])
     job = jobs.submit(db, CONFIG, "cpu")
     if state == "queued":
         return job
@@ -244,15 +244,6 @@ def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
     jobs.take_outbox(db)
     db.rollback()
     assert jobs.take_outbox(db) == [(job.id, "cpu")]
-
-
-def test_waiting_names_old_queued_jobs_without_outbox_row(db: Session) -> None:
-    job = make(db, "queued")
-    db.commit()
-    assert jobs.waiting(db, older_than_s=0) == []
-    jobs.take_outbox(db)
-    assert jobs.waiting(db, older_than_s=0) == [(job.id, "cpu")]
-    assert jobs.waiting(db, older_than_s=60) == []
 
 
 def test_history_leaves_out_progress_that_was_overtaken(db: Session) -> None:
