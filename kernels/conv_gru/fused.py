@@ -115,7 +115,7 @@ def _gates_bwd(
     from terrarium.kernels.conv_gru.launch import backward
 
     rows = [x_norm, x_bias, h_norm, h_bias, scale, shift]
-    return backward(dout, gates, gx, gh, h, rows, (gx_dtype, gh_dtype), needs)
+    return backward(dout, gates, gx, gh, h, rows, (gx_dtype, gh_dtype), needs[:3], sums_needed(needs))
 
 
 @_gates_bwd.register_fake

@@ -14,7 +14,6 @@ import triton
 import triton.language as tl
 
 from terrarium.kernels.block_sizes import block_sizes
-from terrarium.kernels.conv_gru.fused import sums_needed
 from terrarium.kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
 from terrarium.kernels.op import cells_of, empty_channels_last, multiprocessors
 
@@ -63,15 +62,15 @@ def forward(
 
 def backward(
     dout: Tensor, gates: Tensor | None, gx: Tensor | None, gh: Tensor | None, h: Tensor, rows: list[Tensor | None],
-    dtypes: tuple[torch.dtype, torch.dtype], needs: Sequence[bool],
+    dtypes: tuple[torch.dtype, torch.dtype], needs: Sequence[bool], sums: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """`gates`, or both `gx` and `gh`; `dtypes` of gx and gh; whether gx, gh, h and each row need a gradient
+    """`gates`, or both `gx` and `gh`; `dtypes` of gx and gh; whether gx, gh and h need a gradient, and the `sums` of either part
     -> dgx, dgh, dh, and the sums of d and of d * x over the cells of each sample, [B, 2, 3C] in the accumulator's
     type, for the x part and the h part; empty is what nobody needs."""
     b, c = h.shape[:2]
     results = [
         empty_channels_last(h, n * c, dtype) if need else h.new_empty(0, dtype=dtype)
-        for n, dtype, need in zip((3, 3, 1), (*dtypes, h.dtype), needs[:3], strict=True)
+        for n, dtype, need in zip((3, 3, 1), (*dtypes, h.dtype), needs, strict=True)
     ]
     wide = accumulator(*results)
     dout, dout_strides = cells_of(dout)
@@ -86,16 +85,16 @@ def backward(
         triton.cdiv(cells, options["BLOCK_M"]), triton.cdiv(sizes["programs"] * multiprocessors(h.device), max(1, b))
     )
     empty = h.new_empty(0, dtype=WIDE[wide])
-    sums = [empty.new_empty((b, programs, 2, 3 * c)) if need else None for need in sums_needed(needs)]
+    memory = [empty.new_empty((b, programs, 2, 3 * c)) if need else None for need in sums]
     if h.numel():
         gates_bwd[(b, programs)](
             dout, gates, gx, gh, h, *rows,
-            *(x if need else None for x, need in zip(results, needs[:3], strict=True)), *sums,
+            *(x if need else None for x, need in zip(results, needs, strict=True)), *memory,
             *dout_strides, *gx_strides, *gh_strides, *h_strides, cells,
             C=c, ACC=wide, **options,
         )  # fmt: skip
     dgx, dgh, dh = results
-    x_total, h_total = (empty.clone() if part is None else part.sum(1) for part in sums)
+    x_total, h_total = (empty.clone() if part is None else part.sum(1) for part in memory)
     return dgx, dgh, dh, x_total, h_total
 
 
