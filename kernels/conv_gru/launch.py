@@ -64,7 +64,7 @@ def backward(
     dout: Tensor, gates: Tensor | None, gx: Tensor | None, gh: Tensor | None, h: Tensor, rows: list[Tensor | None],
     dtypes: tuple[torch.dtype, torch.dtype], needs: Sequence[bool], sums: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """`gates`, or both `gx` and `gh`; `dtypes` of gx and gh; whether gx, gh and h need a gradient, and the `sums` of either part
+    """`gates`, or both `gx` and `gh`; `dtypes` of gx and gh; whether gx, gh, h and the sums of either part are needed
     -> dgx, dgh, dh, and the sums of d and of d * x over the cells of each sample, [B, 2, 3C] in the accumulator's
     type, for the x part and the h part; empty is what nobody needs."""
     b, c = h.shape[:2]
