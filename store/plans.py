@@ -79,12 +79,19 @@ def cancel(session: Session, plan: Plan) -> None:
         jobs.cancel(session, id)
 
 
-def retry(session: Session, job: Job) -> Job:
-    """Tries a job of a plan again, and with it the steps that need what it makes: new jobs, which take what the new one
-    will make. Those that still wait for the old one are cancelled."""
+def stopped_by(session: Session, plan: Plan, made: Job) -> list[Job]:
+    """The newest jobs of the steps that take what `made` makes and have ended without success."""
+    jobs_now = newest(session, [plan])[plan.id]
+    ended = [job for job in jobs_now if job.state in jobs.AT_REST and job.state != "succeeded"]
+    return [job for job in ended if made.id in job.after]
+
+
+def retry(session: Session, job: Job, **changed: Any) -> Job:
+    """Tries a job of a plan again, with fields of its config `changed`, and with it the steps that need what it makes:
+    new jobs, which take what the new one will make. Those that still wait for the old one are cancelled."""
     plan = session.get_one(Plan, job.plan_id)
     before = newest(session, [plan])[plan.id]
-    first = jobs.submit(session, job.config, job.queue, job.id, job.name, **_place(job))
+    first = jobs.submit(session, job.config | changed, job.queue, job.id, job.name, **_place(job))
     again = {str(one.id): first for one in (job, *before) if one.step == job.step}
     for one in before:
         if not again.keys().isdisjoint(map(str, one.after)):

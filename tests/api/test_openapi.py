@@ -169,7 +169,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
         "patch": 2,
     }
     if body["kind"] == "texture.train":
-        named |= {"phase": "A0", "map": None, "start": None, "albedo": None}
+        named |= {"phase": "A0", "map": None, "start": None, "albedo": None, "lion": False, "crop": None}
     if "target" in row.inputs:
         named["target"] = KNOWN["block-world"]
     return body | named | {field: value for field, value in rest.items() if field in body}

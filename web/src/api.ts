@@ -239,6 +239,8 @@ export const submitPlan = (name: string, steps: { name: string; job: Config }[],
 export const listPlans = (limit: number): Promise<Plan[]> => items(`/plans?limit=${limit}`);
 export const getPlan = (id: string): Promise<Plan> => request(`/plans/${id}`);
 export const cancelPlan = (id: string): Promise<Plan> => post(`/plans/${id}/cancel`);
+/** Past the closed gate of a plan's step. */
+export const releaseGate = (plan: string, step: string, why: string): Promise<Plan> => post(`/plans/${plan}/release`, { step, why });
 /** `world`: a block world to play in, where the seed says where. */
 export const openPlay = (checkpoint: string, seed: number, world: string | null): Promise<PlaySession> =>
   post("/play/sessions", { checkpoint, seed, world });

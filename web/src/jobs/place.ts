@@ -1,19 +1,13 @@
 // Where a job is in line, in words.
 
 import type { Place, Queue } from "../api";
-import { duration } from "../format";
+import { duration, ordinal } from "../format";
 
 export const PRIORITIES: [number, string][] = [
   [-5, "low"],
   [0, "normal"],
   [5, "high"],
 ];
-
-/** 1 -> `1st`, 12 -> `12th`, 23 -> `23rd`. */
-export function ordinal(n: number): string {
-  const teen = n % 100 > 10 && n % 100 < 14;
-  return `${n}${teen ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th")}`;
-}
 
 /** Of every job that is shown in its queue's line, what its row says. */
 export function placesOf(queues: Queue[]): Map<string, string> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { inWords, ordinal, placesOf } from "../../src/jobs/place";
+import { ordinal } from "../../src/format";
+import { inWords, placesOf } from "../../src/jobs/place";
 
 const place = (starts_in_s: number | null) => ({ id: "a", queue: "cpu", position: 3, starts_in_s });
 
