@@ -85,7 +85,7 @@ def durations(mean_s: float, spread: float, rng: random.Random) -> Iterator[floa
 
 
 def line(a_day: float, mean_s: float, workers: int, count: int, rng: random.Random) -> dict[str, float]:
-    """`count` jobs through a line first come, first served -> minutes waited, median and 99th percentile; utilisation."""
+    """`count` jobs, first come, first served -> minutes waited, median and 99th percentile, and utilisation."""
     free, now, waits, busy = [0.0] * workers, 0.0, deque[float](), 0.0
     takes = durations(mean_s, 1.0, rng)
     for _ in range(count):
@@ -112,7 +112,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = random.Random(given.seed)
 
-    print("| a player process on | fps | people in it | processes for 1,000 at once | seats | turned away | most at once |")
+    print("| a player process on | fps | people in it | processes for 1,000 | seats | turned away | most at once |")
     print("|---|---|---|---|---|---|---|")
     for where, speed in (("two cores", 1.0), (f"a GPU, if {given.gpu_speed:g}x of that", given.gpu_speed)):
         for fps in (15, 30):
