@@ -28,6 +28,7 @@ from websockets.exceptions import WebSocketException
 
 from terrarium.cli.bench_ablations import ablations
 from terrarium.cli.bench_alignment import alignment
+from terrarium.cli.bench_gateway import gateway
 from terrarium.cli.bench_player import BenchFailed, Player, play_all
 from terrarium.cli.bench_recipes import recipes
 from terrarium.cli.bench_render import render
@@ -40,6 +41,7 @@ from terrarium.store.play_protocol import MOST_FPS, Frame
 app = typer.Typer(no_args_is_help=True)
 app.command()(ablations)
 app.command()(alignment)
+app.command()(gateway)
 app.command()(recipes)
 app.command()(render)
 app.command()(step)
@@ -51,7 +53,7 @@ WARM_UP_S = 2.0
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, training, recipes, parts of a world model, alignment, the renderer."""
+    """Measure live play, its step, the gateway, training, recipes, parts of a world model, alignment, the renderer."""
 
 
 @app.command()

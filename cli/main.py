@@ -25,7 +25,7 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
     "queues": ("terrarium.cli.queues", "List, pause and resume the queues of a running Terrarium."),
     "keys": ("terrarium.cli.keys", "Make, list and revoke the API keys that let others in."),
-    "bench": ("terrarium.cli.bench", "Measure live play, training, recipes, and the voxel renderer."),
+    "bench": ("terrarium.cli.bench", "Measure live play, the gateway, training, recipes, and the voxel renderer."),
 }
 
 

@@ -73,9 +73,11 @@ class Job(Base):
     created_at: Mapped[datetime] = _now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    __table_args__ = (
+    __table_args__ = (  # lists: newest first, of a state, a kind or a parent
         Index("jobs_by_age", "created_at", "id"),
-        Index("jobs_by_state", "state"),
+        Index("jobs_by_state", "state", "created_at", "id"),
+        Index("jobs_by_kind", "kind", "created_at", "id"),
+        Index("jobs_by_parent", "parent_id", "created_at", "id"),
         Index(
             "jobs_in_line",
             "queue",

@@ -13,6 +13,8 @@ import logging
 import signal
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 import psycopg
 from kombu.exceptions import OperationalError as BrokerError
@@ -32,6 +34,7 @@ from terrarium.workers.retention import clean_in_background
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
+GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
@@ -76,8 +79,9 @@ def lead(stop: threading.Event) -> None:
             if time.monotonic() >= clean_at:
                 threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
                 clean_at = time.monotonic() + CLEAN_EVERY_S
-            for _ in connection.notifies(timeout=TICK_S, stop_after=1):
+            if list(connection.notifies(timeout=TICK_S, stop_after=1)):
                 relay_outbox()
+                stop.wait(GATHER_S)
 
 
 def beat() -> None:
@@ -88,13 +92,11 @@ def beat() -> None:
 
 def relay_outbox() -> None:
     """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
-    while True:
+    more = True
+    while more:
         with session_scope() as session:
-            batch = jobs.take_outbox(session)
-            for _, queue in batch:
-                publish(queue)
-        if not batch:
-            return
+            batch, more = jobs.take_outbox(session)
+            publish(Counter(queue for _, queue in batch))
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
@@ -130,13 +132,16 @@ def emit_lost(older_than_s: float = LOST_AFTER_S) -> dict[str, int]:
     lacking = {queue: count for queue, count in lacking.items() if count > 0}
     for queue, count in lacking.items():
         log.info("queue %s: sending %d messages again", queue, count)
-        for _ in range(count):
-            publish(queue)
+    publish(lacking)
     return lacking
 
 
-def publish(queue: str) -> None:
-    app.send_task(LOOK, queue=queue, retry=False)
+def publish(counts: Mapping[str, int]) -> None:
+    """So many messages to each queue."""
+    with app.producer_or_acquire() as producer:
+        for queue, count in counts.items():
+            for _ in range(count):
+                app.send_task(LOOK, queue=queue, retry=False, producer=producer)
 
 
 if __name__ == "__main__":
