@@ -138,7 +138,7 @@ def main() -> None:
 
 
 # What units.py printed (docs/scale.md).
-ENCODE_MS, RELAY_MS, FRAME_BYTES = 0.1, 0.2, 3000.0
+ENCODE_MS, RELAY_MS, FRAME_BYTES = 0.030, 0.533, 2431.0
 
 if __name__ == "__main__":
     main()

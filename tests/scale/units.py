@@ -137,6 +137,7 @@ def job_costs(count: int, reports: int) -> dict[str, float]:
     from terrarium.store import jobs
     from terrarium.store.db import session_scope
     from terrarium.store.events import Event
+    from terrarium.store.tables import Metric
     from terrarium.worlds.kinds import kinds
 
     config: Any = kinds()["world-model.train"].read({"data": "-"})
@@ -160,9 +161,11 @@ def job_costs(count: int, reports: int) -> dict[str, float]:
             fence = job.fence
         for i in range(reports):
             progress = {"step": i, "total": reports, "phase": "train", "eta_s": 12.3, "rate": 1.234}
-            values = {"step": i, "values": {"loss": 1.23456789, "ce": 2.3456789, "lr": 0.001}}
+            numbers = {"loss": 1.23456789, "ce": 2.3456789, "lr": 0.001}
+            values = {"step": i, "values": numbers}
             with session_scope() as session:
                 jobs.record(session, found, fence, [Event("progress", progress), Event("metrics", values)], progress)
+                session.add_all(Metric(job_id=found, key=k, step=i, value=v) for k, v in numbers.items())
         with session_scope() as session:
             jobs.finish(session, found, fence, {"steps": reports, "val_ce": 3.21, "seconds": 12.3})
 
@@ -183,12 +186,15 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="terrarium-units-") as name:
         jpeg, costs = frame_costs()
-        costs |= asyncio.run(relay_costs(jpeg, given.frames, Path(name)))
+        show(costs)
+        show(asyncio.run(relay_costs(jpeg, given.frames, Path(name))))
         with database(Path(name)):
-            costs |= job_costs(given.jobs, given.events)
-    width = max(len(name) for name in costs)
+            show(job_costs(given.jobs, given.events))
+
+
+def show(costs: dict[str, float]) -> None:
     for name, cost in costs.items():
-        print(f"{name:<{width}}  {cost:,.3f}")
+        print(f"{name:<50}  {cost:12,.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def move_margins(canvas: torch.Tensor, flow: torch.Tensor, m: int) -> torch.Tens
     -> [N, 4+, H, 2M]."""
     at_edges = torch.cat([flow[..., :1].expand(-1, -1, -1, m), flow[..., -1:].expand(-1, -1, -1, m)], dim=-1)
     columns = torch.arange(canvas.shape[-1], dtype=flow.dtype, device=flow.device)
-    return move_picture(canvas, at_edges, columns=torch.cat([columns[:m], columns[-m:]]))
+    return move_picture(canvas, at_edges, columns=torch.cat([columns[:m], columns[canvas.shape[-1] - m :]]))
 
 
 def fading(flow: torch.Tensor) -> torch.Tensor:
