@@ -123,14 +123,14 @@ def look_after_leases_and_retries() -> None:
 
 
 def emit_lost(redis: Redis, older_than_s: float = LOST_AFTER_S) -> None:
-    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it, up to AHEAD. They were more than
-    that, Redis lost them, a worker died before its claim or took a job of another queue, or the queue was paused."""
+    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it, up to AHEAD. There were more
+    jobs, Redis lost them, a worker died before its claim or took a job of another queue, or the queue was paused."""
     with session_scope() as session:
         queued = line.unannounced(session, older_than_s)
     for queue, count in queued.items():
         lacking = min(count, AHEAD) - redis.llen(queue)
         if lacking > 0:
-            log.info("queue %s: sending %d more messages", queue, lacking)
+            log.info("queue %s: sending %d messages again", queue, lacking)
             publish(queue, lacking)
 
 
