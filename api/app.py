@@ -39,6 +39,7 @@ from terrarium.api import (
     queues,
     submit,
     uploads,
+    webhooks,
     worlds,
 )
 from terrarium.api.guard import Guard
@@ -84,7 +85,8 @@ def make_app() -> FastAPI:
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
     of_jobs = (submit, jobs, job_changes, job_events, queues, plans)
-    for part in (*of_jobs, artifacts, assets, *rooms, uploads, catalog, play, plays, keys, disk, health):
+    of_access = (keys, webhooks)
+    for part in (*of_jobs, artifacts, assets, *rooms, uploads, catalog, play, plays, *of_access, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -30,7 +30,7 @@ from sqlalchemy import ColumnElement, Uuid, any_, case, delete, func, insert, li
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
-from terrarium.store import events, line
+from terrarium.store import events, line, webhooks
 from terrarium.store.events import Event
 from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
@@ -431,6 +431,8 @@ def _move(
     job = session.execute(statement).scalar_one_or_none()
     if job is not None:
         events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
+        if job.state in AT_REST:
+            webhooks.job_ended(session, job)
         if job.state in TERMINAL:
             _go_on(session, job)
     return job

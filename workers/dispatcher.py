@@ -4,7 +4,7 @@
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
 the runs of dead workers and leases that ran out, wakes retries that are due, sends again what a dead Redis or a
-dying worker has lost, and removes once an hour what is past its time (retention.py).
+dying worker has lost, delivers to webhooks (courier.py), and removes once an hour what is past its time (retention.py).
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from sqlalchemy.exc import DBAPIError
 
 from terrarium.store import jobs, line
 from terrarium.store.broker import connect
+from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
-from terrarium.store.db import session_scope
 from terrarium.store.jobs import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
 from terrarium.workers.celery_app import LOOK, app
+from terrarium.workers.courier import Courier
 from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
@@ -66,23 +67,29 @@ def lead(stop: threading.Event) -> None:
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
-        look_at, missed = 0.0, dict[str, float]()
-        clean_at = time.monotonic() + CLEAN_AFTER_S
-        while not stop.is_set():
-            pulse.beat()
-            if time.monotonic() >= look_at:
-                relay_outbox(redis)  # what came before we listened
-                look_after_workers(missed)
-                look_after_leases_and_retries()
-                emit_lost(redis)
-                beat()
-                look_at = time.monotonic() + LOOK_EVERY_S
-            if time.monotonic() >= clean_at:
-                threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
-                clean_at = time.monotonic() + CLEAN_EVERY_S
-            if list(connection.notifies(timeout=TICK_S, stop_after=1)):
-                relay_outbox(redis)
-                stop.wait(GATHER_S)
+        with Courier():
+            work(connection, redis, stop)
+
+
+def work(connection: Connection, redis: Redis, stop: threading.Event) -> None:
+    """What the leader does, again and again."""
+    look_at, missed = 0.0, dict[str, float]()
+    clean_at = time.monotonic() + CLEAN_AFTER_S
+    while not stop.is_set():
+        pulse.beat()
+        if time.monotonic() >= look_at:
+            relay_outbox(redis)  # what came before we listened
+            look_after_workers(missed)
+            look_after_leases_and_retries()
+            emit_lost(redis)
+            beat()
+            look_at = time.monotonic() + LOOK_EVERY_S
+        if time.monotonic() >= clean_at:
+            threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
+            clean_at = time.monotonic() + CLEAN_EVERY_S
+        if list(connection.notifies(timeout=TICK_S, stop_after=1)):
+            relay_outbox(redis)
+            stop.wait(GATHER_S)
 
 
 def beat() -> None:
