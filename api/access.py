@@ -96,7 +96,7 @@ def scope_of(method: str, path: str) -> str | None:
         return "read"
     if not path.startswith("/v1/") or path in ANYBODYS:
         return None
-    if path.startswith("/v1/api-keys"):
+    if path.startswith(("/v1/api-keys", "/v1/webhooks")):
         return "admin"
     if path.startswith("/v1/queues/") and method not in SAFE_METHODS:
         return "admin"  # pausing one stops everybody's jobs

@@ -1,36 +1,28 @@
-"""Jobs over HTTP: submit, list, look, cancel, retry; what they have written so far."""
+"""Jobs over HTTP: list, look, cancel, retry; what they have written so far. submit.py makes them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Len
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrarium.api import paging
-from terrarium.api.access import check_priority, identity_of
 from terrarium.api.artifacts import ArtifactView, read_artifact
 from terrarium.api.catalog import Kind
-from terrarium.api.inputs import check_inputs, default_name
-from terrarium.api.job_body import job_config
-from terrarium.api.once import Key, once
 from terrarium.api.room import check_room
-from terrarium.store import jobs, line, plans
+from terrarium.store import jobs, plans
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Job, Metric
-from terrarium.worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal[
@@ -38,12 +30,6 @@ State = Literal[
 ]
 Point = Annotated[list[int | float], Len(2, 2)]
 LOG_TAIL = 256 * 1024
-Priority = Annotated[
-    int,
-    Query(ge=line.LOWEST, le=line.HIGHEST, description="the higher starts first; more than 0 takes the scope admin"),
-]
-After = Annotated[list[UUID], Query(max_length=50, description="jobs that must have succeeded before it starts")]
-Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
 
 
 class Progress(BaseModel):
@@ -100,37 +86,6 @@ class Series(BaseModel):
 
 class ArtifactList(BaseModel):
     items: list[ArtifactView]
-
-
-@router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
-def submit(
-    config: Annotated[Any, Depends(job_config)],
-    request: Request,
-    response: Response,
-    key: Key = None,
-    name: Name = None,
-    priority: Priority = 0,
-    after: After = [],  # noqa: B006
-) -> JobView:
-    """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
-    omitted, it is made of the kind, its inputs and the preset."""
-    body = json.loads(json.dumps(asdict(config)))
-    check_priority(identity_of(request), priority)
-
-    def make(session: Session) -> Job:
-        check_inputs(session, config)
-        check_room(session, body)
-        check_after(session, after)
-        job_name = name or default_name(session, config)
-        queue = kinds()[config.kind].queue
-        return jobs.submit(session, body, queue, name=job_name, priority=priority, after=after)
-
-    view, new = once(key, body, make, lambda _, job: JobView.of(job))
-    if not new:
-        response.status_code = 200
-        return view
-    response.headers["Location"] = f"/v1/jobs/{view.id}"
-    return view
 
 
 @router.get("/jobs")
@@ -236,16 +191,6 @@ def get_logs(id: UUID) -> PlainTextResponse:
     else:
         data = _tail(settings().runs_dir / str(id) / str(job.fence) / "runner.log")
     return PlainTextResponse(data.decode(errors="replace"))
-
-
-def check_after(session: Session, after: Sequence[UUID]) -> None:
-    """NotFound, or Conflict for a job that will not succeed any more. None of them ends before the transaction."""
-    states = jobs.states_of(session, after) if after else {}
-    for id in after:
-        if id not in states:
-            raise missing(id)
-        if states[id] in ("failed", "cancelled"):
-            raise Conflict(f"after: job {id} is {states[id]}: retry it first", code="earlier_not_made")
 
 
 def existing(session: Session, id: UUID) -> Job:

@@ -24,8 +24,9 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
     "queues": ("terrarium.cli.queues", "List, pause and resume the queues of a running Terrarium."),
+    "webhooks": ("terrarium.cli.webhooks", "Have a running Terrarium tell other programs what happens."),
     "keys": ("terrarium.cli.keys", "Make, list and revoke the API keys that let others in."),
-    "bench": ("terrarium.cli.bench", "Measure live play, training, recipes, and the voxel renderer."),
+    "bench": ("terrarium.cli.bench", "Measure live play, the gateway, training, recipes, and the voxel renderer."),
 }
 
 

@@ -26,13 +26,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, any_, case, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Uuid, any_, case, delete, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
-from terrarium.store import events, line
+from terrarium.store import events, line, webhooks
 from terrarium.store.events import Event
-from terrarium.store.tables import Job, Outbox, Run
+from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
 EDGES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"queued", "cancelled"}),
@@ -65,8 +65,7 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(
-    session: Session,
+def new_row(
     config: dict[str, Any],
     queue: str,
     parent_id: UUID | None = None,
@@ -75,21 +74,34 @@ def submit(
     priority: int = 0,
     after: Collection[UUID] = (),
     **facts: Any,
-) -> Job:
-    """A job with its first event and, if it is queued, the outbox row that will have a worker of `queue` look. It waits
-    unless all of `after` have succeeded. If `name` is omitted, it is the kind. `facts`: id, plan_id and step of a job
-    of a plan."""
-    ready = all(state == "succeeded" for state in states_of(session, after).values()) if after else True
-    values = {"id": uuid4(), "name": name or config["kind"], "config": config, "queue": queue} | facts
-    values |= {"state": "queued" if ready else "waiting", "priority": priority, "after": list(after)}
-    job = Job(kind=config["kind"], parent_id=parent_id, last_seq=1, **values)
-    session.add(job)
-    session.flush()
-    session.refresh(job)
-    events.append(session, job.id, 1, [_state_event(job.state)])
-    if ready:
-        emit(session, job.id)
-    return job
+) -> dict[str, Any]:
+    """The columns of a job that is to be submitted. It waits unless all of `after` have succeeded. If `name` is
+    omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
+    row = {"id": uuid4(), "kind": config["kind"], "name": name or config["kind"], "config": config, "queue": queue}
+    return row | {"parent_id": parent_id, "priority": priority, "after": list(after), "last_seq": 1} | facts
+
+
+def submit(session: Session, *row: Any, **more: Any) -> Job:
+    """As `submit_all`, of one row: the arguments are those of `new_row`."""
+    return submit_all(session, [new_row(*row, **more)])[0]
+
+
+def submit_all(session: Session, rows: Sequence[dict[str, Any]]) -> list[Job]:
+    """Jobs, in the order of `rows`, with their first events and, for those that are queued, the outbox rows that will
+    have a worker look: a statement for each table, however many jobs there are. Nobody yet waits for their news."""
+    if not rows:
+        return []
+    earlier = {id for row in rows for id in row["after"]}
+    unmade = {id for id, state in states_of(session, earlier).items() if state != "succeeded"} if earlier else set()
+    rows = [row | {"state": "queued" if unmade.isdisjoint(row["after"]) else "waiting"} for row in rows]
+    made = list(session.scalars(insert(Job).returning(Job, sort_by_parameter_order=True), rows))
+    these = Job.id == any_(literal([job.id for job in made], ARRAY(Uuid)))
+    first = select(Job.id, literal(1), literal("state"), func.jsonb_build_object("state", Job.state)).where(these)
+    session.execute(insert(JobEvent).from_select(["job_id", "seq", "type", "data"], first))
+    queued = select(Job.id).where(these, Job.state == "queued").order_by(Job.created_at, Job.id)
+    session.execute(insert(Outbox).from_select(["job_id"], queued))
+    session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+    return made
 
 
 def states_of(session: Session, ids: Collection[UUID]) -> dict[UUID, str]:
@@ -341,17 +353,15 @@ def look_again(session: Session, queues: Collection[str]) -> None:
         emit(session, first)
 
 
-def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
-    """The oldest outbox rows as (job id, queue), deleted here: publish them, then commit."""
-    oldest = select(Outbox).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
-    rows = session.scalars(oldest).all()
-    if not rows:
-        return []
-    statement = select(Job.id, Job.queue).where(Job.id.in_({r.job_id for r in rows}), Job.state == "queued")
-    queues = dict(session.execute(statement).all())
-    for row in rows:
-        session.delete(row)
-    return [(row.job_id, queues[row.job_id]) for row in rows if row.job_id in queues]
+def take_outbox(session: Session, limit: int = 500) -> tuple[list[tuple[UUID, str]], bool]:
+    """The oldest outbox rows, deleted here, as (job id, queue) of those that are still queued, and whether there may be
+    more. Publish them, then commit."""
+    oldest = select(Outbox.id).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
+    take = delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)
+    taken = dict(session.execute(take, execution_options={"synchronize_session": False}).all())
+    statement = select(Job.id, Job.queue).where(Job.id.in_(taken.values()), Job.state == "queued")
+    queues = dict(session.execute(statement).all()) if taken else {}
+    return [(id, queues[id]) for _, id in sorted(taken.items()) if id in queues], len(taken) == limit
 
 
 # ---- those that wait
@@ -421,6 +431,8 @@ def _move(
     job = session.execute(statement).scalar_one_or_none()
     if job is not None:
         events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
+        if job.state in AT_REST:
+            webhooks.job_ended(session, job)
         if job.state in TERMINAL:
             _go_on(session, job)
     return job

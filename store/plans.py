@@ -90,6 +90,7 @@ def retry(session: Session, job: Job, **changed: Any) -> Job:
     """Tries a job of a plan again, with fields of its config `changed`, and with it the steps that need what it makes:
     new jobs, which take what the new one will make. Those that still wait for the old one are cancelled."""
     plan = session.get_one(Plan, job.plan_id)
+    plan.told_at = None  # its end is another
     before = newest(session, [plan])[plan.id]
     first = jobs.submit(session, job.config | changed, job.queue, job.id, job.name, **_place(job))
     again = {str(one.id): first for one in (job, *before) if one.step == job.step}

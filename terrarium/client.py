@@ -182,6 +182,38 @@ class Client:
         """Who serves the queues: what each runs, its memory, its disk."""
         return self.call("GET", "/workers")["items"]
 
+    # Webhooks
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Who is told of what, newest first."""
+        return list(self._items("/webhooks"))
+
+    def add_webhook(
+        self, url: str, events: Sequence[str] = ("job.ended", "plan.ended"), name: str = ""
+    ) -> dict[str, Any]:
+        """Has `url` told of these events. `secret` of what it returns signs them, and is shown this once."""
+        return self.call("POST", "/webhooks", json={"url": url, "events": list(events), "name": name}, timeout=60.0)
+
+    def change_webhook(self, id: str, **fields: Any) -> dict[str, Any]:
+        """name, url, events, enabled."""
+        return self.call("PATCH", f"/webhooks/{id}", json=fields, timeout=60.0)
+
+    def rotate_webhook(self, id: str) -> dict[str, Any]:
+        """A new `secret`; the old one signs too for a day."""
+        return self.call("POST", f"/webhooks/{id}/rotate")
+
+    def ping_webhook(self, id: str) -> dict[str, Any]:
+        """Sends it an event that tells nothing."""
+        return self.call("POST", f"/webhooks/{id}/ping")
+
+    def deliveries(self, id: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest to a webhook, and what became of them."""
+        return list(islice(self._items(f"/webhooks/{id}/deliveries", limit), limit))
+
+    def delete_webhook(self, id: str) -> None:
+        """Nothing more is sent to it."""
+        self.call("DELETE", f"/webhooks/{id}")
+
     # Plans
 
     def playable(self, prompt: str = "", *, world: str | Row | None = None, preset: str = "cpu") -> dict[str, Any]:

@@ -234,8 +234,8 @@ def test_cancel_and_finish_race_to_one_end(db: Session) -> None:
 def test_outbox_is_taken_once_and_only_for_queued_jobs(db: Session) -> None:
     first, second = make(db, "queued"), make(db, "cancelled")
     db.commit()
-    assert jobs.take_outbox(db) == [(first.id, "cpu")]
-    assert jobs.take_outbox(db) == [] and second.state == "cancelled"
+    assert jobs.take_outbox(db) == ([(first.id, "cpu")], False)
+    assert jobs.take_outbox(db) == ([], False) and second.state == "cancelled"
 
 
 def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
@@ -243,7 +243,7 @@ def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
     db.commit()
     jobs.take_outbox(db)
     db.rollback()
-    assert jobs.take_outbox(db) == [(job.id, "cpu")]
+    assert jobs.take_outbox(db) == ([(job.id, "cpu")], False)
 
 
 def test_history_leaves_out_progress_that_was_overtaken(db: Session) -> None:
