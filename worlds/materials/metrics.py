@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from terrarium.kernels.ssim.fused import ssim
+from terrarium.kernels import ssim
 from terrarium.worlds.materials.brdf import COLUMNS, ROWS, environment
 from terrarium.worlds.materials.cameras import cameras
 from terrarium.worlds.materials.colour import linear_to_srgb
