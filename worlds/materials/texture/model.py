@@ -144,7 +144,8 @@ def load_model(folder: Path) -> tuple[TextureNet, dict[str, Any]]:
             model.adapt(manifest["rank"])
         return model
 
-    return build(make, tensors, folder), manifest
+    full = {name: tensor.float() for name, tensor in tensors.items()}  # the shipped one is stored in bf16
+    return build(make, full, folder), manifest
 
 
 def for_inference(folder: Path) -> tuple[TextureNet, int]:
