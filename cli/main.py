@@ -137,11 +137,12 @@ def run(
     preset: Annotated[str | None, typer.Option(help="Start from a preset.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A field: key=value. An input is a folder.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for states, previews and <out>/output [out/KIND].")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for its curves as TensorBoard's files.")] = None,
 ) -> None:
     """Run a job of any kind here and now; the same command goes on after a stop."""
     from terrarium.cli.run import run as run_kind
 
-    run_kind(kind, preset, set_ or [], out or Path("out") / kind)
+    run_kind(kind, preset, set_ or [], out or Path("out") / kind, tensorboard)
 
 
 @app.command("kinds", rich_help_panel="Make")
@@ -216,7 +217,7 @@ def sample(
 
 @app.command(rich_help_panel="Make")
 def texture(
-    preset: Annotated[str, typer.Option(help="debug or default.")] = "debug",
+    preset: Annotated[str, typer.Option(help="debug, cpu or default.")] = "debug",
     clean: Annotated[str | None, typer.Option(help="Folder of clean textures; with --url, an id.")] = None,
     game: Annotated[str | None, typer.Option(help="Folder of a game's textures; with --url, an id.")] = None,
     release: Annotated[str | None, typer.Option(help="Why phases go on although a gate is closed.")] = None,
