@@ -102,9 +102,10 @@ class Machine:
             self.start()
 
     def wait_ready(self, timeout_s: float = 240.0) -> None:
-        """Until everything serves: the gateway is ready, every service has a process, and somebody can play."""
+        """Until the gateway is ready and there are workers. An `up` that was still ending is started again."""
 
         def ready() -> bool:
+            self.revive()
             with suppress(httpx.HTTPError, OSError, ValueError):
                 return httpx.get(f"{self.url}/health/ready", timeout=5).is_success and self.workers != []
             return False
