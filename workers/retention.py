@@ -55,6 +55,14 @@ def clean(remove: bool = True) -> dict[str, Heap]:
     return {what: rule(remove) for what, rule in RULES.items()}
 
 
+def clean_after_run() -> None:
+    """On a worker's machine, which may be another than the dispatcher's. OSError where the object store fails."""
+    run_folders(remove=True)
+    if shared.active():
+        deleted_assets(remove=True)
+        copies(remove=True)
+
+
 def clean_in_background() -> None:
     """For a thread: an error is logged, and the next try is the dispatcher's."""
     try:

@@ -35,7 +35,8 @@ from terrarium.workers import outputs
 from terrarium.workers.log_tail import LogTail
 from terrarium.workers.process import RunnerProcess
 from terrarium.workers.recorder import Message, Recorder
-from terrarium.workers.run_folder import fetch_states, folder_of, make_room, sweep, take_over
+from terrarium.workers.retention import clean_after_run
+from terrarium.workers.run_folder import fetch_states, folder_of, make_room, take_over
 
 log = logging.getLogger("terrarium.worker")
 T = TypeVar("T")
@@ -81,8 +82,8 @@ class Supervisor:
         else:
             self._run_process(spec)
         self._settle()
-        with contextlib.suppress(*DATABASE_DOWN):
-            sweep()
+        with contextlib.suppress(*DATABASE_DOWN, OSError):
+            clean_after_run()
 
     def _spec(self) -> dict[str, Any]:
         inputs = outputs.input_folders(self.job.config)
