@@ -28,7 +28,7 @@ from terrarium.store.tables import JobEvent
 from terrarium.worlds.world_model.kinds import world_model_debug
 
 SIDE = 8
-LAWN = [{"position": [x, 0, z], "blockType": "grass"} for x in range(SIDE) for z in range(SIDE)]
+LAWN = [{"position": [x, 0, z], "blockType": "Grass"} for x in range(SIDE) for z in range(SIDE)]
 MAP = {"worldScale": 2, "worldConfig": {"seed": 1, "dimensions": dict.fromkeys("xyz", SIDE)}, "blocks": LAWN}
 WALKS = {"kind": "dataset.record", "episodes": 2, "steps": 24, "val_fraction": 0.5}
 EYE = {"kind": "tokenizer.train", "codes": 64, "channels": 16, "steps": 400, "batch": 8, "log_every": 1}
