@@ -15,12 +15,6 @@ from test_compose import command_of
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "deploy/kubernetes"
 SERVICES = ("gateway", "dispatcher", "worker", "player", "redis")
-    "gateway": "gateway",
-    "dispatcher": "dispatcher",
-    "worker": "worker",
-    "player": "player",
-    "redis": "redis",
-}
 
 
 def documents(text: str) -> list[dict[str, Any]]:
