@@ -96,11 +96,21 @@ def scope_of(method: str, path: str) -> str | None:
         return "read"
     if not path.startswith("/v1/") or path in ANYBODYS:
         return None
-    if path.startswith("/v1/api-keys"):
+    if path.startswith(("/v1/api-keys", "/v1/webhooks")):
         return "admin"
+    if path.startswith("/v1/queues/") and method not in SAFE_METHODS:
+        return "admin"  # pausing one stops everybody's jobs
     if method in SAFE_METHODS or ASKS.fullmatch(path):
         return "read"
     return "play" if path == "/v1/play/sessions" else "submit"
+
+
+def check_priority(identity: Identity | None, priority: int) -> None:
+    """Forbidden where a job would pass by those of others, and the key is not an admin's."""
+    if priority > 0 and identity is not None and "admin" not in identity.scopes:
+        has = ", ".join(sorted(identity.scopes))
+        message = f"priority {priority}: more than 0 takes the scope admin; key {identity.name!r} has {has}"
+        raise Forbidden(message, code="scope_missing")
 
 
 def token_of(headers: Headers) -> str | None:

@@ -27,6 +27,8 @@ from terrarium.api import (
     errors,
     generators,
     health,
+    job_body,
+    job_changes,
     job_events,
     jobs,
     keys,
@@ -34,7 +36,10 @@ from terrarium.api import (
     plans,
     play,
     plays,
+    queues,
+    submit,
     uploads,
+    webhooks,
     worlds,
 )
 from terrarium.api.guard import Guard
@@ -46,8 +51,9 @@ from terrarium.api.web import add_client
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(assets.open_library)
+    job_body.body()  # its schema takes a while, for which the first submission would wait
     watch = app.state.watch = Watch()
-    listening = asyncio.create_task(watch.listen())
+    listening = asyncio.create_task(watch.run())
     loop = asyncio.get_running_loop()
     before_stop(lambda: loop.call_soon_threadsafe(watch.close))
     yield
@@ -78,7 +84,9 @@ def make_app() -> FastAPI:
     errors.install(app)
     app.add_middleware(Guard)
     rooms = (episodes, worlds, generators, materials)
-    for part in (jobs, job_events, artifacts, assets, *rooms, uploads, catalog, plans, play, plays, keys, disk, health):
+    of_jobs = (submit, jobs, job_changes, job_events, queues, plans)
+    of_access = (keys, webhooks)
+    for part in (*of_jobs, artifacts, assets, *rooms, uploads, catalog, play, plays, *of_access, disk, health):
         app.include_router(part.router)
     add_client(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -18,6 +18,8 @@ from terrarium.worlds.kinds import JobKind, kinds
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 Kind = Annotated[str, paging.OneOf(tuple(name for name, kind in kinds().items() if kind.http))]
+QUEUES = tuple(sorted({kind.queue for kind in kinds().values()}))
+Queue = Annotated[str, paging.OneOf(QUEUES)]
 DRAFT = TypeAdapter(dict[str, Any])
 
 

@@ -8,6 +8,7 @@ cross-site requests: a browser names the page that a request is from; other clie
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi.routing import APIRoute
@@ -114,12 +115,17 @@ def limit(scope: Scope) -> tuple[int, str]:
 
 def allowed_host(host: str) -> bool:
     """`host` is the header: a name, perhaps with a port."""
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
+    name = _name_of(host)
     origins = {urlsplit(origin).hostname for origin in settings().allowed_origins}
     return name is not None and name in {"localhost", "127.0.0.1", "::1", settings().host} | origins
+
+
+@lru_cache(maxsize=100)
+def _name_of(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def allowed_origin(origin: str | None, host: str) -> bool:

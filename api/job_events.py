@@ -1,6 +1,7 @@
 """A job's events as Server-Sent Events: what has been, then what happens, until the job ends.
 
-One connection a gateway listens to Postgres and wakes the streams whose job has news; a stream is a coroutine.
+One connection a gateway listens to Postgres and wakes the streams whose job has news; a stream is a coroutine, which
+reads nothing until then. Should a notification be lost, one query for all watched jobs finds out.
 """
 
 from __future__ import annotations
@@ -8,25 +9,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from starlette.concurrency import run_in_threadpool
 
+from terrarium.api.errors import DATABASE_DOWN
 from terrarium.api.jobs import existing
 from terrarium.store import events, jobs
 from terrarium.store.db import connection_options, session_scope
 from terrarium.store.events import CHANNEL, Numbered
+from terrarium.store.tables import Job
 
 log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["jobs"])
 BATCH = 500
-LOOK_ANYWAY_S = 5.0  # should a notification be lost with its connection
+LOOK_EVERY_S = 5.0  # at the newest numbers of all watched jobs
 Seq = Annotated[int, Query(ge=0, le=2**63 - 1)]
 
 
@@ -34,21 +39,21 @@ class Watch:
     """Wakes those who wait for news of a job."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         self.closing = False
 
     @contextmanager
     def of(self, job_id: UUID) -> Iterator[asyncio.Event]:
         news = asyncio.Event()
-        self.waiting[str(job_id)].add(news)
+        self.waiting[job_id].add(news)
         try:
             yield news
         finally:
-            self.waiting[str(job_id)].discard(news)
-            if not self.waiting[str(job_id)]:
-                del self.waiting[str(job_id)]
+            self.waiting[job_id].discard(news)
+            if not self.waiting[job_id]:
+                del self.waiting[job_id]
 
-    def wake(self, job_id: str) -> None:
+    def wake(self, job_id: UUID) -> None:
         for news in self.waiting.get(job_id, ()):
             news.set()
 
@@ -61,18 +66,47 @@ class Watch:
         self.closing = True
         self.wake_all()
 
-    async def listen(self) -> None:
-        """Until cancelled; connects again whenever the connection is lost."""
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            tasks.create_task(self._look())
+
+    async def _listen(self) -> None:
+        """Connects again whenever the connection is lost."""
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(**connection_options(), autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self.wake_all()  # notifications sent in between are lost
                     async for notification in connection.notifies():
-                        self.wake(notification.payload)
+                        self.wake(UUID(notification.payload))
             except psycopg.OperationalError as e:
                 log.warning("not listening: %s", e)
             await asyncio.sleep(1.0)
+
+    async def _look(self) -> None:
+        """Wakes those whose job's number has changed since the last look, and those of jobs that it sees first."""
+        seen: dict[UUID, int] = {}
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            watched = list(self.waiting)
+            try:
+                now = await run_in_threadpool(newest, watched) if watched else {}
+            except DATABASE_DOWN as e:
+                log.warning("not looking: %s", e)
+                continue
+            for job_id in watched:
+                if job_id not in seen or now.get(job_id) != seen[job_id]:
+                    self.wake(job_id)
+            seen = now
+
+
+def newest(ids: Sequence[UUID]) -> dict[UUID, int]:
+    """{job: number of its newest event}."""
+    with session_scope() as session:
+        statement = select(Job.id, Job.last_seq).where(Job.id == any_(literal(ids, ARRAY(Uuid))))
+        return dict(session.execute(statement).all())
 
 
 def start_after(
@@ -111,8 +145,7 @@ async def stream_events(
                 continue
             if ended:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_ANYWAY_S)
+            await news.wait()
 
 
 def read(id: UUID, after: int) -> tuple[list[Numbered], bool]:

@@ -1,16 +1,14 @@
-"""Jobs over HTTP: submit, list, look, cancel, retry; what they have written so far."""
+"""Jobs over HTTP: list, look, cancel, retry; what they have written so far. submit.py makes them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Len
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -19,16 +17,12 @@ from sqlalchemy.orm import Session
 from terrarium.api import paging
 from terrarium.api.artifacts import ArtifactView, read_artifact
 from terrarium.api.catalog import Kind
-from terrarium.api.inputs import check_inputs, default_name
-from terrarium.api.job_body import job_config
-from terrarium.api.once import Key, once
 from terrarium.api.room import check_room
 from terrarium.store import jobs, plans
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Job, Metric
-from terrarium.worlds.kinds import MAX_NAME, kinds
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal[
@@ -36,7 +30,6 @@ State = Literal[
 ]
 Point = Annotated[list[int | float], Len(2, 2)]
 LOG_TAIL = 256 * 1024
-Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
 
 
 class Progress(BaseModel):
@@ -60,6 +53,9 @@ class JobView(BaseModel):
     name: str = Field(description="what was given, or made of the kind, its inputs and the preset")
     state: State
     config: dict[str, Any]
+    queue: str
+    priority: int = Field(description="of those in a queue the highest starts first, of several the oldest")
+    after: list[UUID] = Field(description="jobs that must have succeeded before it starts")
     progress: Progress | None
     result: dict[str, Any] | None
     error: JobError | None
@@ -90,27 +86,6 @@ class Series(BaseModel):
 
 class ArtifactList(BaseModel):
     items: list[ArtifactView]
-
-
-@router.post("/jobs", status_code=201, responses={200: {"description": "That key's job", "model": JobView}})
-def submit(
-    config: Annotated[Any, Depends(job_config)], response: Response, key: Key = None, name: Name = None
-) -> JobView:
-    """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
-    omitted, it is made of the kind, its inputs and the preset."""
-    body = json.loads(json.dumps(asdict(config)))
-
-    def make(session: Session) -> Job:
-        check_inputs(session, config)
-        check_room(session, body)
-        return jobs.submit(session, body, kinds()[config.kind].queue, name=name or default_name(session, config))
-
-    view, new = once(key, body, make, lambda _, job: JobView.of(job))
-    if not new:
-        response.status_code = 200
-        return view
-    response.headers["Location"] = f"/v1/jobs/{view.id}"
-    return view
 
 
 @router.get("/jobs")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from fastapi import Header
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,40 +21,59 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_le
 T = TypeVar("T")
 
 
+class Use(NamedTuple):
+    """What a key was used for."""
+
+    body_sha256: str
+    job_id: UUID
+
+
 def once(
     key: str | None, body: dict[str, Any], make: Callable[[Session], Job], show: Callable[[Session, Job], T]
 ) -> tuple[T, bool]:
     """`make` in a transaction, unless the key has made a job of the same body -> what `show` says of the job, or of the
     one that was made then, and whether it is new. Conflict where the key was used for another body."""
+    sha256 = sha256_of(body)
     with session_scope() as session:
-        if key is not None and (earlier := _job_of(session, key, body)) is not None:
-            return show(session, earlier), False
+        if key is not None and (use := used(session, [key]).get(key)) is not None:
+            if use.body_sha256 != sha256:
+                raise conflict(key)
+            return show(session, session.get_one(Job, use.job_id)), False
         job = make(session)
-        if key is None or _keep(session, key, body, job):
+        if key is None or keep(session, {key: Use(sha256, job.id)}):
             return show(session, job), True
         session.rollback()  # the same key came in at the same time, and was first
+    return once(key, body, make, show)
+
+
+def used(session: Session, keys: Collection[str]) -> dict[str, Use]:
+    """What those of `keys` stand for that were used before."""
+    if not keys:
+        return {}
+    statement = select(IdempotencyKey.key, IdempotencyKey.body_sha256, IdempotencyKey.job_id)
+    rows = session.execute(statement.where(IdempotencyKey.key.in_(keys)))
+    return {key: Use(sha256, job_id) for key, sha256, job_id in rows}
+
+
+def is_used(key: str) -> bool:
     with session_scope() as session:
-        earlier = _job_of(session, key, body)
-        assert earlier is not None
-        return show(session, earlier), False
+        return bool(used(session, [key]))
 
 
-def _job_of(session: Session, key: str, body: dict[str, Any]) -> Job | None:
-    kept = session.get(IdempotencyKey, key)
-    if kept is None:
-        return None
-    if kept.body_sha256 != _sha256(body):
-        message = f"Idempotency-Key {key!r} was used for another request: take a new key for a new job"
-        raise Conflict(message, code="idempotency_conflict")
-    return session.get_one(Job, kept.job_id)
+def keep(session: Session, uses: Mapping[str, Use]) -> bool:
+    """False where one of the keys is there already. Waits for a transaction that is just writing it: in the order of
+    the keys, so that no two wait for each other."""
+    if not uses:
+        return True
+    rows = [{"key": key, **use._asdict()} for key, use in sorted(uses.items())]
+    kept = session.scalars(insert(IdempotencyKey).on_conflict_do_nothing().returning(IdempotencyKey.key), rows)
+    return len(kept.all()) == len(rows)
 
 
-def _keep(session: Session, key: str, body: dict[str, Any], job: Job) -> bool:
-    """False where the key is there already; waits for a transaction that is just writing it."""
-    new = insert(IdempotencyKey).values(key=key, body_sha256=_sha256(body), job_id=job.id)
-    statement = new.on_conflict_do_nothing().returning(IdempotencyKey.key)
-    return session.execute(statement).scalar_one_or_none() is not None
+def conflict(key: str | None) -> Conflict:
+    message = f"Idempotency-Key {key!r} was used for another request: take a new key for a new job"
+    return Conflict(message, code="idempotency_conflict")
 
 
-def _sha256(body: dict[str, Any]) -> str:
+def sha256_of(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

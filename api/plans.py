@@ -27,7 +27,7 @@ from terrarium.api.once import Key, once
 from terrarium.api.room import check_room
 from terrarium.store import assets, plans
 from terrarium.store.db import session_scope
-from terrarium.store.errors import NotFound
+from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.tables import Job, Plan
 from terrarium.worlds.kinds import CONFIG, MAX_NAME, kinds
 from terrarium.worlds.plans import (
@@ -68,7 +68,17 @@ class PlanBody:
     """In an order in which each takes only what earlier ones make."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseBody:
+    __pydantic_config__ = CONFIG
+    step: StepName
+    """The step whose gate is closed."""
+    why: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+    """The reason, which the next step's model records."""
+
+
 PLAN, PLAYABLE, TEXTURE = TypeAdapter(PlanBody), TypeAdapter(PlayableConfig), TypeAdapter(TextureConfig)
+RELEASE = TypeAdapter(ReleaseBody)
 
 
 class StepView(BaseModel):
@@ -102,6 +112,11 @@ async def plan_body(request: Request) -> PlanBody:
 async def playable_body(request: Request) -> PlayableConfig:
     """A dependency."""
     return await strict_json(request, PLAYABLE)
+
+
+async def release_body(request: Request) -> ReleaseBody:
+    """A dependency."""
+    return await strict_json(request, RELEASE)
 
 
 async def texture_body(request: Request) -> TextureConfig:
@@ -176,6 +191,24 @@ def cancel(id: UUID) -> PlanView:
     with session_scope() as session:
         plan = _existing(session, id)
         plans.cancel(session, plan)
+        return _view(session, plan)
+
+
+@router.post("/plans/{id}/release", status_code=202, openapi_extra=described(RELEASE))
+def release(id: UUID, body: Annotated[ReleaseBody, Depends(release_body)]) -> PlanView:
+    """Go on although a step's gate is closed: what it stopped is tried again, with the steps after that."""
+    with session_scope() as session:
+        plan = _existing(session, id)
+        step = next((job for job in plans.newest(session, [plan])[id] if job.step == body.step), None)
+        gate = ((step.result if step else None) or {}).get("gate", {"open": True})
+        if step is None or gate["open"]:
+            raise Conflict(f"step {body.step} of this plan has no closed gate", code="gate_not_closed")
+        stopped = [job for job in plans.stopped_by(session, plan, step) if "release" in job.config]
+        if not stopped:
+            raise Conflict(f"no step has been stopped by the gate of {body.step}", code="gate_not_closed")
+        for job in stopped:
+            check_room(session, job.config)
+            plans.retry(session, job, release=body.why)
         return _view(session, plan)
 
 

@@ -37,7 +37,7 @@ from terrarium.store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
-OPEN: Counter[UUID] = Counter()  # sessions that this gateway relays, by API key
+OPEN: Counter[str] = Counter()  # sessions that this gateway relays, those in line too, by the API key's id
 
 
 class PlayRequest(BaseModel):
@@ -69,7 +69,7 @@ async def play_request(request: Request) -> PlayRequest:
 def create_session(body: Annotated[PlayRequest, Depends(play_request)], request: Request) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
     identity = identity_of(request)
-    if identity is not None and plays_enough(identity.id):
+    if identity is not None and plays_enough(str(identity.id)):
         message = f"key {identity.name!r} has {settings().key_sessions} sessions open (TERRARIUM_KEY_SESSIONS)"
         raise TooMany(message, code="key_sessions_open")
     id, ticket = uuid4(), secrets.token_urlsafe(32)
@@ -110,25 +110,24 @@ async def play(ws: WebSocket, id: UUID) -> None:
     if opening is None:
         await ws.close(CLOSE_TICKET, f"ticket is unknown, used, or older than {TICKET_S} s")
         return
-    key = await run_in_threadpool(key_of, id)
     try:
-        if key is not None and plays_enough(key):  # several tickets were taken before one was used
+        if opening.key and plays_enough(opening.key):  # several tickets were taken before one was used
             await ws.close(CLOSE_LATER, "too many sessions of one key")
             return
-        with counted(key):
+        with counted(opening.key):
             await relay(ws, opening)
     finally:
         await run_in_threadpool(end_session, id)
 
 
-def plays_enough(key: UUID) -> bool:
+def plays_enough(key: str) -> bool:
     return OPEN[key] >= settings().key_sessions
 
 
 @contextmanager
-def counted(key: UUID | None) -> Iterator[None]:
+def counted(key: str) -> Iterator[None]:
     """A session is open meanwhile."""
-    if key is None:
+    if not key:
         yield
         return
     OPEN[key] += 1
@@ -138,12 +137,6 @@ def counted(key: UUID | None) -> Iterator[None]:
         OPEN[key] -= 1
 
 
-def key_of(id: UUID) -> UUID | None:
-    """The API key that reserved the session, if one was needed."""
-    with session_scope() as session:
-        return session.get_one(PlaySession, id).key_id
-
-
 def use_ticket(id: UUID, ticket: str) -> Open | None:
     """What the player is to open, once: one conditional UPDATE by the database's clock."""
     fresh = PlaySession.created_at > func.clock_timestamp() - text(f"interval '{TICKET_S} seconds'")
@@ -151,11 +144,14 @@ def use_ticket(id: UUID, ticket: str) -> Open | None:
         update(PlaySession)
         .where(PlaySession.id == id, PlaySession.ticket_sha256 == _sha256(ticket), fresh)
         .values(ticket_sha256=None)
-        .returning(PlaySession.checkpoint, PlaySession.seed, PlaySession.world)
+        .returning(PlaySession.checkpoint, PlaySession.seed, PlaySession.world, PlaySession.key_id)
     )
     with session_scope() as session:
         row = session.execute(claim).one_or_none()
-    return None if row is None else Open(session=str(id), checkpoint=row.checkpoint, seed=row.seed, world=row.world)
+    if row is None:
+        return None
+    key = "" if row.key_id is None else str(row.key_id)
+    return Open(session=str(id), checkpoint=row.checkpoint, seed=row.seed, world=row.world, key=key)
 
 
 def end_session(id: UUID) -> None:

@@ -80,21 +80,27 @@ class Relay:
         self.acked = 0
         self.news = asyncio.Event()  # for the sender: a frame, a text or an ack
         self.room = asyncio.Event()  # for the player's reader: texts have gone out
+        self.begun = asyncio.Event()  # there was a place: waiting in line does not count as play
 
     async def run(self) -> None:
-        tasks = [asyncio.create_task(c) for c in (self._from_client(), self._from_player(), self._to_client())]
+        parts = [self._from_client(), self._from_player(), self._to_client()]
+        if settings().session_minutes:
+            parts.append(self._end_in_time(settings().session_minutes))
+        tasks = [asyncio.create_task(part) for part in parts]
         try:
-            limit_s = settings().session_minutes * 60 or None
-            done, _ = await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                message = f"a session lasts {settings().session_minutes:g} minutes here (TERRARIUM_SESSION_MINUTES)"
-                raise Ended("session_over", message, protocol.CLOSE_OVER)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_in_time(self, minutes: float) -> None:
+        await self.begun.wait()
+        await asyncio.sleep(minutes * 60)
+        message = f"a session lasts {minutes:g} minutes here (TERRARIUM_SESSION_MINUTES)"
+        raise Ended("session_over", message, protocol.CLOSE_OVER)
 
     async def _from_client(self) -> None:
         rate = Rate(MAX_RATE)
@@ -126,6 +132,7 @@ class Relay:
             while True:
                 message = await self.player.recv()
                 if isinstance(message, bytes):
+                    self.begun.set()
                     DROPPED.inc(self.slot.frame is not None)
                     self.slot.put(message)
                 else:

@@ -1,7 +1,11 @@
 """`terrarium bench play`: frames a second and key-to-frame latency, over real WebSockets through the gateway.
 
-terrarium bench play --players 8 --seconds 10 --fps 30 --json
+terrarium bench play                                   one player at 60 fps, 8 and 16 at 30
+terrarium bench play --players 4,8 --fps 30 --seconds 10 --json
 terrarium bench play --url http://127.0.0.1:8420
+
+Without --url it starts what it needs, waits until the live step is compiled, which takes some minutes, and keeps that
+for the next time in --data-dir.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import asyncio
 import json
 import os
 import queue
+import re
 import signal
 import statistics
 import subprocess
@@ -20,15 +25,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import typer
+from rich.console import Console
+from rich.table import Table
 from websockets.exceptions import WebSocketException
 
 from terrarium.cli.bench_ablations import ablations
 from terrarium.cli.bench_alignment import alignment
-from terrarium.cli.bench_player import BenchFailed, Player, play_all
+from terrarium.cli.bench_gateway import gateway
+from terrarium.cli.bench_player import BenchFailed, Player, check, play_all, playing
 from terrarium.cli.bench_recipes import recipes
 from terrarium.cli.bench_render import render
 from terrarium.cli.bench_step import step
@@ -37,46 +45,91 @@ from terrarium.cli.machine import machine
 from terrarium.store.errors import Unavailable
 from terrarium.store.play_protocol import MOST_FPS, Frame
 
+N = TypeVar("N", int, float)
 app = typer.Typer(no_args_is_help=True)
 app.command()(ablations)
 app.command()(alignment)
+app.command()(gateway)
 app.command()(recipes)
 app.command()(render)
 app.command()(step)
 app.command()(training)
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 180.0  # an empty data directory: a new database cluster, compiled ray-caster, torch
+COMPILE_S = 3600.0
 WARM_UP_S = 2.0
+LEAST_FPS, MOST_PLAYERS = 5.0, 256
+SETTLED = re.compile(r"^.*model \S+(: compiled after|: nothing is compiled| plays (uncompiled|without)).*$", re.M)
+COLUMNS = (
+    "players", "asked_fps", "fps_p50", "fps_min", "latency_ms_p50", "latency_ms_p99", "of_it_wait_ms", "of_it_step_ms",
+    "of_it_encode_ms", "of_it_relay_ms", "frame_gap_ms_p99", "dropped",
+)  # fmt: skip
 
 
 @app.callback()
 def bench() -> None:
-    """Measure live play, its step alone, training, recipes, parts of a world model, alignment, the renderer."""
+    """Measure live play, its step, the gateway, training, recipes, parts of a world model, alignment, the renderer."""
 
 
 @app.command()
 def play(
-    players: Annotated[int, typer.Option(min=1, max=256, help="Players at once.")] = 1,
-    seconds: Annotated[float, typer.Option(min=1, help="Measured time, after a warm-up of two.")] = 10.0,
-    fps: Annotated[float, typer.Option(min=5, max=MOST_FPS, help="The pace that each player asks for.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    url: Annotated[str, typer.Option(help="A running gateway; none: start one for the while.")] = "",
+    players: Annotated[str, typer.Option(help="Numbers of players at once, with commas between.")] = "1,8,16",
+    seconds: Annotated[float, typer.Option(min=1, help="Measured time of each, after a warm-up of two.")] = 10.0,
+    fps: Annotated[
+        str,
+        typer.Option(
+            help="The pace that each player asks for: one, or one for each number of players. If omitted, 60 where "
+            "there is one player, else 30."
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a number of players on stdout.")] = False,
+    url: Annotated[str, typer.Option(help="A running gateway. If omitted, one is started for the while.")] = "",
     checkpoint: Annotated[str, typer.Option(help="What to play.")] = "shipped",
-    data_dir: Annotated[Path | None, typer.Option(help="Of the one that is started; none: temporary.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Of what is started; keeps compiled steps. If omitted, a temporary one.")
+    ] = None,
 ) -> None:
     """Players who hold W, turn, and change keys; frames a second and latency as they see them."""
-    with nullcontext(url) if url else running(data_dir, players) as at:
-        try:
-            played = asyncio.run(play_all(at, players, seconds, fps, checkpoint, WARM_UP_S))
-        except (BenchFailed, httpx.HTTPError, WebSocketException, OSError, TimeoutError) as e:
-            raise Unavailable(f"{at} cannot be played: {e or type(e).__name__}") from e
-    result = summary(played, seconds, fps) | {"checkpoint": checkpoint} | machine()
-    print(json.dumps(result) if as_json else table(result))
+    asked = rounds(players, fps)
+    results = []
+    with nullcontext(url) if url else running(data_dir, max(n for n, _ in asked), checkpoint) as at:
+        for count, pace in asked:
+            try:
+                played = asyncio.run(play_all(at, count, seconds, pace, checkpoint, WARM_UP_S))
+            except (BenchFailed, httpx.HTTPError, WebSocketException, OSError, TimeoutError) as e:
+                raise Unavailable(f"{at} cannot be played: {e or type(e).__name__}") from e
+            results.append(summary(played, seconds, pace) | {"checkpoint": checkpoint} | machine())
+            if as_json:
+                print(json.dumps(results[-1]), flush=True)
+    if not as_json:
+        Console().print(table(results))
+
+
+def rounds(players: str, fps: str) -> list[tuple[int, float]]:
+    """What the two options ask for: numbers of players, and the pace of each. ValueError for anything else."""
+    counts = numbers("--players", players, int, 1, MOST_PLAYERS)
+    paces = numbers("--fps", fps, float, LEAST_FPS, MOST_FPS) if fps else [MOST_FPS if n == 1 else 30.0 for n in counts]
+    if len(paces) not in (1, len(counts)):
+        raise ValueError(f"--fps {fps!r}: expected one pace, or {len(counts)}, as many as there are in {players!r}")
+    return list(zip(counts, paces * len(counts), strict=False))
+
+
+def numbers(option: str, text: str, of: type[N], least: float, most: float) -> list[N]:
+    """ValueError unless `text` is numbers between the two."""
+    try:
+        found = [of(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(least <= n <= most for n in found):
+        what = "whole numbers" if of is int else "numbers"
+        raise ValueError(f"{option} {text!r}: expected {what} from {least:g} to {most:g} with commas between")
+    return found
 
 
 @contextmanager
-def running(data_dir: Path | None, players: int) -> Iterator[str]:
-    """`terrarium up` without a worker, on a free port; its address. Stopped afterwards."""
+def running(data_dir: Path | None, players: int, checkpoint: str) -> Iterator[str]:
+    """`terrarium up` without a worker, on a free port; its address, once the checkpoint's step is compiled. Stopped
+    afterwards."""
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as temporary:
         where = str((data_dir or Path(temporary)).absolute())
         command = [sys.executable, "-m", "terrarium.cli.main", "up", "--data-dir", where, "--port", "0", "--no-worker"]
@@ -85,10 +138,22 @@ def running(data_dir: Path | None, players: int) -> Iterator[str]:
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
-            yield _address(process)
+            at = _address(process)
+            print("the live step is compiled ...", file=sys.stderr)
+            print(asyncio.run(compiled(at, checkpoint, Path(where) / "logs" / "player.log")), file=sys.stderr)
+            yield at
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+async def compiled(url: str, checkpoint: str, log: Path) -> str:
+    """The line with which the player tells what it compiled. One player plays meanwhile, or nothing would be."""
+    async with asyncio.timeout(COMPILE_S), playing(url, 1, checkpoint, LEAST_FPS) as players:
+        while not (said := SETTLED.search(log.read_text())):
+            check(players)
+            await asyncio.sleep(1.0)
+    return said.group()
 
 
 def _address(process: subprocess.Popen[str]) -> str:
@@ -166,6 +231,9 @@ def _round(value: float) -> float:
     return round(value, 2)
 
 
-def table(result: dict[str, Any]) -> str:
-    width = max(len(name) for name in result)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in result.items())
+def table(results: list[dict[str, Any]]) -> Table:
+    shown = [name for name in COLUMNS if name in results[0]]
+    found = Table(*(name.replace("_", " ") for name in shown))
+    for result in results:
+        found.add_row(*("-" if result[name] is None else str(result[name]) for name in shown))
+    return found

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ class Player:
     answers: list[tuple[float, float, Frame]] = field(default_factory=list)
     dropped_before: int = 0
     hello: dict[str, Any] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None  # in which it plays
 
     def measure(self) -> None:
         self.sent.clear()
@@ -123,36 +125,46 @@ async def join(http: httpx.AsyncClient, checkpoint: str, seed: int, fps: float) 
     return Player(ws)
 
 
+@asynccontextmanager
+async def playing(url: str, players: int, checkpoint: str, fps: float) -> AsyncIterator[list[Player]]:
+    """So many players, each with a first frame, who play until the block ends."""
+    async with httpx.AsyncClient(base_url=url, timeout=30.0) as http:
+        everybody = [await join(http, checkpoint, seed, fps) for seed in range(players)]
+        for player in everybody:
+            player.task = asyncio.create_task(player.play())
+        try:
+            async with asyncio.timeout(60.0):
+                while not all(player.newest for player in everybody):
+                    check(everybody)
+                    await asyncio.sleep(0.05)
+            yield everybody
+        finally:
+            tasks = [player.task for player in everybody if player.task]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(player.ws.close() for player in everybody))
+
+
 async def play_all(
     url: str, players: int, seconds: float, fps: float, checkpoint: str, warm_up_s: float
 ) -> list[Player]:
     """Let `players` play at once; what each measured in `seconds` after the warm-up."""
-    async with httpx.AsyncClient(base_url=url, timeout=30.0) as http:
-        playing = [await join(http, checkpoint, seed, fps) for seed in range(players)]
-        tasks = [asyncio.create_task(player.play()) for player in playing]
-        try:
-            async with asyncio.timeout(60.0):
-                while not all(player.newest for player in playing):
-                    _raise_first_failure(tasks)
-                    await asyncio.sleep(0.05)
-            await asyncio.sleep(warm_up_s)
-            for player in playing:
-                player.measure()
-            await asyncio.sleep(seconds)
-            for player in playing:
-                player.measuring = False
-            _raise_first_failure(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(*(player.ws.close() for player in playing))
-    return playing
+    async with playing(url, players, checkpoint, fps) as everybody:
+        await asyncio.sleep(warm_up_s)
+        for player in everybody:
+            player.measure()
+        await asyncio.sleep(seconds)
+        for player in everybody:
+            player.measuring = False
+        check(everybody)
+    return everybody
 
 
-def _raise_first_failure(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        failure = task.exception() if task.done() else None
+def check(players: list[Player]) -> None:
+    """BenchFailed where one of them does not play any more."""
+    for player in players:
+        failure = player.task.exception() if player.task and player.task.done() else None
         if isinstance(failure, BaseExceptionGroup):
             raise failure.exceptions[0]
         if failure:

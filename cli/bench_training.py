@@ -1,12 +1,14 @@
-"""`terrarium bench training`: steps a second and the share of time in each part, against eager dynamics.
+"""`terrarium bench training`: steps a second and the share of time in each part, against eager dynamics in fp32.
 
 terrarium bench training --preset cpu --steps 20 --threads 2 --json
+terrarium bench training --threads 1 --processor-time
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,10 +25,13 @@ def training(
     steps: Annotated[int, typer.Option(min=1, help="Measured steps of either.")] = 20,
     data: Annotated[Path | None, typer.Option(help="Folder of a dataset; none: a small one is recorded.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of torch; none: its own choice.")] = None,
+    processor_time: Annotated[
+        bool, typer.Option(help="Instead of the clock's, for a busy machine; with --threads 1.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any other field of the config: key=value.")] = None,
 ) -> None:
-    """Training's speed against a straightforward eager implementation of the same model, in turns."""
+    """Training's speed against a straightforward eager fp32 implementation of the same model, in turns."""
     import torch
 
     from terrarium.worlds.device import default_device
@@ -36,10 +41,11 @@ def training(
     if threads is not None:
         torch.set_num_threads(threads)
     load = os.getloadavg()[0]
-    found = bench_training(config, steps=steps)
+    found = bench_training(config, steps=steps, clock=time.process_time if processor_time else time.perf_counter)
     device = default_device()
     gpu = {"device": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     place = {"preset": preset, "compile": config.compile, "threads": torch.get_num_threads()}
+    place["processor_time"] = processor_time
     result = found | place | machine() | gpu | {"load_1min": round(load, 2)}
     if as_json:
         print(json.dumps(result))

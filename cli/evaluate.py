@@ -12,6 +12,7 @@ import typer
 
 from terrarium.cli.console import ConsoleProgress
 from terrarium.recipes import evaluate
+from terrarium.worlds.kinds import read_manifest
 from terrarium.worlds.progress import Stopped
 
 SINGLE = (
@@ -54,6 +55,15 @@ def material(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Maps, normals and re-rendered pictures beside baselines, on materials that training never saw."""
+    from terrarium.worlds.materials.texture.model import KIND
+
+    if read_manifest(checkpoint).get("kind") == KIND:
+        from terrarium.worlds.materials.texture.evaluate import evaluate as evaluate_texture
+        from terrarium.worlds.materials.texture.model import for_inference
+
+        result = evaluate_texture(*for_inference(checkpoint), seed, data, size)
+        print(json.dumps(result, allow_nan=False)) if as_json else _texture_tables(result)
+        return
     from terrarium.worlds.materials.evaluate import evaluate as evaluate_material
     from terrarium.worlds.materials.model import load_model
 
@@ -103,6 +113,25 @@ def _material_tables(result: dict[str, Any]) -> None:
         console.print(_table(f"{title}: angle between normals, degrees", "", angles))
         drawn = {name: {"PSNR": row["rerender_psnr"]} for name, row in rows.items() if "rerender_psnr" in row}
         console.print(_table(f"{title}: pictures under new light", "", drawn))
+
+
+def _texture_tables(result: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    rows = {"one picture": result, **result["baselines"]}
+    for name in ("without_normals", "baked"):
+        if name in result:
+            own = {f"{name}, {baseline}": of for baseline, of in result[name]["baselines"].items()}
+            rows |= {name: result[name]} | own
+    names = result["without_normals"]["maps"]
+    for figure in ("psnr", "rmse", "mae", "ssim"):
+        maps = {row: {m: of["maps"].get(m, {}).get(figure) for m in names} for row, of in rows.items()}
+        console.print(_table(f"Held out by seed: {figure} of {result['materials']} materials", "", maps, digits=3))
+    angles = {name: row["normal_deg"] for name, row in rows.items() if "normal_deg" in row}
+    console.print(_table("Angle between normals that were found, degrees", "", angles))
+    drawn = {name: {"PSNR": row["rerender_psnr"]} for name, row in rows.items() if "rerender_psnr" in row}
+    console.print(_table("Pictures under new light", "", drawn))
 
 
 def _tables(result: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""terrarium infer material 0.png 1.png 2.png --out maps"""
+"""terrarium infer material 0.png 1.png 2.png --out maps
+terrarium infer material bricks.png --normal bricks_normal.png --model out/texture --out maps"""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-POSES = 'From where they were taken: {"poses": [[polar_deg, azimuth_deg, distance], ...]}.'
+POSES = 'From where views were taken: {"poses": [[polar_deg, azimuth_deg, distance], ...]}.'
+MODEL = "Folder of a model, of the job that made it, or of a texture plan. If omitted, one that comes with Terrarium."
 app = typer.Typer(no_args_is_help=True, help="Use a trained model on files of your own.")
 
 
@@ -19,13 +21,24 @@ def _group() -> None:
 
 @app.command("material")
 def material(
-    images: Annotated[list[Path], typer.Argument(help="Three square pictures of one surface.")],
+    images: Annotated[list[Path], typer.Argument(help="Three views of one surface, or one diffuse texture; squares.")],
     out: Annotated[Path, typer.Option(help="Folder for the maps; replaced.")],
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a material model.")] = Path("shipped"),
+    model: Annotated[Path | None, typer.Option(help=MODEL)] = None,
     poses: Annotated[Path | None, typer.Option(help=POSES)] = None,
+    normal: Annotated[Path | None, typer.Option(help="Normal map of the diffuse texture.")] = None,
+    directx: Annotated[bool, typer.Option(help="Its green points down, as DirectX has it.")] = False,
 ) -> None:
-    """Turn three views of a surface into albedo, roughness, metallic and normal maps and a glTF material."""
-    from terrarium.worlds.materials.infer import infer_files
-    from terrarium.worlds.materials.model import load_model
+    """Turn three views of a surface, or one diffuse texture, into its maps and a glTF material."""
+    from terrarium.worlds.materials.infer_job import infer_files
 
-    print(json.dumps({"out": str(out), **infer_files(load_model(checkpoint)[0], images, out, poses)}))
+    folder = None if model is None or str(model) == "shipped" else _model_in(model)
+    found = infer_files(images, out, folder, poses=poses, normal=normal, directx=directx)
+    print(json.dumps({"out": str(out), **found}))
+
+
+def _model_in(folder: Path) -> Path:
+    """Of a plan the last of its phases that has been trained."""
+    from terrarium.worlds.plans import TEXTURE
+
+    outputs = [folder, folder / "output", *(folder / step / "output" for step in reversed(TEXTURE))]
+    return next((each for each in outputs if (each / "manifest.json").is_file()), folder)

@@ -4,7 +4,10 @@
     terrarium jobs submit tokenizer.train --set data=9c41d2e8
     terrarium jobs list --json
     terrarium jobs watch 1f0c
-    terrarium jobs cancel 1f0c
+    terrarium jobs submit world-model.train --set data=9c41 --after 1f0c --priority 5
+    terrarium jobs edit 1f0c --priority 8 --set steps=500
+    terrarium jobs cancel 1f0c 2a7b
+    terrarium jobs cancel --state queued --kind tokenizer.train
     terrarium jobs logs 1f0c
 
 An id may be cut short as far as it means one job, or one asset; lists show 8 characters.
@@ -38,12 +41,15 @@ def submit(
     preset: Annotated[str | None, typer.Option(help="Start from a preset: debug, cpu, small, ...")] = None,
     name: Annotated[str | None, typer.Option(help="Its name. If omitted, it says what the job does.")] = None,
     set: Annotated[list[str], typer.Option(help="A field: --set data=ID --set steps=500")] = [],  # noqa: B006
+    priority: Annotated[int, typer.Option(min=-10, max=10, help="The higher starts first.")] = 0,
+    after: Annotated[list[str], typer.Option(help="A job that must have succeeded before it starts.")] = [],  # noqa: B006
     watch: Annotated[bool, typer.Option(help="Show its progress until it ends.")] = False,
     url: Url = None,
 ) -> None:
     """Queue a job and print its id."""
     client = Client(url)
-    job = client.submit(kind, preset, name=name, **dict(map(parse_field, set)))
+    fields = dict(map(parse_field, set))
+    job = client.submit(kind, preset, name=name, priority=priority, after=after, **fields)
     print(job["id"])
     if watch:
         follow(client, job)
@@ -78,9 +84,34 @@ def watch(id: str, url: Url = None) -> None:
 
 
 @app.command()
-def cancel(id: str, url: Url = None) -> None:
-    """Ask a job to stop."""
-    print(Client(url).cancel(id)["state"])
+def edit(
+    id: str,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    priority: Annotated[int | None, typer.Option(min=-10, max=10, help="The higher starts first.")] = None,
+    set: Annotated[list[str], typer.Option(help="A field of its config: --set steps=500")] = [],  # noqa: B006
+    url: Url = None,
+) -> None:
+    """Change a job that has not started."""
+    job = Client(url).edit(id, name=name, priority=priority, **dict(map(parse_field, set)))
+    print(f"{job['id']} {job['name']}, priority {job['priority']}")
+
+
+@app.command()
+def cancel(
+    ids: Annotated[list[str] | None, typer.Argument(help="Some jobs. If omitted, all that the options name.")] = None,
+    state: Annotated[str | None, typer.Option(help="waiting, queued, running or retry_wait.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of this kind.")] = None,
+    queue: Annotated[str | None, typer.Option(help="In this queue.")] = None,
+    url: Url = None,
+) -> None:
+    """Ask jobs to stop."""
+    if ids and len(ids) == 1 and not (state or kind or queue):
+        print(Client(url).cancel(ids[0])["state"])
+        return
+    if not (ids or state or kind or queue):
+        raise InvalidInput("cancel: expected ids of jobs, or some of --state, --kind and --queue")
+    counts = Client(url).cancel_jobs(ids, state=state, kind=kind, queue=queue)
+    print(f"{counts['cancelled']} cancelled, {counts['cancelling']} asked to stop")
 
 
 @app.command()

@@ -23,8 +23,10 @@ GROUPS = {  # name: (module with a Typer called `app`, help)
     "infer": ("terrarium.cli.infer", "Turn pictures of a surface into maps."),
     "assets": ("terrarium.cli.assets", "List, show, rename and delete what a running Terrarium has in its library."),
     "jobs": ("terrarium.cli.jobs", "Submit, list, watch and cancel jobs of a running Terrarium."),
+    "queues": ("terrarium.cli.queues", "List, pause and resume the queues of a running Terrarium."),
+    "webhooks": ("terrarium.cli.webhooks", "Have a running Terrarium tell other programs what happens."),
     "keys": ("terrarium.cli.keys", "Make, list and revoke the API keys that let others in."),
-    "bench": ("terrarium.cli.bench", "Measure live play, training, recipes, and the voxel renderer."),
+    "bench": ("terrarium.cli.bench", "Measure live play, the gateway, training, recipes, and the voxel renderer."),
 }
 
 
@@ -263,6 +265,17 @@ def add(
     from terrarium.cli.adopt import add as add_asset
 
     add_asset(path, data_dir, type, name, as_json)
+
+
+@app.command(rich_help_panel="Run")
+def workers(
+    url: Annotated[str | None, typer.Option(help="Address of the gateway (TERRARIUM_URL).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the workers of a running Terrarium: what each runs, its memory and its disk."""
+    from terrarium.cli.queues import workers as show_workers
+
+    show_workers(url, as_json)
 
 
 @app.command(rich_help_panel="Run")

@@ -44,6 +44,11 @@ def on_device_of(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
+def multiprocessors(device: torch.device) -> int:
+    """How many programs run at once, but for several on one; 1 in the interpreter."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+
+
 def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
     """Registers a function of tensors as an operator that mutates none of them, on DEVICES."""
 
@@ -79,6 +84,13 @@ def check_shape(name: str, x: torch.Tensor | None, expected: tuple[int, ...]) ->
     """ValueError unless `x` is None or has the shape `expected`."""
     if x is not None and tuple(x.shape) != tuple(expected):
         raise ValueError(f"{name} has shape {list(x.shape)}; expected {list(expected)}")
+
+
+def check_index(**tensors: torch.Tensor) -> None:
+    """ValueError for a tensor of 2**31 numbers or more, where a program counts them in int32."""
+    for name, x in tensors.items():
+        if x.numel() >= 2**31:
+            raise ValueError(f"{name} has shape {list(x.shape)}, {x.numel()} numbers; expected less than 2**31")
 
 
 def cells_of(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:

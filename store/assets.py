@@ -50,6 +50,8 @@ def get(session: Session, id: str) -> Asset:
 
 def names(session: Session, ids: Sequence[str]) -> list[str]:
     """In the order of `ids`, without those that there are not."""
+    if not ids:
+        return []
     found = dict(session.execute(select(Asset.id, Asset.name).where(Asset.id.in_(ids))).all())
     return [found[id] for id in ids if id in found]
 

@@ -1,14 +1,18 @@
 """The life of a job. Every change is one conditional UPDATE and an event row in the caller's transaction.
 
-    waiting -> queued (what it takes is made) | cancelled
+    waiting -> queued (those in its `after` have succeeded) | cancelled
     queued -> running | cancelled
     running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
     retry_wait -> queued | cancelled
     cancelling -> cancelled | succeeded (the commit won) | failed
     quarantined -> queued (an operator releases it)
 
-A job of a plan (store/plans.py) waits for those that make what it takes, named in its config by their ids. Their ends
-move it, in the same transaction: queued with the last that succeeds, cancelled with the first that does not.
+A job waits for those in its `after`: a step of a plan (store/plans.py) for the steps that make what it takes, any other
+for those that its submitter named. Their ends move it, in the same transaction: queued with the last that succeeds,
+cancelled with the first that does not.
+
+Of queued jobs a worker takes the one with the highest priority, of several the oldest (store/line.py). Messages in
+Redis name no job, so priorities need nothing of the broker.
 
 Who holds a job holds its fence, the number that the claim returned. A write with an older fence, or on a job
 that is no longer running, raises `LeaseLost` and so rolls back all else in its transaction. All times are the
@@ -17,18 +21,18 @@ database's, so the clocks of workers do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, case, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Uuid, any_, case, delete, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
-from terrarium.store import events
+from terrarium.store import events, line, webhooks
 from terrarium.store.events import Event
-from terrarium.store.tables import Job, Outbox, Run
+from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
 EDGES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"queued", "cancelled"}),
@@ -61,26 +65,65 @@ class LeaseLost(Exception):
 # ---- the user's side
 
 
-def submit(
-    session: Session,
+def new_row(
     config: dict[str, Any],
     queue: str,
     parent_id: UUID | None = None,
     name: str = "",
     *,
-    state: Literal["queued", "waiting"] = "queued",
+    priority: int = 0,
+    after: Collection[UUID] = (),
     **facts: Any,
-) -> Job:
-    """A job with its first event and, if it is queued, the outbox row that will bring it to a worker of `queue`. If
-    `name` is omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
-    values = {"id": uuid4(), "name": name or config["kind"], "config": config, "queue": queue} | facts
-    job = Job(kind=config["kind"], parent_id=parent_id, state=state, last_seq=1, **values)
-    session.add(job)
-    session.flush()
-    session.refresh(job)
-    events.append(session, job.id, 1, [_state_event(state)])
-    if state == "queued":
-        emit(session, job.id)
+) -> dict[str, Any]:
+    """The columns of a job that is to be submitted. It waits unless all of `after` have succeeded. If `name` is
+    omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
+    row = {"id": uuid4(), "kind": config["kind"], "name": name or config["kind"], "config": config, "queue": queue}
+    return row | {"parent_id": parent_id, "priority": priority, "after": list(after), "last_seq": 1} | facts
+
+
+def submit(session: Session, *row: Any, **more: Any) -> Job:
+    """As `submit_all`, of one row: the arguments are those of `new_row`."""
+    return submit_all(session, [new_row(*row, **more)])[0]
+
+
+def submit_all(session: Session, rows: Sequence[dict[str, Any]]) -> list[Job]:
+    """Jobs, in the order of `rows`, with their first events and, for those that are queued, the outbox rows that will
+    have a worker look: a statement for each table, however many jobs there are. Nobody yet waits for their news."""
+    if not rows:
+        return []
+    earlier = {id for row in rows for id in row["after"]}
+    unmade = {id for id, state in states_of(session, earlier).items() if state != "succeeded"} if earlier else set()
+    rows = [row | {"state": "queued" if unmade.isdisjoint(row["after"]) else "waiting"} for row in rows]
+    made = list(session.scalars(insert(Job).returning(Job, sort_by_parameter_order=True), rows))
+    these = Job.id == any_(literal([job.id for job in made], ARRAY(Uuid)))
+    first = select(Job.id, literal(1), literal("state"), func.jsonb_build_object("state", Job.state)).where(these)
+    session.execute(insert(JobEvent).from_select(["job_id", "seq", "type", "data"], first))
+    queued = select(Job.id).where(these, Job.state == "queued").order_by(Job.created_at, Job.id)
+    session.execute(insert(Outbox).from_select(["job_id"], queued))
+    session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+    return made
+
+
+def states_of(session: Session, ids: Collection[UUID]) -> dict[UUID, str]:
+    """{id: state} of the jobs that there are. None of them ends until the caller's transaction does."""
+    statement = select(Job.id, Job.state).where(Job.id.in_(ids)).order_by(Job.id).with_for_update(read=True)
+    return dict(session.execute(statement).all())
+
+
+def edit(session: Session, job_id: UUID, **values: Any) -> Job | None:
+    """Changes name, priority or config of a job that has not started, with an event that says what. None: it has, or
+    there is no such job. The config only of one that has never run: its training states have the old one."""
+    unstarted = Job.state.in_(("waiting", "queued")) & (Job.fence == 0 if "config" in values else True)
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, unstarted)
+        .values(last_seq=Job.last_seq + 1, **values)
+        .returning(Job)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    job = session.execute(statement).scalar_one_or_none()
+    if job is not None:
+        events.append(session, job.id, job.last_seq, [Event("edited", values)])
     return job
 
 
@@ -103,6 +146,12 @@ def release(session: Session, job_id: UUID) -> Job | None:
 
 
 # ---- the worker's side
+
+
+def claim_next(session: Session, queues: Collection[str], worker: str, lease_s: float) -> Job | None:
+    """Claims the first job in line in any of `queues` that is not paused. None: there is none."""
+    first = session.scalar(line.in_order(queues).limit(1).with_for_update(skip_locked=True, of=Job))
+    return None if first is None else claim(session, first, worker, lease_s)
 
 
 def claim(session: Session, job_id: UUID, worker: str, lease_s: float) -> Job | None:
@@ -297,59 +346,68 @@ def emit(session: Session, job_id: UUID) -> None:
     session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 
-def take_outbox(session: Session, limit: int = 100) -> list[tuple[UUID, str]]:
-    """The oldest outbox rows as (job id, queue), deleted here: publish them, then commit."""
-    oldest = select(Outbox).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
-    rows = session.scalars(oldest).all()
-    if not rows:
-        return []
-    statement = select(Job.id, Job.queue).where(Job.id.in_({r.job_id for r in rows}), Job.state == "queued")
-    queues = dict(session.execute(statement).all())
-    for row in rows:
-        session.delete(row)
-    return [(row.job_id, queues[row.job_id]) for row in rows if row.job_id in queues]
+def look_again(session: Session, queues: Collection[str]) -> None:
+    """Has another worker look at these queues: the caller has a message that it cannot follow."""
+    first = session.scalar(line.in_order(queues).limit(1))
+    if first is not None:
+        emit(session, first)
 
 
-def waiting(session: Session, older_than_s: float) -> list[tuple[UUID, str]]:
-    """(id, queue) of jobs queued for longer than that and not in the outbox: Redis should hold them."""
-    statement = select(Job.id, Job.queue).where(
-        Job.state == "queued",
-        Job.queued_at < _from_now(-older_than_s),
-        ~select(Outbox.id).where(Outbox.job_id == Job.id).exists(),
-    )
-    return [(job_id, queue) for job_id, queue in session.execute(statement)]
+def take_outbox(session: Session, limit: int = 500) -> tuple[list[tuple[UUID, str]], bool]:
+    """The oldest outbox rows, deleted here, as (job id, queue) of those that are still queued, and whether there may be
+    more. Publish them, then commit."""
+    oldest = select(Outbox.id).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
+    take = delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)
+    taken = dict(session.execute(take, execution_options={"synchronize_session": False}).all())
+    statement = select(Job.id, Job.queue).where(Job.id.in_(taken.values()), Job.state == "queued")
+    queues = dict(session.execute(statement).all()) if taken else {}
+    return [(id, queues[id]) for _, id in sorted(taken.items()) if id in queues], len(taken) == limit
 
 
-# ---- the plan's side
-
-
-def ids_in(config: dict[str, Any]) -> set[str]:
-    """Every text in a config's fields: the ids of what the job takes are among them, and occur nowhere else."""
-    values = [one for value in config.values() for one in (value if isinstance(value, list) else [value])]
-    return {value for value in values if isinstance(value, str)}
+# ---- those that wait
 
 
 def _go_on(session: Session, ended: Job) -> None:
-    """Moves the jobs of its plan that wait for one that has ended. Their rows are locked first, so of several that end
-    at once the last sees the others' ends."""
-    in_plan = select(Job).where(Job.plan_id == ended.plan_id)
-    locked = in_plan.where(Job.state == "waiting").order_by(Job.created_at, Job.id).with_for_update()
-    waiting = session.scalars(locked.execution_options(populate_existing=True)).all()
-    for job in waiting:
-        states = {str(id): state for id, state in session.execute(in_plan.with_only_columns(Job.id, Job.state))}
-        needed = [states[id] for id in ids_in(job.config) if id in states]
-        if all(state == "succeeded" for state in needed):
-            _requeue(session, job.id, (Job.state == "waiting",), reason=f"step {ended.step} succeeded")
-        elif any(state in ("failed", "cancelled") for state in needed):
-            message = f"step {ended.step} of its plan {ended.state} (job {ended.id})"
+    """Moves the jobs that wait for one that has ended. Their rows are locked first, so of several that end at once the
+    last sees the others' ends."""
+    for job in _lock_waiting(session, ended):
+        if ended.id not in job.after or job.state != "waiting":
+            continue
+        states = session.scalars(select(Job.state).where(Job.id.in_(job.after))).all()
+        if all(state == "succeeded" for state in states):
+            which = f"step {ended.step}" if _same_plan(job, ended) else f"job {ended.id}"
+            _requeue(session, job.id, (Job.state == "waiting",), reason=f"{which} succeeded")
+        elif any(state in ("failed", "cancelled") for state in states):
             _move(
                 session,
                 job.id,
                 literal("cancelled"),
                 (Job.state == "waiting",),
-                error={"code": "step_not_made", "message": message},
+                error=_not_made(job, ended),
                 finished_at=func.clock_timestamp(),
             )
+
+
+def _lock_waiting(session: Session, ended: Job) -> Sequence[Job]:
+    """The jobs that wait for it, and all that wait for those: every transaction locks them in the same order."""
+    waits = Job.state == "waiting"
+    behind = select(Job.id).where(waits, Job.after.contains([ended.id])).cte("behind", recursive=True)
+    behind = behind.union(select(Job.id).where(waits, behind.c.id == any_(Job.after)))
+    locked = select(Job).where(waits, Job.id.in_(select(behind.c.id))).order_by(Job.created_at, Job.id)
+    return session.scalars(locked.with_for_update().execution_options(populate_existing=True)).all()
+
+
+def _same_plan(job: Job, other: Job) -> bool:
+    return job.plan_id is not None and job.plan_id == other.plan_id
+
+
+def _not_made(job: Job, ended: Job) -> dict[str, Any]:
+    """Why `job` never starts."""
+    if _same_plan(job, ended):
+        message = f"step {ended.step} of its plan {ended.state} (job {ended.id})"
+        return {"code": "step_not_made", "message": message}
+    message = f"job {ended.id} ({ended.name}), after which it was to start, {ended.state}"
+    return {"code": "earlier_not_made", "message": message}
 
 
 # ---- the one UPDATE
@@ -373,7 +431,9 @@ def _move(
     job = session.execute(statement).scalar_one_or_none()
     if job is not None:
         events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
-        if job.plan_id is not None and job.state in TERMINAL:
+        if job.state in AT_REST:
+            webhooks.job_ended(session, job)
+        if job.state in TERMINAL:
             _go_on(session, job)
     return job
 

@@ -1,7 +1,8 @@
 """Plans: jobs that follow each other. The caller's transaction throughout.
 
 All jobs of a plan are made when it is submitted. What a step takes from another is in its config by that job's id,
-which will be that of the asset: lineage and inputs are those of any job. store/jobs.py hands over.
+which will be that of the asset: lineage and inputs are those of any job. The same ids are the job's `after`, by which
+store/jobs.py hands over.
 """
 
 from __future__ import annotations
@@ -40,15 +41,14 @@ def submit(session: Session, name: str, steps: Sequence[NewStep], ids: Mapping[s
     session.add(plan)
     session.flush()
     session.refresh(plan)
-    made_here = {str(id) for id in ids.values()}
     for step in steps:
-        waits = not made_here.isdisjoint(jobs.ids_in(step.config))
+        named = _texts_in(step.config)
         jobs.submit(
             session,
             step.config,
             step.queue,
             name=step.job_name,
-            state="waiting" if waits else "queued",
+            after=[id for id in ids.values() if str(id) in named],
             id=ids[step.name],
             plan_id=plan.id,
             step=step.name,
@@ -79,21 +79,37 @@ def cancel(session: Session, plan: Plan) -> None:
         jobs.cancel(session, id)
 
 
-def retry(session: Session, job: Job) -> Job:
-    """Tries a job of a plan again, and with it the steps that need what it makes: new jobs, which take what the new one
-    will make. Those that still wait for the old one are cancelled."""
+def stopped_by(session: Session, plan: Plan, made: Job) -> list[Job]:
+    """The newest jobs of the steps that take what `made` makes and have ended without success."""
+    jobs_now = newest(session, [plan])[plan.id]
+    ended = [job for job in jobs_now if job.state in jobs.AT_REST and job.state != "succeeded"]
+    return [job for job in ended if made.id in job.after]
+
+
+def retry(session: Session, job: Job, **changed: Any) -> Job:
+    """Tries a job of a plan again, with fields of its config `changed`, and with it the steps that need what it makes:
+    new jobs, which take what the new one will make. Those that still wait for the old one are cancelled."""
     plan = session.get_one(Plan, job.plan_id)
+    plan.told_at = None  # its end is another
     before = newest(session, [plan])[plan.id]
-    first = jobs.submit(session, job.config, job.queue, job.id, job.name, **_place(job))
+    first = jobs.submit(session, job.config | changed, job.queue, job.id, job.name, **_place(job))
     again = {str(one.id): first for one in (job, *before) if one.step == job.step}
     for one in before:
-        if not again.keys().isdisjoint(jobs.ids_in(one.config)):
+        if not again.keys().isdisjoint(map(str, one.after)):
             if one.state == "waiting":
                 jobs.cancel(session, one.id)
             config = {field: _replaced(value, again) for field, value in one.config.items()}
-            new = jobs.submit(session, config, one.queue, one.id, one.name, state="waiting", **_place(one))
-            again[str(one.id)] = new
+            after = [again[str(id)].id if str(id) in again else id for id in one.after]
+            again[str(one.id)] = jobs.submit(
+                session, config, one.queue, one.id, one.name, after=after, priority=one.priority, **_place(one)
+            )
     return first
+
+
+def _texts_in(config: dict[str, Any]) -> set[str]:
+    """Every text in its fields: the ids of what the job takes are among them, and occur nowhere else."""
+    values = [one for value in config.values() for one in (value if isinstance(value, list) else [value])]
+    return {value for value in values if isinstance(value, str)}
 
 
 def _place(job: Job) -> dict[str, Any]:

@@ -20,23 +20,26 @@ Player -> browser, binary, `FRAME` header, 48 bytes, then the JPEGs:
 Both directions also carry JSON texts, `{"type": ...}`:
     client: reset {seed?}, settings {temperature?, guidance?, simulator?, fps?, paused?, record?,
             checkpoint?}
-    server: hello {session, checkpoint, width, height, fps, has_simulator, action_names, keys {keyboard code:
-            name of its action}, has_camera, max_yaw_deg, max_pitch_deg, seed, temperature}; reset {seed};
-            settings {temperature, guidance, simulator, fps, paused, record, checkpoint}: now in force; error {code,
-            message}. fps in hello is the model's own, in settings the pace. A simulator that is asked for is
-            shown where the checkpoint has one.
+    server: queue {position}, while all places are taken: 1 is the next to begin, and each change is told. Then, and
+            else first of all, hello {session, checkpoint, width, height, fps, has_simulator, action_names, keys
+            {keyboard code: name of its action}, has_camera, max_yaw_deg, max_pitch_deg, seed, temperature};
+            reset {seed}; settings {temperature, guidance, simulator, fps, paused, record, checkpoint}: now in
+            force; error {code, message}. fps in hello is the model's own, in settings the pace. A simulator that
+            is asked for is shown where the checkpoint has one.
     A reset, and a new checkpoint, is made ready aside while play goes on; then comes (hello if the checkpoint
     is another and) reset, then its first frame, flagged. Of several asked for meanwhile the last one is done.
 An error that ends the session is followed by the close:
     1008 bad_open, too many bad_message, too_many; 1011 model_failed; 1001 going away
-    1013 player_full, player_unavailable (try again later)          4401 ticket unknown, used or expired
+    1013 player_full (the line is too long), player_unavailable (try again later)
+    4401 ticket unknown, used or expired
     4404 bad_checkpoint at open (the session goes on when a swap fails)          4408 idle
     4409 session_over
 A message of more than MAX_MESSAGE bytes is not read: the close is 1009, with no text before it.
 Browser -> gateway, at the handshake: the subprotocols SUBPROTOCOL and the session's ticket, as a second one. Servers
 and proxies log addresses, and an address that opens a session is a key.
-Gateway -> player, first of all: the text open {session, checkpoint, seed, world}; with `world`, a block world's id,
-all walks of the session take place there, and seeds say where they start.
+Gateway -> player, first of all: the text open {session, checkpoint, seed, world, key}; with `world`, a block world's
+id, all walks of the session take place there, and seeds say where they start. `key`: whose API key it is, for a line
+that is fair.
 """
 
 from __future__ import annotations
@@ -164,6 +167,7 @@ class Open(_Message):
     checkpoint: CheckpointId
     seed: Seed
     world: WorldId | None = None
+    key: Annotated[str, Field(max_length=64)] = ""  # id of the API key; empty where none is needed
 
 
 class Reset(_Message):

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     keep_plays_days: float = 0.0  # recorded play; 0: until somebody deletes it
     keep_sessions_days: float = 7.0  # records of live sessions
     keep_idempotency_days: float = 7.0  # Idempotency-Keys
+    webhook_private: bool = False  # webhooks may call private addresses, and by http
+    webhook_days: float = 5.0  # a webhook to which nothing was delivered for so long is disabled
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, func
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,6 +24,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012
         dict[str, Any]: JSONB(none_as_null=True),
         list[str]: ARRAY(String),
+        list[UUID]: ARRAY(Uuid),
         datetime: TIMESTAMP(timezone=True),
         int: BigInteger,
     }
@@ -40,8 +41,12 @@ class Plan(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
     steps: Mapped[list[str]]  # in their order
+    told_at: Mapped[datetime | None]  # when webhooks were told of its end
     created_at: Mapped[datetime] = _now()
-    __table_args__ = (Index("plans_by_age", "created_at", "id"),)
+    __table_args__ = (
+        Index("plans_by_age", "created_at", "id"),
+        Index("plans_untold", "id", postgresql_where=text("told_at IS NULL")),
+    )
 
 
 class Job(Base):
@@ -54,6 +59,8 @@ class Job(Base):
     config: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(default="queued")
     queue: Mapped[str]  # Celery queue: gpu.train, gpu.generate or cpu
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")  # -10 to 10; the higher starts first
+    after: Mapped[list[UUID]] = mapped_column(default=list, server_default="{}")  # jobs that must succeed before it
     fence: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)  # charged attempts: a drained or lost one is given back
     lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker or runner vanished; 3: quarantined
@@ -70,7 +77,42 @@ class Job(Base):
     created_at: Mapped[datetime] = _now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    __table_args__ = (Index("jobs_by_age", "created_at", "id"), Index("jobs_by_state", "state"))
+    __table_args__ = (  # lists: newest first, of a state, a kind or a parent
+        Index("jobs_by_age", "created_at", "id"),
+        Index("jobs_by_state", "state", "created_at", "id"),
+        Index("jobs_by_kind", "kind", "created_at", "id"),
+        Index("jobs_by_parent", "parent_id", "created_at", "id"),
+        Index(
+            "jobs_in_line",
+            "queue",
+            text("priority DESC"),
+            "created_at",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index("jobs_after", "after", postgresql_using="gin", postgresql_where=text("state = 'waiting'")),
+    )
+
+
+class QueuePause(Base):
+    """Of a queue whose jobs no worker takes until somebody resumes it: then the row goes."""
+
+    __tablename__ = "queue_pauses"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime] = _now()
+
+
+class Worker(Base):
+    """A worker as it last described itself (workers/presence.py)."""
+
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    queues: Mapped[list[str]]
+    memory_bytes: Mapped[int | None]  # resident, of the worker and its runner; None where the system does not tell
+    disk_free_bytes: Mapped[int | None]  # of its data directory
+    started_at: Mapped[datetime] = _now()
+    seen_at: Mapped[datetime] = _now()
 
 
 class Run(Base):
@@ -191,6 +233,42 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]  # to the minute
     revoked_at: Mapped[datetime | None]
+
+
+class Webhook(Base):
+    """Who is told of events (store/webhooks.py). Its secrets sign, so they are kept as they are."""
+
+    __tablename__ = "webhooks"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    url: Mapped[str]
+    events: Mapped[list[str]]
+    secret: Mapped[str]
+    old_secret: Mapped[str | None]
+    old_secret_until: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]  # its first failure since something was delivered
+    disabled_at: Mapped[datetime | None]
+    disabled_because: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class WebhookDelivery(Base):
+    """One event for one webhook: the outbox of the courier, and what became of it."""
+
+    __tablename__ = "webhook_deliveries"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    webhook_id: Mapped[UUID] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    body: Mapped[str]  # JSON, as it is signed and sent
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    due_at: Mapped[datetime | None] = mapped_column(server_default=func.clock_timestamp())  # None: it is over
+    delivered_at: Mapped[datetime | None]
+    error: Mapped[str | None]  # of the newest attempt
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        Index("deliveries_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("deliveries_by_age", "webhook_id", "created_at", "id"),
+    )
 
 
 class PlaySession(Base):

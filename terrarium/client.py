@@ -60,15 +60,28 @@ class Client:
         """{kind: {title, makes, presets, schema, inputs, ...}}"""
         return self.call("GET", "/job-kinds")
 
-    def submit(self, kind: str, preset: str | None = None, *, name: str | None = None, **fields: Any) -> dict[str, Any]:
-        """Queues a job and returns it. `fields` of the config go on top of the preset's; inputs are assets."""
+    def submit(
+        self,
+        kind: str,
+        preset: str | None = None,
+        *,
+        name: str | None = None,
+        priority: int = 0,
+        after: Sequence[str | Row] = (),
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Queues a job and returns it. `fields` of the config go on top of the preset's; inputs are assets. `priority`:
+        -10 to 10, the higher starts first. `after`: jobs that must have succeeded before it starts."""
         kinds = self.kinds()
         if kind not in kinds:
             raise InvalidInput(f"unknown kind {kind!r}, expected one of {', '.join(kinds)}")
         config = _preset(kind, kinds[kind], preset) | fields
         config |= self._full_ids(kinds[kind], config) | {"kind": kind}
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        return self.call("POST", "/jobs", json=config, headers=headers, params={"name": name} if name else {})
+        params: dict[str, Any] = {"priority": priority, "after": [self._job_id(job) for job in after]}
+        return self.call(
+            "POST", "/jobs", json=config, headers=headers, params=params | ({"name": name} if name else {})
+        )
 
     def jobs(self, state: str | None = None, kind: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """The newest."""
@@ -124,6 +137,82 @@ class Client:
     def retry(self, job: str | Row) -> dict[str, Any]:
         """A new job of the same config, for one that has ended."""
         return self.call("POST", f"/jobs/{self._job_id(job)}/retry")
+
+    def edit(
+        self, job: str | Row, *, name: str | None = None, priority: int | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Changes a job that has not started, and returns it. `fields` of the config that are omitted stay."""
+        given: dict[str, Any] = {"name": name, "priority": priority, "config": fields or None}
+        body = {field: value for field, value in given.items() if value is not None}
+        return self.call("PATCH", f"/jobs/{self._job_id(job)}", json=body)
+
+    def cancel_jobs(
+        self,
+        jobs: Sequence[str | Row] | None = None,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+    ) -> dict[str, int]:
+        """Asks all jobs that fit to stop -> {"cancelled": how many ended, "cancelling": how many will}."""
+        ids = None if jobs is None else [self._job_id(job) for job in jobs]
+        given = {"ids": ids, "state": state, "kind": kind, "queue": queue}
+        body = {field: value for field, value in given.items() if value is not None}
+        return self.call("POST", "/cancellations", json=body, timeout=60.0)
+
+    # Queues
+
+    def place(self, job: str | Row) -> dict[str, Any]:
+        """{queue, position, starts_in_s} of a queued job; starts_in_s is None where nobody knows."""
+        return self.call("GET", f"/jobs/{self._job_id(job)}/place")
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Each with what runs, what is in line, and whether it is paused."""
+        return self.call("GET", "/queues")["items"]
+
+    def pause(self, queue: str) -> dict[str, Any]:
+        """No job of the queue starts until it is resumed; those that run go on."""
+        return self.call("POST", f"/queues/{queue}/pause")
+
+    def resume(self, queue: str) -> dict[str, Any]:
+        """Its jobs start again."""
+        return self.call("POST", f"/queues/{queue}/resume")
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Who serves the queues: what each runs, its memory, its disk."""
+        return self.call("GET", "/workers")["items"]
+
+    # Webhooks
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Who is told of what, newest first."""
+        return list(self._items("/webhooks"))
+
+    def add_webhook(
+        self, url: str, events: Sequence[str] = ("job.ended", "plan.ended"), name: str = ""
+    ) -> dict[str, Any]:
+        """Has `url` told of these events. `secret` of what it returns signs them, and is shown this once."""
+        return self.call("POST", "/webhooks", json={"url": url, "events": list(events), "name": name}, timeout=60.0)
+
+    def change_webhook(self, id: str, **fields: Any) -> dict[str, Any]:
+        """name, url, events, enabled."""
+        return self.call("PATCH", f"/webhooks/{id}", json=fields, timeout=60.0)
+
+    def rotate_webhook(self, id: str) -> dict[str, Any]:
+        """A new `secret`; the old one signs too for a day."""
+        return self.call("POST", f"/webhooks/{id}/rotate")
+
+    def ping_webhook(self, id: str) -> dict[str, Any]:
+        """Sends it an event that tells nothing."""
+        return self.call("POST", f"/webhooks/{id}/ping")
+
+    def deliveries(self, id: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest to a webhook, and what became of them."""
+        return list(islice(self._items(f"/webhooks/{id}/deliveries", limit), limit))
+
+    def delete_webhook(self, id: str) -> None:
+        """Nothing more is sent to it."""
+        self.call("DELETE", f"/webhooks/{id}")
 
     # Plans
 

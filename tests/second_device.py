@@ -15,7 +15,7 @@ is current, copies that are not awaited, memory, and values, which are the CPU's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 
 aten = torch.ops.aten
 COPIES = {aten._to_copy.default, aten.copy_.default}
+LOOKS = {aten._local_scalar_dense.default, aten.is_nonzero.default}
 SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor}  # take a CPU scalar, and are not tagged as pointwise
 
 
@@ -101,6 +102,9 @@ def run(func: Any, *args: Any, **kwargs: Any) -> Any:
         here = isinstance(args[0], SecondTensor)
     if here and any(isinstance(x, torch.Generator) for x in given):
         raise RuntimeError(f"{func}: expected a 'second' device type for generator but found 'cpu'")
+    sides = {here} | {isinstance(x, SecondTensor) for x in given if isinstance(x, torch.Tensor)}
+    if _capturing and ((here and func in LOOKS) or (func in COPIES and len(sides) > 1)):
+        raise RuntimeError(f"{func}: a capture takes no copy between host and device, and no look at a value")
     if kwargs.get("pin_memory"):
         raise RuntimeError(f"{func}: only CPU tensors can be pinned")
     result = func(*on_cpu(args), **{name: on_cpu(x) for name, x in kwargs.items()})
@@ -110,6 +114,20 @@ def run(func: Any, *args: Any, **kwargs: Any) -> Any:
     result = wrapped(result) if here else result
     aliases = any(x.alias_info for x in func._schema.returns)
     return return_and_correct_aliasing(func, args, kwargs, result) if aliases else result
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """In it what would end the capture of a CUDA graph is refused: waiting for the device."""
+    global _capturing
+    _capturing = True
+    try:
+        yield
+    finally:
+        _capturing = False
+
+
+_capturing = False
 
 
 def leaves(x: Any) -> Iterator[Any]:

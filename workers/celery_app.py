@@ -1,10 +1,12 @@
-"""Celery over Redis: a message names a job to one of the workers of a queue, and carries nothing else.
+"""Celery over Redis: a message has one of the workers of a queue look for a job, and carries nothing.
 
     python -m celery -A terrarium.workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate
 
 Messages are acknowledged early: a task longer than Redis' visibility timeout would else run again and again.
 What an early acknowledgement can lose, the dispatcher sends again. Without prefetching, a message waits in Redis
 for the first free worker. Threads, because a task only supervises a process of its own.
+
+Which job it is the worker decides when it looks, in the database: priorities, edits and pauses hold until that moment.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from celery import Celery
 from terrarium.store.errors import Unavailable
 from terrarium.store.settings import settings
 
-RUN_JOB = "jobs.run"
+LOOK = "jobs.look"
 
 
 def make_app() -> Celery:
@@ -38,3 +40,8 @@ def make_app() -> Celery:
 
 
 app = make_app()
+
+
+def queues() -> tuple[str, ...]:
+    """Those that this worker serves, once it has started."""
+    return tuple(app.amqp.queues.consume_from)

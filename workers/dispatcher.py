@@ -4,37 +4,38 @@
 
 Any number may run; an advisory lock makes one the leader. It relays the outbox as soon as a NOTIFY says so, ends
 the runs of dead workers and leases that ran out, wakes retries that are due, sends again what a dead Redis or a
-dying worker has lost, and removes once an hour what is past its time (retention.py).
+dying worker has lost, delivers to webhooks (courier.py), and removes once an hour what is past its time (retention.py).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable
-from uuid import UUID, uuid4
+from collections import Counter
+from collections.abc import Mapping
 
 import psycopg
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from terrarium.store import jobs
+from terrarium.store import jobs, line
 from terrarium.store.broker import connect
+from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
-from terrarium.store.db import session_scope
 from terrarium.store.jobs import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
-from terrarium.workers.celery_app import RUN_JOB, app
+from terrarium.workers.celery_app import LOOK, app
+from terrarium.workers.courier import Courier
 from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
+GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
@@ -65,22 +66,29 @@ def lead(stop: threading.Event) -> None:
                 return
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
-        look_at, missed = 0.0, dict[str, float]()
-        clean_at = time.monotonic() + CLEAN_AFTER_S
-        while not stop.is_set():
-            pulse.beat()
-            if time.monotonic() >= look_at:
-                relay_outbox()  # what came before we listened
-                look_after_workers(missed)
-                look_after_leases_and_retries()
-                emit_lost()
-                beat()
-                look_at = time.monotonic() + LOOK_EVERY_S
-            if time.monotonic() >= clean_at:
-                threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
-                clean_at = time.monotonic() + CLEAN_EVERY_S
-            for _ in connection.notifies(timeout=TICK_S, stop_after=1):
-                relay_outbox()
+        with Courier():
+            work(connection, stop)
+
+
+def work(connection: Connection, stop: threading.Event) -> None:
+    """What the leader does, again and again."""
+    look_at, missed = 0.0, dict[str, float]()
+    clean_at = time.monotonic() + CLEAN_AFTER_S
+    while not stop.is_set():
+        pulse.beat()
+        if time.monotonic() >= look_at:
+            relay_outbox()  # what came before we listened
+            look_after_workers(missed)
+            look_after_leases_and_retries()
+            emit_lost()
+            beat()
+            look_at = time.monotonic() + LOOK_EVERY_S
+        if time.monotonic() >= clean_at:
+            threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
+            clean_at = time.monotonic() + CLEAN_EVERY_S
+        if list(connection.notifies(timeout=TICK_S, stop_after=1)):
+            relay_outbox()
+            stop.wait(GATHER_S)
 
 
 def beat() -> None:
@@ -91,13 +99,11 @@ def beat() -> None:
 
 def relay_outbox() -> None:
     """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
-    while True:
+    more = True
+    while more:
         with session_scope() as session:
-            batch = jobs.take_outbox(session)
-            for job_id, queue in batch:
-                publish(job_id, queue)
-        if not batch:
-            return
+            batch, more = jobs.take_outbox(session)
+            publish(Counter(queue for _, queue in batch))
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
@@ -121,28 +127,28 @@ def look_after_leases_and_retries() -> None:
             log.info("job %s: queued again", job.id)
 
 
-def emit_lost(older_than_s: float = LOST_AFTER_S) -> list[UUID]:
-    """Sends again the jobs that wait in no Celery queue: Redis lost them, or a worker died before its claim."""
+def emit_lost(older_than_s: float = LOST_AFTER_S) -> dict[str, int]:
+    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it -> how many. Redis lost them, a
+    worker died before its claim or took a job of another queue instead, or the queue was paused."""
     with session_scope() as session:
-        waiting = jobs.waiting(session, older_than_s)
-    if not waiting:
-        return []
+        queued = line.unannounced(session, older_than_s)
+    if not queued:
+        return {}
     with connect() as redis:
-        known = {queue: _ids_in(redis.lrange(queue, 0, -1)) for queue in {queue for _, queue in waiting}}
-    lost = [(job_id, queue) for job_id, queue in waiting if job_id not in known[queue]]
-    for job_id, queue in lost:
-        log.warning("job %s: its message was lost, sending it again", job_id)
-        publish(job_id, queue)
-    return [job_id for job_id, _ in lost]
+        lacking = {queue: count - redis.llen(queue) for queue, count in queued.items()}
+    lacking = {queue: count for queue, count in lacking.items() if count > 0}
+    for queue, count in lacking.items():
+        log.info("queue %s: sending %d messages again", queue, count)
+    publish(lacking)
+    return lacking
 
 
-def publish(job_id: UUID, queue: str) -> None:
-    app.send_task(RUN_JOB, args=[str(job_id)], queue=queue, task_id=f"{job_id}/{uuid4().hex[:8]}", retry=False)
-
-
-def _ids_in(messages: Iterable[bytes]) -> set[UUID]:
-    """The job ids of the messages in a Celery queue, from their task ids."""
-    return {UUID(json.loads(message)["headers"]["id"].partition("/")[0]) for message in messages}
+def publish(counts: Mapping[str, int]) -> None:
+    """So many messages to each queue."""
+    with app.producer_or_acquire() as producer:
+        for queue, count in counts.items():
+            for _ in range(count):
+                app.send_task(LOOK, queue=queue, retry=False, producer=producer)
 
 
 if __name__ == "__main__":

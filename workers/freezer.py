@@ -55,16 +55,19 @@ class Freezer:
     def _freeze(self, ticker: Ticker) -> None:
         from terrarium.worlds.device import default_device
         from terrarium.worlds.precision import cpu_has_bf16, play_precisions, precision_asked
-        from terrarium.worlds.world_model.forms import forms
+        from terrarium.worlds.world_model.forms import next_form
         from terrarium.worlds.world_model.frozen import FrozenStep, folder_name
 
-        if ticker.closed or self._closed or default_device().type != "cpu":  # a compiled step is a CPU's
+        if ticker.closed or self._closed:
+            return
+        if default_device().type != "cpu":
+            log.info("model %s: nothing is compiled on %s", ticker.checkpoint, default_device())
             return
         try:
             precisions = play_precisions(precision_asked(), cpu_has_bf16())
             folder, began = self.cache / folder_name(ticker.model.manifest), time.monotonic()
             frozen = FrozenStep(folder)
-            for form in forms(precisions):
+            while form := next_form(precisions, frozen.gains):
                 if not form.package(folder).exists():
                     self._compile(ticker.model.folder, form, folder)
                 frozen.add(form)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from terrarium.store import assets, jobs, shared
+from terrarium.store import assets, jobs, line, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.jsonb import clean
@@ -88,7 +88,9 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path, staged: Staged | Non
         if following is not None:
             after = kinds()[following.kind]
             name = after.job_name(following, assets.names(session, _ids(asdict(following))))
-            jobs.submit(session, asdict(following), after.queue, parent_id=job.id, name=name)
+            # What a person asks for goes before it: an evaluation may take half an hour of the only worker.
+            low = line.OF_THE_SYSTEM
+            jobs.submit(session, asdict(following), after.queue, parent_id=job.id, name=name, priority=low)
 
 
 def _given_name(session: Session, job: Job) -> str:

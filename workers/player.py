@@ -36,6 +36,7 @@ from terrarium.workers.play_log import Plays
 from terrarium.workers.sessions import Seat, Session
 from terrarium.workers.threads import Threads, spin_briefly
 from terrarium.workers.ticker import Ticker
+from terrarium.workers.waiting import MOST_WAITING, LineFull, Places, Visitor
 from terrarium.worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
 from terrarium.worlds.played_model import PlayedModel
 
@@ -73,6 +74,7 @@ class Player:
         self.models = Models(load_model, self._model_failed, unload_after_s, make_threads, freezer)
         self.plays = plays or Plays(settings().plays_dir, settings().max_plays_gb * 1e9)
         self.sessions: set[Session] = set()
+        self.places = Places(self.max_players)
 
     async def preload(self, checkpoint: str = SHIPPED) -> None:
         """Load and keep the checkpoint that most players open, so that their first frame comes at once."""
@@ -118,10 +120,44 @@ class Connection:
 
     async def run(self) -> None:
         self.wanted = await self._first_message()
+        self.session.id = self.wanted.session
+        try:
+            visitor = self.player.places.arrive(self.wanted.key)
+        except LineFull:
+            message = f"all {self.player.max_players} places are taken, and {MOST_WAITING} wait for one"
+            raise Refused("player_full", message, protocol.CLOSE_LATER) from None
+        try:
+            await self._wait_in_line(visitor)
+            await self._play()
+        finally:
+            self.player.places.leave(visitor)
+
+    async def _wait_in_line(self, visitor: Visitor) -> None:
+        """Until there is a place. The client is told its position; what it sends meanwhile is dropped, and its leaving
+        raises ConnectionClosed."""
+        if visitor.position == 0:
+            return
+        listening = asyncio.ensure_future(self._ignore())
+        try:
+            while visitor.position > 0:
+                visitor.moved.clear()
+                await self._say("queue", position=visitor.position)
+                moved = asyncio.ensure_future(visitor.moved.wait())
+                await asyncio.wait((moved, listening), return_when=asyncio.FIRST_COMPLETED)
+                moved.cancel()
+                if listening.done():
+                    listening.result()
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        self.active_at = self.loop.time()
+
+    async def _ignore(self) -> None:
+        while True:
+            await self.ws.recv()
+
+    async def _play(self) -> None:
         session, player = self.session, self.player
-        session.id = self.wanted.session
-        if len(player.sessions) >= player.max_players:
-            raise Refused("player_full", f"all {player.max_players} places are taken", protocol.CLOSE_LATER)
         player.sessions.add(session)
         tasks: list[asyncio.Future[Any]] = [session.failed]
         try:

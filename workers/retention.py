@@ -26,7 +26,7 @@ from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.jobs import TERMINAL
 from terrarium.store.settings import settings
-from terrarium.store.tables import Artifact, Base, IdempotencyKey, Job, JobEvent, PlaySession
+from terrarium.store.tables import Artifact, Base, IdempotencyKey, Job, JobEvent, PlaySession, WebhookDelivery
 from terrarium.workers import run_folder
 from terrarium.worlds.intake import abandoned_drafts
 
@@ -34,6 +34,7 @@ log = logging.getLogger("terrarium.retention")
 T = TypeVar("T")
 PASSING = ("progress", "metrics", "log")  # events that curves (the table metrics) and the log's artifact outlive
 UNLISTED_DAYS = 1.0  # bytes of an artifact without a row: its transaction may still be under way
+DELIVERIES_DAYS = 30.0  # to webhooks, to look back at
 DRAFT_S = 3600.0  # a part of recorded play is written within seconds
 AT_ONCE = 2000  # rows of a statement, which has database_timeout_s
 
@@ -210,6 +211,12 @@ def idempotency_keys(remove: bool) -> Heap:
     return Heap(rows=_rows(IdempotencyKey, (IdempotencyKey.key,), (old,), remove))
 
 
+def deliveries(remove: bool) -> Heap:
+    """To webhooks, those that are over."""
+    over = (WebhookDelivery.due_at.is_(None), _older(WebhookDelivery.created_at, DELIVERIES_DAYS))
+    return Heap(rows=_rows(WebhookDelivery, (WebhookDelivery.id,), over, remove))
+
+
 RULES: dict[str, Callable[[bool], Heap]] = {
     "run folders": run_folders,
     "deleted assets": deleted_assets,
@@ -222,6 +229,7 @@ RULES: dict[str, Callable[[bool], Heap]] = {
     "events": events,
     "play sessions": play_sessions,
     "idempotency keys": idempotency_keys,
+    "webhook deliveries": deliveries,
 }
 
 

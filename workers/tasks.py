@@ -1,4 +1,4 @@
-"""The one Celery task: claim the job, supervise its run, settle it."""
+"""The one Celery task: claim the first job in line, supervise its run, settle it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import socket
 import threading
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from terrarium.store import jobs
 from terrarium.store.db import session_scope
 from terrarium.store.jobs import LeaseLost
 from terrarium.store.settings import settings
 from terrarium.store.tables import Job
-from terrarium.workers.celery_app import RUN_JOB, app
+from terrarium.workers.celery_app import LOOK, app, queues
 from terrarium.workers.presence import Presence
 from terrarium.workers.pulse import keep_beating
 from terrarium.workers.supervisor import Supervisor
@@ -24,12 +24,23 @@ from terrarium.workers.supervisor import Supervisor
 log = logging.getLogger("terrarium.worker")
 DRAIN = threading.Event()  # set once this worker has been asked to end
 # Another after a restart, also in a container, where host and pid come again.
-PRESENCE = Presence(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
+PRESENCE = Presence(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}", queues)
 
 
 @worker_init.connect
 def _begin(**_: Any) -> None:
     keep_beating()
+
+
+@worker_ready.connect
+def _appear(**_: Any) -> None:
+    """In the list of workers, although no job has come yet."""
+    PRESENCE.begin()
+
+
+@worker_shutdown.connect
+def _disappear(**_: Any) -> None:
+    PRESENCE.end()
 
 
 @worker_shutting_down.connect
@@ -38,31 +49,30 @@ def _drain(**_: Any) -> None:
     DRAIN.set()
 
 
-@app.task(name=RUN_JOB)
-def run_job(job_id: str) -> None:
-    """Runs the job if it is still queued; any number of messages about it start it once."""
-    id = UUID(job_id)
+@app.task(name=LOOK)
+def look() -> None:
+    """Runs the first job in line, if there is one: any number of messages about it start it once."""
     with session_scope() as session:
         if DRAIN.is_set():
-            jobs.emit(session, id)  # the message is ours and already acknowledged: another worker needs a new one
+            jobs.look_again(session, queues())  # the message is ours and already acknowledged: another needs a new one
             return
         PRESENCE.announce()  # before the claim: whoever holds a job without it is taken for dead
-        job = jobs.claim(session, id, PRESENCE.worker, settings().lease_s)
+        job = jobs.claim_next(session, queues(), PRESENCE.worker, settings().lease_s)
     if job is None:
-        log.info("job %s: not queued any more", id)
+        log.info("nothing to do in %s", ", ".join(queues()))
         return
-    log.info("job %s: run %d of %s", id, job.fence, job.kind)
+    log.info("job %s: run %d of %s", job.id, job.fence, job.kind)
     try:
         Supervisor(job, DRAIN).run()
     except LeaseLost:
-        log.warning("job %s: run %d was taken away", id, job.fence)
+        log.warning("job %s: run %d was taken away", job.id, job.fence)
     except OSError as e:
-        log.exception("job %s: this machine could not run it", id)
+        log.exception("job %s: this machine could not run it", job.id)
         _try_later(job, e)
     except Exception as e:
-        log.exception("job %s: supervision failed", id)
+        log.exception("job %s: supervision failed", job.id)
         with session_scope() as session:
-            jobs.fail(session, id, job.fence, {"code": "internal_error", "message": f"{type(e).__name__}: {e}"})
+            jobs.fail(session, job.id, job.fence, {"code": "internal_error", "message": f"{type(e).__name__}: {e}"})
 
 
 def _try_later(job: Job, e: OSError) -> None:

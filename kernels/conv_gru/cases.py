@@ -62,23 +62,23 @@ BENCH = [
 ]
 
 
-def gates_arguments(program: str, c: int, kind: str, rows: Names, warps: int) -> dict[str, Any]:
+def gates_arguments(program: str, c: int, kind: str, rows: Names) -> dict[str, Any]:
     """As a launch on channels-last tensors passes them: a channel's stride is 1, the others multiples of 16."""
-    from terrarium.kernels.conv_gru.launch import blocks
+    from terrarium.kernels.conv_gru.launch import BACKWARD, FORWARD, blocks
 
     keep = not {"x_norm", "h_norm", "scale"} & set(rows)
     maps = ["gx", "gh", "h"] if program == "fwd" else ["dout", "gx", "gh", "h"]
     given = [*maps, "out", "dgx", "dgh", "dh", *rows, *(["gates"] if keep else [])]
     if program == "bwd" and keep:
         given = [name for name in given if name not in ("gx", "gh")]
-    block_m, block_c = blocks(c, 4096, warps)
+    options = blocks(c, 4096, FORWARD if program == "fwd" else BACKWARD)
     pointers = [*maps, "out", "dgx", "dgh", "dh", "gates", *ALL_ROWS]
     arguments: dict[str, Any] = {f"{name}_ptr": f"*{kind}:16" if name in given else None for name in pointers}
     arguments["x_sums_ptr"] = "*fp32:16" if set(rows) - {"h_norm", "h_bias"} else None
     arguments["h_sums_ptr"] = "*fp32:16" if set(rows) & {"h_norm", "h_bias"} else None
     for name, axis in itertools.product(maps, "bcm"):
         arguments[f"{name}_{axis}"] = 1 if axis == "c" else "i32:16"
-    return arguments | {"cells": "i32:16", "C": c, "ACC": accumulator(), "BLOCK_M": block_m, "BLOCK_C": block_c}
+    return arguments | {"cells": "i32:16", "C": c, "ACC": accumulator()} | options
 
 
 def accumulator() -> Any:
@@ -89,28 +89,29 @@ def accumulator() -> Any:
 
 def reset_before_cases(c: int, kind: str) -> list[CompileCase]:
     from terrarium.kernels.conv_gru import reset_before_kernels as programs
-    from terrarium.kernels.conv_gru.launch import FWD_WARPS, blocks
+    from terrarium.kernels.conv_gru.launch import FORWARD, blocks
 
-    block_m, block_c = blocks(c, 4096, FWD_WARPS)
+    options = blocks(c, 4096, FORWARD)
+    warps = options.pop("num_warps")
     cases = []
     for program in (programs.reset_fwd, programs.reset_bwd, programs.update_fwd, programs.update_bwd):
         arguments: dict[str, Any] = {name: f"*{kind}:16" for name in program.arg_names if name.endswith("_ptr")}
         arguments |= {name: "i32:16" for name in program.arg_names if name.endswith(("_b", "_m"))}
         arguments |= {name: 1 for name in program.arg_names if name.endswith("_c")}
-        arguments |= {"cells": "i32:16", "C": c, "ACC": accumulator(), "BLOCK_M": block_m, "BLOCK_C": block_c}
-        cases.append(CompileCase("conv_gru", f"{program.__name__} C={c} {kind}", program, arguments, FWD_WARPS))
+        arguments |= {"cells": "i32:16", "C": c, "ACC": accumulator()} | options
+        cases.append(CompileCase("conv_gru", f"{program.__name__} C={c} {kind}", program, arguments, warps))
     return cases
 
 
 def COMPILE() -> list[CompileCase]:
-    from terrarium.kernels.conv_gru.launch import FWD_WARPS, bwd_warps
     from terrarium.kernels.conv_gru.triton_kernels import gates_bwd, gates_fwd
 
     forms: dict[str, Names] = {"": (), " h_norm": ("h_norm", "h_bias"), " all rows": ALL_ROWS}
     sizes = [(128, "bf16"), (512, "bf16"), (128, "fp32")]
     cases = []
     for (c, kind), (form, rows) in itertools.product(sizes, forms.items()):
-        for name, fn, warps in (("fwd", gates_fwd, FWD_WARPS), ("bwd", gates_bwd, bwd_warps("x_norm" in rows))):
-            arguments = gates_arguments(name, c, kind, rows, warps)
+        for name, fn in (("fwd", gates_fwd), ("bwd", gates_bwd)):
+            arguments = gates_arguments(name, c, kind, rows)
+            warps = arguments.pop("num_warps")
             cases.append(CompileCase("conv_gru", f"gates_{name}{form} C={c} {kind}", fn, arguments, warps))
     return [*cases, *reset_before_cases(128, "bf16")]

@@ -7,6 +7,7 @@ backward computes the gates again. Gradients of gradients are not there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -109,24 +110,24 @@ def _gates_bwd(
     shift: Tensor | None,
     gx_dtype: torch.dtype,
     gh_dtype: torch.dtype,
+    needs: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     from terrarium.kernels.conv_gru.launch import backward
 
     rows = [x_norm, x_bias, h_norm, h_bias, scale, shift]
-    return backward(dout, gates, gx, gh, h, rows, (gx_dtype, gh_dtype))
+    return backward(dout, gates, gx, gh, h, rows, (gx_dtype, gh_dtype), needs[:3], sums_needed(needs))
 
 
 @_gates_bwd.register_fake
-def _(dout, gates, gx, gh, h, x_norm, x_bias, h_norm, h_bias, scale, shift, gx_dtype, gh_dtype):
+def _(dout, gates, gx, gh, h, x_norm, x_bias, h_norm, h_bias, scale, shift, gx_dtype, gh_dtype, needs):
     b, c = h.shape[:2]
     wide = torch.float64 if torch.float64 in (gx_dtype, gh_dtype, h.dtype) else torch.float32
-    x_rows, h_rows = (x_norm, x_bias, scale, shift), (h_norm, h_bias)
-    sums = (
-        h.new_empty((b, 2, 3 * c) if any(x is not None for x in part) else (0,), dtype=wide)
-        for part in (x_rows, h_rows)
+    maps = (
+        empty_channels_last(h, n * c, dtype) if need else h.new_empty(0, dtype=dtype)
+        for n, dtype, need in zip((3, 3, 1), (gx_dtype, gh_dtype, h.dtype), needs[:3], strict=True)
     )
-    d3 = (empty_channels_last(h, 3 * c, dtype) for dtype in (gx_dtype, gh_dtype))
-    return *d3, empty_channels_last(h, c, h.dtype), *sums
+    sums = (h.new_empty((b, 2, 3 * c) if need else (0,), dtype=wide) for need in sums_needed(needs))
+    return *maps, *sums
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -142,9 +143,16 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> 
 def _backward(ctx: Any, dout: Tensor | None, dgates: None) -> tuple[Tensor | None, ...]:
     if dout is None:
         return (None,) * 10
-    saved = ctx.saved_tensors
-    dgx, dgh, dh, x_sums, h_sums = _gates_bwd(dout, *saved, *ctx.dtypes)
-    return dgx, dgh, dh, *row_gradients(saved[4:], x_sums, h_sums), None
+    saved, needs = ctx.saved_tensors, ctx.needs_input_grad[:9]
+    *maps, x_sums, h_sums = _gates_bwd(dout, *saved, *ctx.dtypes, needs)
+    found = [*maps, *row_gradients(saved[4:], x_sums, h_sums)]
+    return *(x if need else None for x, need in zip(found, needs, strict=True)), None
+
+
+def sums_needed(needs: Sequence[bool]) -> tuple[bool, bool]:
+    """Of the x part and of the h part, by which of gx, gh, h and the rows need a gradient."""
+    x_norm, x_bias, h_norm, h_bias, scale, shift = needs[3:]
+    return x_norm or x_bias or scale or shift, h_norm or h_bias
 
 
 def row_gradients(rows: tuple[Tensor | None, ...], x_sums: Tensor, h_sums: Tensor) -> list[Tensor | None]:

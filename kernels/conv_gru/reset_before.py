@@ -56,8 +56,8 @@ def _trains(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
-def _kept(h: Tensor, keep: bool, dtype: torch.dtype) -> Tensor:
-    return empty_channels_last(h, h.shape[1], dtype) if keep else h.new_empty(0, dtype=dtype)
+def _map(h: Tensor, channels: int, dtype: torch.dtype, need: bool = True) -> Tensor:
+    return empty_channels_last(h, channels, dtype) if need else h.new_empty(0, dtype=dtype)
 
 
 @operator("terrarium::conv_gru_reset")
@@ -74,24 +74,28 @@ def _reset(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tenso
 @_reset.register_fake
 def _reset_fake(gx: Tensor, gh: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     dtype = widest(gx, gh, h)
-    rh, z = (empty_channels_last(h, h.shape[1], dtype) for _ in range(2))
-    return rh, z, _kept(h, keep, dtype)
+    c = h.shape[1]
+    return _map(h, c, dtype), _map(h, c, dtype), _map(h, c, dtype, keep)
 
 
 @operator("terrarium::conv_gru_reset_bwd")
-def _reset_bwd(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """-> the gradient to gx, which is that to gh, and the one to h."""
+def _reset_bwd(
+    drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor, need_g: bool, need_h: bool
+) -> tuple[Tensor, Tensor]:
+    """-> the gradient to gx, which is that to gh, and the one to h; one that is not needed is empty."""
     from terrarium.kernels.conv_gru.launch import run_cells
     from terrarium.kernels.conv_gru.reset_before_kernels import reset_bwd
 
-    results = _reset_bwd_fake(drh, dz, r, z, h)
+    results = _reset_bwd_fake(drh, dz, r, z, h, need_g, need_h)
     run_cells(reset_bwd, h.shape[1], [drh, dz, r, z, h], results)
     return results
 
 
 @_reset_bwd.register_fake
-def _reset_bwd_fake(drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    return empty_channels_last(h, 2 * h.shape[1], r.dtype), empty_channels_last(h, h.shape[1], h.dtype)
+def _reset_bwd_fake(
+    drh: Tensor, dz: Tensor, r: Tensor, z: Tensor, h: Tensor, need_g: bool, need_h: bool
+) -> tuple[Tensor, Tensor]:
+    return _map(h, 2 * h.shape[1], r.dtype, need_g), _map(h, h.shape[1], h.dtype, need_h)
 
 
 @operator("terrarium::conv_gru_update")
@@ -108,24 +112,28 @@ def _update(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tuple[T
 @_update.register_fake
 def _update_fake(gx: Tensor, gh: Tensor, z: Tensor, h: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(widest(gx, gh, h), z.dtype)
-    return empty_channels_last(h, h.shape[1], dtype), _kept(h, keep, dtype)
+    return _map(h, h.shape[1], dtype), _map(h, h.shape[1], dtype, keep)
 
 
 @operator("terrarium::conv_gru_update_bwd")
-def _update_bwd(dout: Tensor, n: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """-> the gradient to gx, which is that to gh, and those to z and h."""
+def _update_bwd(
+    dout: Tensor, n: Tensor, z: Tensor, h: Tensor, need_g: bool, need_z: bool, need_h: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """-> the gradient to gx, which is that to gh, and those to z and h; one that is not needed is empty."""
     from terrarium.kernels.conv_gru.launch import run_cells
     from terrarium.kernels.conv_gru.reset_before_kernels import update_bwd
 
-    results = _update_bwd_fake(dout, n, z, h)
+    results = _update_bwd_fake(dout, n, z, h, need_g, need_z, need_h)
     run_cells(update_bwd, h.shape[1], [dout, n, z, h], results)
     return results
 
 
 @_update_bwd.register_fake
-def _update_bwd_fake(dout: Tensor, n: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _update_bwd_fake(
+    dout: Tensor, n: Tensor, z: Tensor, h: Tensor, need_g: bool, need_z: bool, need_h: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     c = h.shape[1]
-    return empty_channels_last(h, c, n.dtype), empty_channels_last(h, c, z.dtype), empty_channels_last(h, c, h.dtype)
+    return _map(h, c, n.dtype, need_g), _map(h, c, z.dtype, need_z), _map(h, c, h.dtype, need_h)
 
 
 def _reset_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -138,8 +146,9 @@ def _reset_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor
 def _reset_backward(ctx: Any, drh: Tensor | None, dz: Tensor | None, dr: None) -> tuple[Tensor | None, ...]:
     r, z, h = ctx.saved_tensors
     drh, dz = (torch.zeros_like(z) if d is None else d for d in (drh, dz))
-    dg, dh = _reset_bwd(drh, dz, r, z, h)
-    return *_both(dg, ctx.dtypes), dh, None
+    need_x, need_y, need_h, _ = ctx.needs_input_grad
+    dg, dh = _reset_bwd(drh, dz, r, z, h, need_x or need_y, need_h)
+    return *_both(dg, ctx.dtypes, need_x, need_y), dh if need_h else None, None
 
 
 def _update_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -153,12 +162,15 @@ def _update_backward(ctx: Any, dout: Tensor | None, dn: None) -> tuple[Tensor | 
     if dout is None:
         return (None,) * 5
     n, z, h = ctx.saved_tensors
-    dg, dz, dh = _update_bwd(dout, n, z, h)
-    return *_both(dg, ctx.dtypes), dz, dh, None
+    need_x, need_y, need_z, need_h, _ = ctx.needs_input_grad
+    dg, dz, dh = _update_bwd(dout, n, z, h, need_x or need_y, need_z, need_h)
+    return *_both(dg, ctx.dtypes, need_x, need_y), dz if need_z else None, dh if need_h else None, None
 
 
-def _both(dg: Tensor, dtypes: tuple[torch.dtype, torch.dtype]) -> tuple[Tensor, Tensor]:
-    return dg.to(dtypes[0]), dg.to(dtypes[1])
+def _both(
+    dg: Tensor, dtypes: tuple[torch.dtype, torch.dtype], need_x: bool, need_y: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    return dg.to(dtypes[0]) if need_x else None, dg.to(dtypes[1]) if need_y else None
 
 
 _reset.register_autograd(_reset_backward, setup_context=_reset_setup)

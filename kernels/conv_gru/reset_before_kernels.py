@@ -53,9 +53,11 @@ def reset_bwd(
     r = load(r_ptr, b, m, c, r_b, r_c, r_m, mask, ACC)
     z = load(z_ptr, b, m, c, z_b, z_c, z_m, mask, ACC)
     h = load(h_ptr, b, m, c, h_b, h_c, h_m, mask, ACC)
-    store(dg_ptr, b, m, c, cells, mask, drh * h * r * (1 - r), 2 * C)
-    store(dg_ptr + C, b, m, c, cells, mask, dz * z * (1 - z), 2 * C)
-    store(dh_ptr, b, m, c, cells, mask, drh * r, C)
+    if dg_ptr is not None:
+        store(dg_ptr, b, m, c, cells, mask, drh * h * r * (1 - r), 2 * C)
+        store(dg_ptr + C, b, m, c, cells, mask, dz * z * (1 - z), 2 * C)
+    if dh_ptr is not None:
+        store(dh_ptr, b, m, c, cells, mask, drh * r, C)
 
 
 @triton.jit
@@ -85,6 +87,9 @@ def update_bwd(
     n = load(n_ptr, b, m, c, n_b, n_c, n_m, mask, ACC)
     z = load(z_ptr, b, m, c, z_b, z_c, z_m, mask, ACC)
     h = load(h_ptr, b, m, c, h_b, h_c, h_m, mask, ACC)
-    store(dg_ptr, b, m, c, cells, mask, dout * (1 - z) * (1 - n * n), C)
-    store(dz_ptr, b, m, c, cells, mask, dout * (h - n), C)
-    store(dh_ptr, b, m, c, cells, mask, dout * z, C)
+    if dg_ptr is not None:
+        store(dg_ptr, b, m, c, cells, mask, dout * (1 - z) * (1 - n * n), C)
+    if dz_ptr is not None:
+        store(dz_ptr, b, m, c, cells, mask, dout * (h - n), C)
+    if dh_ptr is not None:
+        store(dh_ptr, b, m, c, cells, mask, dout * z, C)

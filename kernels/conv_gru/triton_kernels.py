@@ -1,8 +1,9 @@
 """The gates of the reset-after ConvGRU in Triton, forward and backward. Names and equations: naive.py.
 
 A program holds all 3C channels of BLOCK_M cells of one sample in registers, so the layer norm costs no second pass.
-Inputs lie anyhow (three strides: sample, channel, cell); what is written is channels-last. Arithmetic is in ACC, fp32
-but for float64 tensors. Gradients of parameters leave as one partial sum a program, in ACC, and are added up outside.
+Inputs may have any strides (three: sample, channel, cell); what is written is channels-last. Arithmetic is in ACC, fp32
+but for float64 tensors. The backward's programs are few and take tile after tile of one sample: the gradients of
+parameters leave as one partial sum a program, in ACC, and are added up outside.
 """
 
 from __future__ import annotations
@@ -113,10 +114,18 @@ def gates_fwd(
 
 
 @triton.jit
-def sums3(ptr, c, C: tl.constexpr, dr, dz, dn, r, z, n):
-    """partial [2, 3C]: the sums over the program's cells of d and of d * x."""
-    store3(ptr, c, C, c < C, tl.sum(dr, 0), tl.sum(dz, 0), tl.sum(dn, 0))
-    store3(ptr + 3 * C, c, C, c < C, tl.sum(dr * r, 0), tl.sum(dz * z, 0), tl.sum(dn * n, 0))
+def add3(ptr, c, C: tl.constexpr, begun, r, z, n, ACC: tl.constexpr):
+    """Adds the sums over a tile's cells to a row of 3C, which holds nothing before the program has begun it."""
+    r_before, z_before, n_before = load3(ptr, c, C, (c < C) & begun, ACC)
+    store3(ptr, c, C, c < C, r_before + tl.sum(r, 0), z_before + tl.sum(z, 0), n_before + tl.sum(n, 0))
+
+
+@triton.jit
+def sums3(ptr, c, C: tl.constexpr, begun, dr, dz, dn, r, z, n, ACC: tl.constexpr):
+    """partial [2, 3C]: the sums over the program's cells of d and of d * x. In memory, which the caches keep: in
+    registers the twelve rows would spill."""
+    add3(ptr, c, C, begun, dr, dz, dn, ACC)
+    add3(ptr + 3 * C, c, C, begun, dr * r, dz * z, dn * n, ACC)
 
 
 @triton.jit
@@ -135,52 +144,62 @@ def gates_bwd(
     dout_b, dout_c, dout_m, gx_b, gx_c, gx_m, gh_b, gh_c, gh_m, h_b, h_c, h_m, cells,
     C: tl.constexpr, ACC: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Reads the gates where they were kept, else computes them again from gx and gh. x_sums, h_sums: [programs, 6C]."""
-    b, m, c, mask = place(cells, C, BLOCK_M, BLOCK_C)
-    h = tl.load(h_ptr + b * h_b + m[:, None] * h_m + c[None, :] * h_c, mask=mask, other=0).to(ACC)
-    if gates_ptr is not None:
-        at = b * cells * 4 * C + m[:, None] * 4 * C + c[None, :]
-        r, z, n = load3(gates_ptr, at, C, mask, ACC)
-        gh_n = tl.load(gates_ptr + at + 3 * C, mask=mask, other=0).to(ACC)
-        x_r, x_z, x_n = r, z, n  # without a norm or scale no one asks for d * x
-        y_r, y_z, y_n = r, z, n
-    else:
-        x_r, x_z, x_n = load3(gx_ptr + b * gx_b, m[:, None] * gx_m + c[None, :] * gx_c, C * gx_c, mask, ACC)
-        y_r, y_z, y_n = load3(gh_ptr + b * gh_b, m[:, None] * gh_m + c[None, :] * gh_c, C * gh_c, mask, ACC)
-        if x_norm_ptr is not None:
-            x_r, x_z, x_n, x_rstd = normalise3(x_r, x_z, x_n, mask, C)
-        if h_norm_ptr is not None:
-            y_r, y_z, y_n, y_rstd = normalise3(y_r, y_z, y_n, mask, C)
-        r, z, n = times3(x_norm_ptr, c, C, x_r, x_z, x_n, ACC)
-        r, z, n = plus3(x_bias_ptr, c, C, r, z, n, ACC)
-        if scale_ptr is not None:
-            r, z, n = times3(scale_ptr + b * 3 * C, c, C, r, z, n, ACC)
-        if shift_ptr is not None:
-            r, z, n = plus3(shift_ptr + b * 3 * C, c, C, r, z, n, ACC)
-        gh_r, gh_z, gh_n = times3(h_norm_ptr, c, C, y_r, y_z, y_n, ACC)
-        gh_r, gh_z, gh_n = plus3(h_bias_ptr, c, C, gh_r, gh_z, gh_n, ACC)
-        r, z = tl.sigmoid(r + gh_r), tl.sigmoid(z + gh_z)
-        n = tanh(n + r * gh_n)
-    dout = tl.load(dout_ptr + b * dout_b + m[:, None] * dout_m + c[None, :] * dout_c, mask=mask, other=0).to(ACC)
-    at = b * cells * C + m[:, None] * C + c[None, :]
-    tl.store(dh_ptr + at, (dout * z).to(dh_ptr.dtype.element_ty), mask=mask)
-    dn = dout * (1 - z) * (1 - n * n)
-    dz = dout * (h - n) * z * (1 - z)
-    dr = dn * gh_n * r * (1 - r)
-    dy = dn * r
-    at = b * cells * 3 * C + m[:, None] * 3 * C + c[None, :]
-    pid = tl.program_id(0).to(tl.int64)
-    if h_sums_ptr is not None:
-        sums3(h_sums_ptr + pid * 6 * C, c, C, dr, dz, dy, y_r, y_z, y_n)
-    if h_norm_ptr is not None:
-        d_r, d_z, d_n = through_norm(h_norm_ptr, c, C, dr, dz, dy, y_r, y_z, y_n, y_rstd, ACC)
-        store3(dgh_ptr, at, C, mask, d_r, d_z, d_n)
-    else:
-        store3(dgh_ptr, at, C, mask, dr, dz, dy)
-    if x_sums_ptr is not None:
-        sums3(x_sums_ptr + pid * 6 * C, c, C, dr, dz, dn, x_r, x_z, x_n)
-    if scale_ptr is not None:
-        dr, dz, dn = times3(scale_ptr + b * 3 * C, c, C, dr, dz, dn, ACC)
-    if x_norm_ptr is not None:
-        dr, dz, dn = through_norm(x_norm_ptr, c, C, dr, dz, dn, x_r, x_z, x_n, x_rstd, ACC)
-    store3(dgx_ptr, at, C, mask, dr, dz, dn)
+    """Grid (B, programs of a sample). Reads the gates where they were kept, else computes them again from gx and gh;
+    writes those of dgx, dgh, dh that are given. x_sums, h_sums: [B, programs of a sample, 6C]."""
+    b = tl.program_id(0).to(tl.int64)
+    c = tl.arange(0, BLOCK_C)
+    sums = (b * tl.num_programs(1) + tl.program_id(1)) * 6 * C
+    for start in range(tl.program_id(1) * BLOCK_M, cells, tl.num_programs(1) * BLOCK_M):
+        m = start + tl.arange(0, BLOCK_M)
+        mask = (m < cells)[:, None] & (c < C)[None, :]
+        h = tl.load(h_ptr + b * h_b + m[:, None] * h_m + c[None, :] * h_c, mask=mask, other=0).to(ACC)
+        if gates_ptr is not None:
+            at = b * cells * 4 * C + m[:, None] * 4 * C + c[None, :]
+            r, z, n = load3(gates_ptr, at, C, mask, ACC)
+            gh_n = tl.load(gates_ptr + at + 3 * C, mask=mask, other=0).to(ACC)
+            x_r, x_z, x_n = r, z, n  # without a norm or scale no one asks for d * x
+            y_r, y_z, y_n = r, z, n
+        else:
+            x_r, x_z, x_n = load3(gx_ptr + b * gx_b, m[:, None] * gx_m + c[None, :] * gx_c, C * gx_c, mask, ACC)
+            y_r, y_z, y_n = load3(gh_ptr + b * gh_b, m[:, None] * gh_m + c[None, :] * gh_c, C * gh_c, mask, ACC)
+            if x_norm_ptr is not None:
+                x_r, x_z, x_n, x_rstd = normalise3(x_r, x_z, x_n, mask, C)
+            if h_norm_ptr is not None:
+                y_r, y_z, y_n, y_rstd = normalise3(y_r, y_z, y_n, mask, C)
+            r, z, n = times3(x_norm_ptr, c, C, x_r, x_z, x_n, ACC)
+            r, z, n = plus3(x_bias_ptr, c, C, r, z, n, ACC)
+            if scale_ptr is not None:
+                r, z, n = times3(scale_ptr + b * 3 * C, c, C, r, z, n, ACC)
+            if shift_ptr is not None:
+                r, z, n = plus3(shift_ptr + b * 3 * C, c, C, r, z, n, ACC)
+            gh_r, gh_z, gh_n = times3(h_norm_ptr, c, C, y_r, y_z, y_n, ACC)
+            gh_r, gh_z, gh_n = plus3(h_bias_ptr, c, C, gh_r, gh_z, gh_n, ACC)
+            r, z = tl.sigmoid(r + gh_r), tl.sigmoid(z + gh_z)
+            n = tanh(n + r * gh_n)
+        dout = tl.load(dout_ptr + b * dout_b + m[:, None] * dout_m + c[None, :] * dout_c, mask=mask, other=0).to(ACC)
+        if dh_ptr is not None:
+            at = b * cells * C + m[:, None] * C + c[None, :]
+            tl.store(dh_ptr + at, (dout * z).to(dh_ptr.dtype.element_ty), mask=mask)
+        dn = dout * (1 - z) * (1 - n * n)
+        dz = dout * (h - n) * z * (1 - z)
+        dr = dn * gh_n * r * (1 - r)
+        dy = dn * r
+        at = b * cells * 3 * C + m[:, None] * 3 * C + c[None, :]
+        begun = start >= tl.num_programs(1) * BLOCK_M
+        if h_sums_ptr is not None:
+            sums3(h_sums_ptr + sums, c, C, begun, dr, dz, dy, y_r, y_z, y_n, ACC)
+        if dgh_ptr is not None:
+            if h_norm_ptr is not None:
+                d_r, d_z, d_n = through_norm(h_norm_ptr, c, C, dr, dz, dy, y_r, y_z, y_n, y_rstd, ACC)
+                store3(dgh_ptr, at, C, mask, d_r, d_z, d_n)
+            else:
+                store3(dgh_ptr, at, C, mask, dr, dz, dy)
+        if x_sums_ptr is not None:
+            sums3(x_sums_ptr + sums, c, C, begun, dr, dz, dn, x_r, x_z, x_n, ACC)
+        if dgx_ptr is not None:
+            if scale_ptr is not None:
+                dr, dz, dn = times3(scale_ptr + b * 3 * C, c, C, dr, dz, dn, ACC)
+            if x_norm_ptr is not None:
+                dr, dz, dn = through_norm(x_norm_ptr, c, C, dr, dz, dn, x_r, x_z, x_n, x_rstd, ACC)
+            store3(dgx_ptr, at, C, mask, dr, dz, dn)
+        tl.debug_barrier()  # the next tile reads sums that other threads have written

@@ -54,13 +54,13 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from terrarium.kernels.lpips.triton_kernels import blocks, lpips_head_bwd, lpips_head_fwd
+    from terrarium.kernels.lpips.triton_kernels import SIZES, blocks, lpips_head_bwd, lpips_head_fwd
 
     cases = []
     for dtype, channels, channels_last in (
         ("bf16", 64, True), ("bf16", 512, True), ("fp32", 512, True), ("fp16", 512, False),
     ):  # fmt: skip
-        options = blocks(channels, channels_last)
+        options = blocks(channels, channels_last, SIZES[channels_last])
         warps = options.pop("num_warps")
         maps = {"f0_ptr": f"*{dtype}:16", "f1_ptr": f"*{dtype}:16", "weight_ptr": "*fp32:16"}
         sizes = {"n_pixels": "i32:16", "n_channels": "i32:16"}

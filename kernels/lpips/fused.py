@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from terrarium.kernels.lpips import naive
 from terrarium.kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
@@ -38,6 +39,21 @@ def lpips_head(f0: Tensor, f1: Tensor, weight: Tensor) -> Tensor:
     channels_last = f0.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return _lpips_head(f0.contiguous(memory_format=layout), f1.contiguous(memory_format=layout), weight.contiguous())
+
+
+class LPIPSHead(nn.Module):
+    """LPIPS from the features of some trunk: the distances of its layers, added up. `weights`: [C] for each layer."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        super().__init__()
+        for i, weight in enumerate(weights):
+            self.register_buffer(f"head{i}", weight)
+
+    def forward(self, feats0: Sequence[Tensor], feats1: Sequence[Tensor]) -> Tensor:
+        """feats0, feats1: a map [B, C, H, W] for each layer -> distance [B]."""
+        heads = [head for _, head in self.named_buffers()]
+        layers = [lpips_head(f0, f1, head) for f0, f1, head in zip(feats0, feats1, heads, strict=True)]
+        return torch.stack(layers).sum(dim=0)
 
 
 @operator("terrarium::lpips_head")

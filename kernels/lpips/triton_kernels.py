@@ -10,6 +10,11 @@ import torch
 import triton
 import triton.language as tl
 
+from terrarium.kernels.block_sizes import block_sizes
+
+# By whether channels are last. They lie side by side then, so that few pixels fill a load: half the tile.
+SIZES = {True: {"tile": 4096, "num_warps": 4}, False: {"tile": 8192, "num_warps": 8}}
+
 
 @triton.jit
 def _wide(x):
@@ -44,9 +49,9 @@ def lpips_head_fwd(
     f0_ptr, f1_ptr, weight_ptr, partial_ptr, n_pixels, n_channels,
     CHANNELS_LAST: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Grid (pixel blocks, B). partial [B, pixel blocks]: the sum over the block's pixels."""
-    block, b = tl.program_id(0), tl.program_id(1)
-    sample = b.to(tl.int64) * n_pixels * n_channels
+    """Grid (B, pixel blocks). partial [B, pixel blocks]: the sum over the block's pixels."""
+    b, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    sample = b * n_pixels * n_channels
     channels = tl.arange(0, BLOCK_C)
     offsets, mask = _tile(block * BLOCK_P + tl.arange(0, BLOCK_P), channels, n_pixels, n_channels, CHANNELS_LAST)
     f0 = _wide(tl.load(f0_ptr + sample + offsets, mask=mask, other=0.0))
@@ -56,7 +61,7 @@ def lpips_head_fwd(
     inverse1, _ = _norm(f1)
     difference = f0 * inverse0 - f1 * inverse1
     total = tl.sum(tl.sum(weight[None, :] * difference * difference, axis=1), axis=0)
-    tl.store(partial_ptr + b * tl.num_programs(0) + block, total)
+    tl.store(partial_ptr + b * tl.num_programs(1) + block, total)
 
 
 @triton.jit
@@ -65,9 +70,9 @@ def lpips_head_bwd(
     NEED0: tl.constexpr, NEED1: tl.constexpr,
     CHANNELS_LAST: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Grid (pixel blocks, B). grad [B] -> df0, df1 laid out as f0 and f1."""
-    block, b = tl.program_id(0), tl.program_id(1)
-    sample = b.to(tl.int64) * n_pixels * n_channels
+    """Grid (B, pixel blocks). grad [B] -> df0, df1 laid out as f0 and f1."""
+    b, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    sample = b * n_pixels * n_channels
     channels = tl.arange(0, BLOCK_C)
     offsets, mask = _tile(block * BLOCK_P + tl.arange(0, BLOCK_P), channels, n_pixels, n_channels, CHANNELS_LAST)
     f0 = _wide(tl.load(f0_ptr + sample + offsets, mask=mask, other=0.0))
@@ -88,9 +93,9 @@ def lpips_head_bwd(
 def forward(f0: torch.Tensor, f1: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """f0 and f1 [B, C, H, W] both NCHW or both channels-last -> [B], fp32, or fp64 for fp64."""
     batch, channels, height, width = f0.shape
-    options = blocks(channels, _channels_last(f0, f1))
-    grid = (triton.cdiv(height * width, options["BLOCK_P"]), batch)
-    partial = f0.new_empty((batch, grid[0]), dtype=torch.promote_types(f0.dtype, torch.float32))
+    options = blocks(channels, *_layout(f0, f1))
+    grid = (batch, triton.cdiv(height * width, options["BLOCK_P"]))
+    partial = f0.new_empty(grid, dtype=torch.promote_types(f0.dtype, torch.float32))
     lpips_head_fwd[grid](f0, f1, weight, partial, height * width, channels, **options)
     return partial.sum(dim=1) / (height * width)
 
@@ -100,8 +105,8 @@ def backward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """grad [B] -> df0, df1, laid out as f0 and f1; one that is not needed is empty."""
     batch, channels, height, width = f0.shape
-    options = blocks(channels, _channels_last(f0, f1))
-    grid = (triton.cdiv(height * width, options["BLOCK_P"]), batch)
+    options = blocks(channels, *_layout(f0, f1))
+    grid = (batch, triton.cdiv(height * width, options["BLOCK_P"]))
     df0 = torch.empty_like(f0) if need0 else f0.new_empty(0)
     df1 = torch.empty_like(f1) if need1 else f1.new_empty(0)
     lpips_head_bwd[grid](
@@ -110,16 +115,22 @@ def backward(
     return df0, df1
 
 
-def blocks(channels: int, channels_last: bool) -> dict[str, int | bool]:
-    """Channels-last takes half the tile: its channels lie side by side, so that few pixels fill a load."""
+def blocks(channels: int, channels_last: bool, sizes: dict[str, int]) -> dict[str, int | bool]:
+    """What a launch wants beside its sizes: a tile of `tile` values, at least one pixel."""
     block_c = max(16, triton.next_power_of_2(channels))
-    block_p = (4096 if channels_last else 8192) // block_c
-    warps = 4 if channels_last else 8
-    return {"CHANNELS_LAST": channels_last, "BLOCK_P": block_p, "BLOCK_C": block_c, "num_warps": warps}
+    block_p = max(1, sizes["tile"] // block_c)
+    return {
+        "CHANNELS_LAST": channels_last,
+        "BLOCK_P": block_p,
+        "BLOCK_C": block_c,
+        "num_warps": sizes["num_warps"],
+    }
 
 
-def _channels_last(f0: torch.Tensor, f1: torch.Tensor) -> bool:
+def _layout(f0: torch.Tensor, f1: torch.Tensor) -> tuple[bool, dict[str, int]]:
+    """Whether the maps are channels-last, and the sizes of that layout's tiles."""
     channels_last = f0.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     assert f0.is_contiguous(memory_format=layout) and f1.is_contiguous(memory_format=layout)
-    return channels_last
+    name = "lpips channels-last" if channels_last else "lpips NCHW"
+    return channels_last, block_sizes(name, SIZES[channels_last], f0.device)

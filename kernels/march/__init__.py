@@ -1,0 +1,3 @@
+from terrarium.kernels.march.fused import march
+
+__all__ = ["march"]

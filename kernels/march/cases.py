@@ -49,10 +49,10 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from terrarium.kernels.march.triton_kernels import BLOCK, march_bwd, march_fwd
+    from terrarium.kernels.march.triton_kernels import SIZES, march_bwd, march_fwd
 
-    sizes = {"n_rays": "i32:16", "nx": "i32:16", "ny": "i32:16", "nz": "i32:16", "BLOCK": BLOCK}
-    colours = {"NEED_COLOUR": True}
+    sizes = {"n_rays": "i32:16", "nx": "i32:16", "ny": "i32:16", "nz": "i32:16", "BLOCK": SIZES["BLOCK"]}
+    colours = {"NEED_ALPHA": True, "NEED_COLOUR": True}
     grid = {"alpha_ptr": "*fp32:16", "colour_ptr": "*fp32:16", "eye_ptr": "*fp64:16", "rays_ptr": "*fp64:16"}
     scratch = {"code_ptr": "*i32:16", "light_ptr": "*fp32:16", "t_ptr": "*fp32:16"}
     grads = {"grad_ptr": "*fp32:16", "d_alpha_ptr": "*fp32:16", "d_colour_ptr": "*fp32:16"}

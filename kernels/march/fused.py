@@ -50,28 +50,29 @@ def _(alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor) -> Tensor:
 
 @operator("terrarium::march_bwd")
 def _march_bwd(
-    alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor, grad: Tensor, need_colour: bool
+    alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor, grad: Tensor, need_alpha: bool, need_colour: bool
 ) -> tuple[Tensor, Tensor]:
     from terrarium.kernels.march.triton_kernels import backward
 
-    return backward(alpha, face_colour, eye, rays, grad, need_colour)
+    return backward(alpha, face_colour, eye, rays, grad, need_alpha, need_colour)
 
 
 @_march_bwd.register_fake
 def _(
-    alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor, grad: Tensor, need_colour: bool
+    alpha: Tensor, face_colour: Tensor, eye: Tensor, rays: Tensor, grad: Tensor, need_alpha: bool, need_colour: bool
 ) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(alpha), torch.empty_like(face_colour) if need_colour else alpha.new_empty(0)
+    d_alpha = torch.empty_like(alpha) if need_alpha else alpha.new_empty(0)
+    return d_alpha, torch.empty_like(face_colour) if need_colour else alpha.new_empty(0)
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-    need_colour = ctx.needs_input_grad[1]  # three of four sums over rays are for colours
-    d_alpha, d_colour = _march_bwd(*ctx.saved_tensors, grad.contiguous(), need_colour)
-    return d_alpha, d_colour if need_colour else None, None, None
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    need_alpha, need_colour = ctx.needs_input_grad[:2]  # three of four sums over rays are for colours
+    d_alpha, d_colour = _march_bwd(*ctx.saved_tensors, grad.contiguous(), need_alpha, need_colour)
+    return d_alpha if need_alpha else None, d_colour if need_colour else None, None, None
 
 
 _march.register_autograd(_backward, setup_context=_setup)

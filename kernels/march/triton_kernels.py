@@ -16,13 +16,14 @@ import torch
 import triton
 import triton.language as tl
 
+from terrarium.kernels.block_sizes import block_sizes
 from terrarium.kernels.march.naive import PARALLEL as PARALLEL_
 from terrarium.kernels.march.naive import SHORTEST as SHORTEST_
 
 PARALLEL: tl.constexpr = tl.constexpr(PARALLEL_)
 SHORTEST: tl.constexpr = tl.constexpr(SHORTEST_)
 OPAQUE: tl.constexpr = tl.constexpr(1e-7)
-BLOCK = 128
+SIZES = {"BLOCK": 128, "num_warps": 4}
 SCRATCH = 2**28  # bytes for the voxels that a backward notes: more rays than fit are taken one part after another
 
 
@@ -139,9 +140,9 @@ def march_fwd(
 @triton.jit
 def march_bwd(
     alpha_ptr, colour_ptr, eye_ptr, rays_ptr, grad_ptr, d_alpha_ptr, d_colour_ptr, code_ptr, light_ptr, t_ptr,
-    n_rays, nx, ny, nz, NEED_COLOUR: tl.constexpr, BLOCK: tl.constexpr,
+    n_rays, nx, ny, nz, NEED_ALPHA: tl.constexpr, NEED_COLOUR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Grid (ray blocks,). Adds to d_alpha [X, Y, Z] and, where needed, d_colour [X, Y, Z, 6, 3] for grad [R, 8].
+    """Grid (ray blocks,). Adds to d_alpha [X, Y, Z] and d_colour [X, Y, Z, 6, 3], where needed, for grad [R, 8].
 
     code int32, light and t, each [steps, R], are scratch: voxel * 6 + face of a step, or -1.
     """
@@ -194,7 +195,8 @@ def march_bwd(
         alone += opacity + depth * tl.load(t_ptr + at, mask=there, other=0.0)
         toward = tl.load(g_ptrs + 5 + face // 2, mask=there, other=0.0)
         alone += tl.where(face % 2 == 1, toward, -toward)
-        tl.atomic_add(d_alpha_ptr + voxel, light * (alone - behind), mask=there)
+        if NEED_ALPHA:
+            tl.atomic_add(d_alpha_ptr + voxel, light * (alone - behind), mask=there)
         if NEED_COLOUR:
             weight = light * a
             tl.atomic_add(d_colour_ptr + c, weight * red, mask=there)
@@ -206,8 +208,9 @@ def march_bwd(
 def forward(alpha: torch.Tensor, colour: torch.Tensor, eye: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
     """Contiguous alpha [X, Y, Z], colour [X, Y, Z, 6, 3], eye float64 [3], rays float64 [R, 3] -> [R, 8]."""
     out = alpha.new_empty(len(rays), 8)
-    grid = (triton.cdiv(len(rays), BLOCK),)
-    march_fwd[grid](alpha, colour, eye, rays, out, len(rays), *alpha.shape, BLOCK=BLOCK)
+    sizes = block_sizes("march", SIZES, alpha.device)
+    grid = (triton.cdiv(len(rays), sizes["BLOCK"]),)
+    march_fwd[grid](alpha, colour, eye, rays, out, len(rays), *alpha.shape, **sizes)
     return out
 
 
@@ -217,19 +220,21 @@ def backward(
     eye: torch.Tensor,
     rays: torch.Tensor,
     grad: torch.Tensor,
+    need_alpha: bool,
     need_colour: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of alpha and colour for a contiguous grad [R, 8]; that of colour is empty where it is not needed."""
-    d_alpha = torch.zeros_like(alpha)
+    """Gradients of alpha and colour for a contiguous grad [R, 8]; one that is not needed is empty."""
+    sizes = block_sizes("march", SIZES, alpha.device)
+    d_alpha = torch.zeros_like(alpha) if need_alpha else alpha.new_empty(0)
     d_colour = torch.zeros_like(colour) if need_colour else alpha.new_empty(0)
     steps = sum(alpha.shape) + 3
-    most = max(BLOCK, SCRATCH // (steps * (4 + 2 * alpha.element_size())))
+    most = max(sizes["BLOCK"], SCRATCH // (steps * (4 + 2 * alpha.element_size())))
     for some, its_grad in zip(rays.split(most), grad.split(most), strict=True):
         code = torch.empty(steps, len(some), dtype=torch.int32, device=alpha.device)
         light, t = (alpha.new_empty(steps, len(some)) for _ in range(2))
-        grid = (triton.cdiv(len(some), BLOCK),)
+        grid = (triton.cdiv(len(some), sizes["BLOCK"]),)
         march_bwd[grid](
             alpha, colour, eye, some, its_grad, d_alpha, d_colour, code, light, t,
-            len(some), *alpha.shape, NEED_COLOUR=need_colour, BLOCK=BLOCK,
+            len(some), *alpha.shape, NEED_ALPHA=need_alpha, NEED_COLOUR=need_colour, **sizes,
         )  # fmt: skip
     return d_alpha, d_colour

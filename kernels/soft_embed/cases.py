@@ -60,7 +60,7 @@ def COMPILE() -> list[CompileCase]:
 
     cases = []
     for dtype, d in (("bf16", 32), ("fp16", 256), ("fp32", 128)):
-        options = programs.blocks(d)
+        options = programs.blocks(d, torch.device("cpu"))
         warps = options.pop("num_warps")
         pointers = ("grad", "out", "logits", "codebook", "dlogits")
         arguments: dict[str, Any] = {f"{name}_ptr": f"*{dtype}:16" for name in pointers}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from terrarium.kernels.op import check_floating, check_one_device, operator, runs_triton
+from terrarium.kernels.op import check_floating, check_index, check_one_device, operator, runs_triton
 from terrarium.kernels.soft_embed import naive
 
 MAX_DIM = {2: 256, 4: 128, 8: 64}  # by bytes a number: a program holds all of a row's output
@@ -37,6 +37,7 @@ def soft_embed(logits: Tensor, codebook: Tensor, seed: Tensor, tau: float = 1.0)
     if codebook.shape[1] > MAX_DIM[codebook.dtype.itemsize]:
         largest = MAX_DIM[codebook.dtype.itemsize]
         raise ValueError(f"codes of {codebook.shape[1]} numbers in {codebook.dtype}; expected at most {largest}")
+    check_index(codebook=codebook)
     return _soft_embed(logits.contiguous(), codebook.contiguous(), seed, tau)[0]
 
 

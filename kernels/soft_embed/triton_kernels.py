@@ -11,6 +11,10 @@ import torch
 import triton
 import triton.language as tl
 
+from terrarium.kernels.block_sizes import block_sizes
+
+SIZES = {"BLOCK_N": 64, "BLOCK_K": 64, "num_warps": 8}
+
 
 @triton.jit
 def _gumbel(seed, rows, start, WIDE: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):
@@ -122,7 +126,7 @@ def forward(
     n, k = logits.shape
     out = codebook.new_empty((n, codebook.shape[1]))
     lse = logits.new_empty(n, dtype=torch.promote_types(logits.dtype, torch.float32))
-    options = blocks(codebook.shape[1])
+    options = blocks(codebook.shape[1], codebook.device)
     grid = (triton.cdiv(n, options["BLOCK_N"]),)
     soft_embed_fwd[grid](logits, codebook, seed, out, lse, 1 / tau, n, k, **options)
     return out, lse
@@ -141,7 +145,7 @@ def backward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Contiguous inputs -> dlogits [N, K], dcodebook [K, D]; one that is not needed is empty."""
     (n, k), grad = logits.shape, grad.contiguous()
-    options = blocks(codebook.shape[1])
+    options = blocks(codebook.shape[1], codebook.device)
     row_blocks, code_blocks = triton.cdiv(n, options["BLOCK_N"]), triton.cdiv(k, options["BLOCK_K"])
     dlogits = torch.empty_like(logits) if need_logits else logits.new_empty(0)
     if need_logits:
@@ -157,5 +161,5 @@ def backward(
     return dlogits, partial.sum(dim=0).to(codebook.dtype)
 
 
-def blocks(d: int) -> dict[str, int]:
-    return {"D": d, "BLOCK_N": 64, "BLOCK_K": 64, "BLOCK_D": max(16, triton.next_power_of_2(d)), "num_warps": 8}
+def blocks(d: int, device: torch.device) -> dict[str, int]:
+    return {"D": d, "BLOCK_D": max(16, triton.next_power_of_2(d))} | block_sizes("soft_embed", SIZES, device)

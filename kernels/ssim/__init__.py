@@ -1,0 +1,3 @@
+from terrarium.kernels.ssim.fused import SSIM, ssim
+
+__all__ = ["SSIM", "ssim"]

@@ -41,9 +41,9 @@ BENCH = [
 
 
 def COMPILE() -> list[CompileCase]:
-    from terrarium.kernels.ssim.triton_kernels import OPTIONS, ssim_map, ssim_spread
+    from terrarium.kernels.ssim.triton_kernels import SIZES, ssim_map, ssim_spread
 
-    options = dict(OPTIONS)
+    options = dict(SIZES)
     warps = options.pop("num_warps")
     cases = []
     for dtype in ("bf16", "fp32"):
@@ -51,11 +51,17 @@ def COMPILE() -> list[CompileCase]:
         sizes = {"n_channels": "i32", "height": "i32:16", "width": "i32:16", "map_size": "i32"}
         strides: dict[str, Any] = {f"{p}_{s}": "i32:16" for p in ("x", "y") for s in "bch"} | {"x_w": 1, "y_w": 1}
         known = pictures | sizes | strides | {"c1": "fp32", "c2": "fp32", "maps_ptr": "*fp32:16"} | options
-        forward = {"grad_ptr": None, "maps_ptr": None, "partial_ptr": "*fp32:16", "BACKWARD": False}
-        backward = {"grad_ptr": "*fp32:16", "partial_ptr": None, "BACKWARD": True}
-        both = {"NEED_X": True, "NEED_Y": True}
+        forward = {
+            "grad_ptr": None,
+            "maps_ptr": None,
+            "partial_ptr": "*fp32:16",
+            "BACKWARD": False,
+            "NEED_X": False,
+            "NEED_Y": False,
+        }
+        backward = {"grad_ptr": "*fp32:16", "partial_ptr": None, "BACKWARD": True, "NEED_X": True, "NEED_Y": True}
         for name, program, more in (
-            ("fwd", ssim_map, forward), ("bwd map", ssim_map, backward), ("bwd spread", ssim_spread, both),
+            ("fwd", ssim_map, forward), ("bwd map", ssim_map, backward), ("bwd spread", ssim_spread, backward),
         ):  # fmt: skip
             used = {argument: (known | more)[argument] for argument in program.arg_names}
             cases.append(CompileCase("ssim", f"{name} {dtype}", program, used, warps))

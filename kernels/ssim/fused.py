@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from terrarium.kernels.op import check_floating, check_one_device, check_shape, operator, runs_triton
 from terrarium.kernels.ssim import naive
@@ -30,6 +30,17 @@ def ssim(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     if x.shape[1:].numel() >= 2**31:
         raise ValueError(f"x has shape {list(x.shape)}; expected at most 2^31 - 1 numbers a picture")
     return _ssim(_dense(x), _dense(y), data_range)
+
+
+class SSIM(nn.Module):
+    """`ssim` of pictures whose values span `data_range`."""
+
+    def __init__(self, data_range: float = 1.0) -> None:
+        super().__init__()
+        self.data_range = data_range
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return ssim(x, y, self.data_range)
 
 
 def _dense(x: Tensor) -> Tensor:

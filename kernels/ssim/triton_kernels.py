@@ -12,9 +12,10 @@ import torch
 import triton
 import triton.language as tl
 
+from terrarium.kernels.block_sizes import block_sizes
 from terrarium.kernels.ssim.naive import constants
 
-OPTIONS = {"BLOCK_W": 32, "num_warps": 8}
+SIZES = {"BLOCK_W": 32, "num_warps": 8}
 TILE = 54  # windows a tile holds from top to bottom: they need 64 rows
 ROWS = tl.constexpr(64)
 TALL = tl.constexpr(54)
@@ -43,18 +44,18 @@ def _down(across):
 def ssim_map(
     x_ptr, y_ptr, grad_ptr, partial_ptr, maps_ptr, n_channels, height, width, map_size, c1, c2,
     x_b, x_c, x_h, x_w, y_b, y_c, y_h, y_w,
-    BACKWARD: tl.constexpr, BLOCK_W: tl.constexpr,
+    BACKWARD: tl.constexpr, NEED_X: tl.constexpr, NEED_Y: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """Grid (tiles across, tiles down, B * C); the strides of x and y follow their sizes.
+    """Grid (B * C, tiles across, tiles down); the strides of x and y follow their sizes.
 
     Forward: partial [B * C, tiles down, tiles across], the sum of S over the tile's windows.
     Backward: maps [4, B * C, H - 10, W - 10], grad-weighted dS/dE[x], dS/dE[y], dS/dE[x^2], dS/dE[xy].
     """
-    plane = tl.program_id(2)
+    plane = tl.program_id(0)
     b, c = (plane // n_channels).to(tl.int64), (plane % n_channels).to(tl.int64)
     i = tl.arange(0, ROWS)
-    rows = tl.program_id(1) * TALL + i
-    columns = tl.program_id(0) * BLOCK_W + tl.arange(0, BLOCK_W)
+    rows = tl.program_id(2) * TALL + i
+    columns = tl.program_id(1) * BLOCK_W + tl.arange(0, BLOCK_W)
     x_ptr += b * x_b + c * x_c
     y_ptr += b * y_b + c * y_c
     WIDE: tl.constexpr = tl.float64 if x_ptr.dtype.element_ty == tl.float64 else tl.float32
@@ -81,13 +82,15 @@ def ssim_map(
         cross = scale * 2.0 * (a2 - a1) / (b1 * b2)
         along = scale * 2.0 * s * (1.0 / b2 - 1.0 / b1)
         maps_ptr += plane.to(tl.int64) * map_size + rows[:, None] * (width - 10) + columns[None, :]
-        apart = tl.num_programs(2).to(tl.int64) * map_size
-        tl.store(maps_ptr, cross * my + along * mx, mask=inside)
-        tl.store(maps_ptr + apart, cross * mx + along * my, mask=inside)
+        apart = tl.num_programs(0).to(tl.int64) * map_size
+        if NEED_X:
+            tl.store(maps_ptr, cross * my + along * mx, mask=inside)
+        if NEED_Y:
+            tl.store(maps_ptr + apart, cross * mx + along * my, mask=inside)
         tl.store(maps_ptr + 2 * apart, -scale * s / b2, mask=inside)
         tl.store(maps_ptr + 3 * apart, 2.0 * scale * a1 / (b1 * b2), mask=inside)
     else:
-        tile = (plane * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + tl.program_id(0)
+        tile = (plane.to(tl.int64) * tl.num_programs(2) + tl.program_id(2)) * tl.num_programs(1) + tl.program_id(1)
         tl.store(partial_ptr + tile, tl.sum(tl.sum(tl.where(inside, s, 0.0), axis=1), axis=0))
 
 
@@ -112,13 +115,13 @@ def ssim_spread(
     NEED_X: tl.constexpr, NEED_Y: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """Grid as above, over pixels. dx and dy are laid out as x and y; one that is not needed is not written."""
-    plane = tl.program_id(2)
+    plane = tl.program_id(0)
     b, c = (plane // n_channels).to(tl.int64), (plane % n_channels).to(tl.int64)
     i = tl.arange(0, ROWS)
-    rows = tl.program_id(1) * TALL + i
-    columns = tl.program_id(0) * BLOCK_W + tl.arange(0, BLOCK_W)
+    rows = tl.program_id(2) * TALL + i
+    columns = tl.program_id(1) * BLOCK_W + tl.arange(0, BLOCK_W)
     maps_ptr += plane.to(tl.int64) * map_size
-    apart = tl.num_programs(2).to(tl.int64) * map_size
+    apart = tl.num_programs(0).to(tl.int64) * map_size
     mask = (i[:, None] < TALL) & (rows[:, None] < height) & (columns[None, :] < width)
     x_at = b * x_b + c * x_c + rows[:, None] * x_h + columns[None, :] * x_w
     y_at = b * y_b + c * y_c + rows[:, None] * y_h + columns[None, :] * y_w
@@ -139,11 +142,12 @@ def forward(x: torch.Tensor, y: torch.Tensor, data_range: float) -> torch.Tensor
     """x, y [B, C, H, W] of any strides -> [B], fp32, or fp64 for fp64."""
     batch, channels, height, width = x.shape
     map_size = (height - 10) * (width - 10)
-    grid = _grid(batch * channels, height - 10, width - 10)
-    partial = x.new_empty((batch, channels, grid[1], grid[0]), dtype=torch.promote_types(x.dtype, torch.float32))
+    sizes = block_sizes("ssim", SIZES, x.device)
+    grid = _grid(batch * channels, height - 10, width - 10, sizes)
+    partial = x.new_empty((batch, channels, *grid[1:]), dtype=torch.promote_types(x.dtype, torch.float32))
     ssim_map[grid](
         x, y, None, partial, None, channels, height, width, map_size, *constants(data_range), *x.stride(), *y.stride(),
-        BACKWARD=False, **OPTIONS,
+        BACKWARD=False, NEED_X=False, NEED_Y=False, **sizes,
     )  # fmt: skip
     return partial.sum(dim=(1, 2, 3)) / (channels * map_size)
 
@@ -155,18 +159,19 @@ def backward(
     batch, channels, height, width = x.shape
     map_size = (height - 10) * (width - 10)
     maps = grad.new_empty((4, batch, channels, height - 10, width - 10))
-    ssim_map[_grid(batch * channels, height - 10, width - 10)](
+    sizes = block_sizes("ssim", SIZES, x.device)
+    ssim_map[_grid(batch * channels, height - 10, width - 10, sizes)](
         x, y, grad.contiguous(), None, maps, channels, height, width, map_size, *constants(data_range),
-        *x.stride(), *y.stride(), BACKWARD=True, **OPTIONS,
+        *x.stride(), *y.stride(), BACKWARD=True, NEED_X=need_x, NEED_Y=need_y, **sizes,
     )  # fmt: skip
     dx = torch.empty_like(x) if need_x else x.new_empty(0)
     dy = torch.empty_like(y) if need_y else y.new_empty(0)
-    ssim_spread[_grid(batch * channels, height, width)](
+    ssim_spread[_grid(batch * channels, height, width, sizes)](
         maps, x, y, dx, dy, channels, height, width, map_size, *x.stride(), *y.stride(),
-        NEED_X=need_x, NEED_Y=need_y, **OPTIONS,
+        NEED_X=need_x, NEED_Y=need_y, **sizes,
     )  # fmt: skip
     return dx, dy
 
 
-def _grid(planes: int, height: int, width: int) -> tuple[int, int, int]:
-    return triton.cdiv(width, OPTIONS["BLOCK_W"]), triton.cdiv(height, TILE), planes
+def _grid(planes: int, height: int, width: int, sizes: dict[str, int]) -> tuple[int, int, int]:
+    return planes, triton.cdiv(width, sizes["BLOCK_W"]), triton.cdiv(height, TILE)

@@ -1,0 +1,3 @@
+from terrarium.kernels.vq.fused import vector_quantize
+
+__all__ = ["vector_quantize"]

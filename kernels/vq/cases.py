@@ -41,7 +41,7 @@ def COMPILE() -> list[CompileCase]:
     names = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     for name, d in (("bf16", 32), ("fp16", 256), ("fp32", 32), ("fp32", 256)):
         dtype = names[name]
-        options = blocks(dtype, d)
+        options = blocks(dtype, d, torch.device("cpu"))
         warps = options.pop("num_warps")
         vectors = {f"{of}_ptr": f"*{name}:16" for of in ("x", "codebook", "quantised")}
         others = {"half_ptr": "*fp32:16", "codes_ptr": "*i64:16", "n_rows": "i32:16", "n_codes": "i32:16"}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from terrarium.kernels.op import check_floating, check_one_device, operator, runs_triton
+from terrarium.kernels.op import check_floating, check_index, check_one_device, operator, runs_triton
 from terrarium.kernels.vq import naive
 
 MAX_DIM = 256
@@ -31,6 +31,7 @@ def vector_quantize(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
         return naive.vector_quantize(x, codebook)
     if x.shape[1] > MAX_DIM:
         raise ValueError(f"vectors of {x.shape[1]} numbers; expected at most {MAX_DIM}")
+    check_index(codebook=codebook)
     quantised, codes = _vq(x.contiguous(), codebook.contiguous())
     return codes, quantised
 

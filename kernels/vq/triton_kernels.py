@@ -9,6 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from terrarium.kernels.block_sizes import block_sizes
+
 
 @triton.jit
 def vq_fwd(
@@ -56,14 +58,16 @@ def forward(x: torch.Tensor, codebook: torch.Tensor) -> tuple[torch.Tensor, torc
     quantised = torch.empty_like(x)
     wide = codebook.to(torch.promote_types(x.dtype, torch.float32))
     half = wide.square().sum(dim=1) / 2  # once a call, not once a block of rows
-    options = blocks(x.dtype, d)
+    options = blocks(x.dtype, d, x.device)
     grid = (triton.cdiv(n, options["BLOCK_N"]),)
     vq_fwd[grid](x, codebook, half, codes, quantised, n, len(codebook), **options)
     return quantised, codes
 
 
-def blocks(dtype: torch.dtype, d: int) -> dict[str, int]:
+def blocks(dtype: torch.dtype, d: int, device: torch.device) -> dict[str, int]:
     """A product in fp32 holds its whole depth in registers, so it is cut to 32; one in half precision need not be."""
     whole = max(16, triton.next_power_of_2(d))
     block_d = whole if dtype.itemsize == 2 else min(whole, 32)
-    return {"D": d, "BLOCK_N": 128 if block_d == whole else 64, "BLOCK_K": 64, "BLOCK_D": block_d, "num_warps": 8}
+    name = "vq" if block_d == whole else "vq in parts"
+    own = {"BLOCK_N": 128 if block_d == whole else 64, "BLOCK_K": 64, "num_warps": 8}
+    return {"D": d, "BLOCK_D": block_d} | block_sizes(name, own, device)

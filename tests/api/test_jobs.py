@@ -392,7 +392,7 @@ def test_unexpected_errors_show_nothing_of_the_inside(http: TestClient, monkeypa
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the password is swordfish")
 
-    monkeypatch.setattr(jobs, "submit", broken)
+    monkeypatch.setattr(jobs, "submit_all", broken)
     response = http.post("/v1/jobs", json=RECORD)
     problem(response, 500, "internal_error")
     assert "swordfish" not in response.text
@@ -441,7 +441,7 @@ def test_a_database_without_room_is_named(http: TestClient, monkeypatch: pytest.
     def full(*_: Any, **__: Any) -> None:
         raise OperationalError("INSERT", {}, psycopg.errors.DiskFull("could not extend file"))
 
-    monkeypatch.setattr(jobs, "submit", full)
+    monkeypatch.setattr(jobs, "submit_all", full)
     body = problem(http.post("/v1/jobs", json=RECORD), 503, "disk_full")
     assert body["detail"].startswith(f"the database has no room to write: {data_dir} has ")
 

@@ -167,7 +167,7 @@ def test_a_key_has_so_many_requests_and_sessions(
     assert http.get("/v1/jobs", headers=bearer(key("read"))).status_code == 200, "another key"
     token = key("play")
     with session_scope() as session:
-        monkeypatch.setitem(play.OPEN, keys.verify(session, token).id, settings().key_sessions)
+        monkeypatch.setitem(play.OPEN, str(keys.verify(session, token).id), settings().key_sessions)
     refused(http.post("/v1/play/sessions", json={}, headers=bearer(token)), 429, "key_sessions_open")
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from terrarium.api.app import app
+from terrarium.store.tables import Asset
 
 ZIP = {"content-type": "application/zip"}
 
@@ -76,6 +77,20 @@ def test_three_views_become_what_a_job_can_take(http: TestClient) -> None:
     assert wrong.status_code == 422 and "brick" in wrong.text
 
 
+def test_one_diffuse_texture_becomes_what_a_job_can_take(http: TestClient, db: Session) -> None:
+    diffuse = send(http, "diffuse", diffuse=MAPS["basecolor"], normal=MAPS["normal"]).json()
+    assert diffuse["uses"] == {"material.infer": "views"} and diffuse["manifest"]["normal"] is True
+    assert http.get(f"/v1/materials/{diffuse['id']}/diffuse.png").content == MAPS["basecolor"]
+    db.add(Asset(id="three", name="Three", type="material-model", manifest={"kind": "material-model"}))
+    db.add(Asset(id="one", name="One", type="texture-model", manifest={"kind": "texture-model"}))
+    db.commit()
+    body = {"kind": "material.infer", "views": diffuse["id"]}
+    assert http.post("/v1/jobs", json=body | {"model": "one"}).status_code == 201
+    wrong = http.post("/v1/jobs", json=body | {"model": "three"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "input_misfit")
+    assert "is a material-model, which takes three views of one surface" in wrong.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("type", "files", "message"),
     [
@@ -90,6 +105,9 @@ def test_three_views_become_what_a_job_can_take(http: TestClient) -> None:
         ("view-set", VIEWS | {"v1": VIEWS["v1"][:60]}, "1.png is damaged or cut short"),
         ("material", MAPS | {"normal": MAPS["basecolor"]}, "normal.png is no normal map"),
         ("material", MAPS | {"metallic": picture(0, 16, "L")}, "metallic.png has 16 x 16 pixels, expected 32 x 32"),
+        ("diffuse", {"diffuse": picture(0)}, "diffuse.png is all black, expected a picture of a surface"),
+        ("diffuse", {"diffuse": MAPS["basecolor"], "normal": MAPS["basecolor"]}, "normal.png is no normal map"),
+        ("diffuse", {"diffuse": MAPS["basecolor"], "normal": picture(0, 16)}, "expected 32 x 32 as the others have"),
         ("material", {"basecolor": MAPS["basecolor"]}, "it has no roughness.png: expected basecolor"),
     ],
 )

@@ -121,3 +121,28 @@ def test_the_texture_plan_is_queued_as_a_chain(http: TestClient) -> None:
     assert jobs["d-height"]["config"]["release"] == "a trial"
     wrong = http.post("/v1/texture", json={"preset": "debug", "clean": "none-such"}).json()
     assert "steps.a0.clean: no such texture-set" in wrong["detail"]
+
+
+def test_a_closed_gate_is_released_with_a_reason(http: TestClient, db: Session) -> None:
+    """B's gate is closed and C has failed of it; C and what follows are tried again, and C's config says why."""
+    plan = http.post("/v1/texture", json={"preset": "debug", "release": ""}).json()
+    jobs = {step["name"]: step["job"]["id"] for step in plan["steps"]}
+    b, c = (db.get(Job, jobs[name]) for name in ("b", "c"))
+    assert b is not None and c is not None
+    b.state, b.result = "succeeded", {"gate": {"open": False, "why": "epoch 3: game 0.0795 > 0.0789"}}
+    db.commit()
+    body = {"step": "b", "why": "seen"}
+    early = http.post(f"/v1/plans/{plan['id']}/release", json=body)
+    assert (early.status_code, early.json()["code"]) == (409, "gate_not_closed")
+    c.state, c.error = "failed", {"code": "invalid_input", "message": "start has a closed gate"}
+    db.commit()
+    for wrong, status in (({"step": "b", "why": ""}, 422), ({"step": "a", "why": "x"}, 409)):
+        assert http.post(f"/v1/plans/{plan['id']}/release", json=wrong).status_code == status
+    answer = http.post(f"/v1/plans/{plan['id']}/release", json=body)
+    assert answer.status_code == 202, answer.text
+    now = {step["name"]: step["job"] for step in answer.json()["steps"]}
+    assert now["c"]["id"] != jobs["c"] and now["c"]["config"]["release"] == "seen"
+    assert now["c"]["config"]["start"] == jobs["b"] and now["cp"]["config"]["start"] == now["c"]["id"]
+    assert now["cp"]["config"]["release"] == "" and now["b"]["id"] == jobs["b"]
+    again = http.post(f"/v1/plans/{plan['id']}/release", json=body)
+    assert again.status_code == 409

@@ -26,7 +26,7 @@ from terrarium.api.relay import Rate
 from terrarium.api.server import MAX_UNREAD, OPTIONS, WebSockets
 from terrarium.cli.bench import summary
 from terrarium.cli.bench_player import BenchFailed, play_all
-from terrarium.store.play_protocol import Frame, pack_frame
+from terrarium.store.play_protocol import Frame, Open, pack_frame, parse_open
 from terrarium.store.settings import settings
 from terrarium.store.tables import Asset, PlaySession
 from terrarium.workers.player import Player, listen
@@ -242,12 +242,22 @@ def test_no_player(house: Any, db: Session) -> None:
     asyncio.run(go())
 
 
-def test_full_player_is_passed_on(house: Any) -> None:
+def test_two_clients_for_one_place(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is told its position, and begins when the first one's time is over."""
+
     async def go() -> None:
-        async with house(max_players=0) as h:
-            client = await h.join()
-            assert (await client.text("error"))["code"] == "player_full"
-            assert await client.closing() == (1013, "player_full")
+        async with house(max_players=1) as h:
+            monkeypatch.setattr(settings(), "session_minutes", 1.5 / 60)
+            first = await h.join()
+            await first.more_frames(1)
+            second, third = await h.join(), await h.join()
+            assert (await second.text("queue"))["position"] == 1 and (await third.text("queue"))["position"] == 2
+            assert (await first.text("error"))["code"] == "session_over"
+            await second.text("hello")
+            await second.more_frames(1)  # its time begins only now
+            assert (await third.text("queue"))["position"] == 1
+            await second.close()
+            await third.text("hello")
 
     asyncio.run(go())
 
@@ -393,8 +403,8 @@ def test_player_hears_open_and_that_the_client_left(house: Any) -> None:
             await client.input("w")
             await client.close()
             await until(lambda: heard[-1:] == ["closed"])
-            opening = f'{{"type":"open","session":"{ticket["id"]}","checkpoint":"shipped","seed":5,"world":null}}'
-            assert heard[0] == opening and len(heard[1]) == 32
+            opened = Open(session=ticket["id"], checkpoint="shipped", seed=5)
+            assert parse_open(heard[0]) == opened and len(heard[1]) == 32
 
     asyncio.run(go())
 

@@ -30,6 +30,7 @@ class Mutant:
 
 GRU, BEFORE = "conv_gru/triton_kernels.py", "conv_gru/reset_before_kernels.py"
 VQ, EMBED = "vq/triton_kernels.py", "soft_embed/triton_kernels.py"
+CODES = "codes/triton_kernels.py"
 LPIPS, SSIM, MARCH = "lpips/triton_kernels.py", "ssim/triton_kernels.py", "march/triton_kernels.py"
 MUTANTS = [
     Mutant(GRU, "return 2 * tl.sigmoid(2 * x) - 1", "return 2 * tl.sigmoid(x) - 1"),
@@ -43,8 +44,13 @@ MUTANTS = [
     Mutant(GRU, "tl.sum(dz * z, 0)", "tl.sum(dz, 0)"),
     Mutant(GRU, "rstd * (dn - mean - n * slope)", "rstd * (dn - n * slope)"),
     Mutant(GRU, "(pid // blocks).to(tl.int64)", "(pid // blocks)"),
-    Mutant("conv_gru/launch.py", "h_sums = sums_memory(h, programs, wide, h_norm, h_bias)",
-           "h_sums = sums_memory(h, programs, wide, h_norm)"),
+    Mutant(GRU, "begun = start >= tl.num_programs(1) * BLOCK_M", "begun = start < 0"),
+    Mutant(GRU, "(b * tl.num_programs(1) + tl.program_id(1)) * 6 * C", "b * tl.num_programs(1) * 6 * C"),
+    Mutant(GRU, "cells, tl.num_programs(1) * BLOCK_M):", "cells, BLOCK_M):"),
+    Mutant("conv_gru/fused.py", "x_norm or x_bias or scale or shift, h_norm or h_bias",
+           "x_norm or x_bias or scale or shift, h_norm"),
+    Mutant("conv_gru/launch.py", "*(x if need else None for x, need in zip(results, needs, strict=True))",
+           "*results"),
     Mutant("conv_gru/fused.py", "found[2:4] = h_sums[:, 1].sum(0), h_sums[:, 0].sum(0)",
            "found[2:4] = h_sums[:, 0].sum(0), h_sums[:, 1].sum(0)"),
     Mutant(BEFORE, "drh * h * r * (1 - r)", "drh * h * r"),
@@ -59,6 +65,12 @@ MUTANTS = [
     Mutant(EMBED, "n_rounds=7", "n_rounds=6"),
     Mutant(EMBED, "(dp - centre[:, None]) * inverse_tau", "(dp - centre[:, None])"),
     Mutant(EMBED, "p = tl.where(mask, tl.exp(s - lse[:, None]), 0.0)", "p = tl.exp(s - lse[:, None])"),
+    Mutant(CODES, "x - heat * tl.log", "x + heat * tl.log"),
+    Mutant(CODES, "k[None, :], BLOCK_K - 1), axis=1)  # the first", "-k[None, :], BLOCK_K - 1), axis=1)  # the first"),
+    Mutant(CODES, "rest = rest // FACTORS[f]", "rest = rest % FACTORS[f]"),
+    Mutant(CODES, "tl.exp(x - top[:, None])", "tl.exp(score - top[:, None])"),
+    Mutant(CODES, "first += FACTORS[f]", "first += BLOCK_K"),
+    Mutant(CODES, "tl.where((k < FACTORS[f])[None, :], tl", "tl.where((k <= FACTORS[f])[None, :], tl"),
     Mutant(LPIPS, "1.0 / (safe + 1e-10)", "1.0 / safe"),
     Mutant(LPIPS, "zero = norm == 0.0", "zero = norm < 0.0"),
     Mutant(LPIPS, "inverse0 * v - along * u0", "inverse0 * v"),

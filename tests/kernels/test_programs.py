@@ -1,4 +1,4 @@
-"""What the programs of lpips, march, vq, soft_embed and ssim would use of an H100, compiled with none at hand."""
+"""What the programs of all operators but conv_gru would use of an H100, compiled with none at hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHARED_BYTES = 227 * 1024  # most that a program may have on an H100
 
 
 @pytest.mark.timeout(900)  # compiles
-@pytest.mark.parametrize("operator", ["lpips", "march", "vq", "soft_embed", "ssim"])
+@pytest.mark.parametrize("operator", ["lpips", "march", "vq", "soft_embed", "ssim", "codes"])
 def test_programs_compile_for_an_h100(operator: str) -> None:
     pytest.importorskip("triton", reason="Triton is not made for this platform")
     from terrarium.kernels.compile_only import compile_case

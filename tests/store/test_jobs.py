@@ -25,7 +25,7 @@ FENCE = 1
 def make(db: Session, state: str) -> Job:
     """A job in `state`, brought there by the functions under test; fence 1 wherever it was claimed."""
     if state == "waiting":
-        return jobs.submit(db, CONFIG, "cpu", state="waiting")
+        return jobs.submit(db, CONFIG, "cpu", after=[jobs.submit(db, CONFIG, "cpu").id])
     job = jobs.submit(db, CONFIG, "cpu")
     if state == "queued":
         return job
@@ -234,8 +234,8 @@ def test_cancel_and_finish_race_to_one_end(db: Session) -> None:
 def test_outbox_is_taken_once_and_only_for_queued_jobs(db: Session) -> None:
     first, second = make(db, "queued"), make(db, "cancelled")
     db.commit()
-    assert jobs.take_outbox(db) == [(first.id, "cpu")]
-    assert jobs.take_outbox(db) == [] and second.state == "cancelled"
+    assert jobs.take_outbox(db) == ([(first.id, "cpu")], False)
+    assert jobs.take_outbox(db) == ([], False) and second.state == "cancelled"
 
 
 def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
@@ -243,16 +243,7 @@ def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
     db.commit()
     jobs.take_outbox(db)
     db.rollback()
-    assert jobs.take_outbox(db) == [(job.id, "cpu")]
-
-
-def test_waiting_names_old_queued_jobs_without_outbox_row(db: Session) -> None:
-    job = make(db, "queued")
-    db.commit()
-    assert jobs.waiting(db, older_than_s=0) == []
-    jobs.take_outbox(db)
-    assert jobs.waiting(db, older_than_s=0) == [(job.id, "cpu")]
-    assert jobs.waiting(db, older_than_s=60) == []
+    assert jobs.take_outbox(db) == ([(job.id, "cpu")], False)
 
 
 def test_history_leaves_out_progress_that_was_overtaken(db: Session) -> None:

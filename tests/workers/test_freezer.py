@@ -102,9 +102,11 @@ def test_a_killed_player_leaves_no_compiler_behind(tmp_path):
         cwd=ROOT,
         env=os.environ | {"CXX": str(cxx), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")},
     )
-    family = until(lambda: at_work(psutil.Process(player.pid).children(recursive=True)), 120)
-    player.send_signal(signal.SIGKILL)
-    player.wait()
+    try:
+        family = until(lambda: at_work(psutil.Process(player.pid).children(recursive=True)), 240)
+    finally:
+        player.send_signal(signal.SIGKILL)
+        player.wait()
     until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), 30)
 
 

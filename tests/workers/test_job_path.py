@@ -310,16 +310,34 @@ def test_jobs_outlive_the_loss_of_redis(house: House) -> None:
     for id in (first, second, third):
         house.until_state(id, "succeeded")
         assert house.states(id) == ["queued", "running", "succeeded"], "each ran once"
-    assert f"{second}: its message was lost" in house.services.log("dispatcher")
+    assert "messages again" in house.services.log("dispatcher")
 
 
 def test_messages_that_wait_are_not_sent_again(house: House) -> None:
     house.script({"steps": 130, "pause_s": 0.05}, {"steps": 1})
     first, second = house.submit(), house.submit()
-    sent = house.services.log("dispatcher").count("its message was lost")
+    sent = house.services.log("dispatcher").count("messages again")
     house.until_state(first, "succeeded")  # after 6.5 s, in which the second waits for longer than 5 s
     house.until_state(second, "succeeded")
-    assert house.services.log("dispatcher").count("its message was lost") == sent
+    assert house.services.log("dispatcher").count("messages again") == sent
+
+
+def test_a_paused_queue_starts_the_most_urgent_first_when_it_is_resumed(house: House) -> None:
+    house.script({"steps": 1})
+    assert house.http.post("/v1/queues/cpu/pause").status_code == 200
+    late, soon = house.submit(), house.submit()
+    changed = house.http.patch(f"/v1/jobs/{soon}", json={"priority": 9, "config": {"seed": 8}})
+    assert changed.json()["config"]["seed"] == 8
+    with connect_to(house.redis) as client:
+        until(lambda: client.llen("cpu") == 0)
+    (worker,) = (w for w in house.http.get("/v1/workers").json()["items"] if w["alive"])
+    assert set(worker["queues"]) == {"cpu", "gpu.train", "gpu.generate"} and worker["job"] is None
+    assert worker["memory_bytes"] > 10**7 and worker["disk_free_bytes"] > 0
+    assert [house.job(id)["state"] for id in (late, soon)] == ["queued", "queued"]
+    assert house.http.post("/v1/queues/cpu/resume").status_code == 200
+    for id in (late, soon):
+        house.until_state(id, "succeeded")
+    assert house.job(soon)["started_at"] < house.job(late)["started_at"]
 
 
 def test_another_dispatcher_takes_over(house: House) -> None:

@@ -13,11 +13,14 @@ from play_client import PlayClient, until
 
 from terrarium.store.play_protocol import RESET
 from terrarium.workers import player as player_module
+from terrarium.workers import waiting
 from terrarium.workers.models import BadCheckpoint, checkpoint_folder
+from terrarium.workers.waiting import Places
 
 
-def test_full(table: Any) -> None:
+def test_full(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go() -> None:
+        monkeypatch.setattr(waiting, "MOST_WAITING", 0)
         async with table({"shipped": FakeModel()}, max_players=1) as t:
             first = await t.join()
             await first.text("hello")
@@ -29,6 +32,49 @@ def test_full(table: Any) -> None:
             await (await t.join()).text("hello")
 
     asyncio.run(go())
+
+
+def test_who_finds_no_place_waits_in_line(table: Any) -> None:
+    async def go() -> None:
+        async with table({"shipped": FakeModel()}, max_players=1) as t:
+            first = await t.join()
+            await first.text("hello")
+            second, third = await t.join(), await t.join()
+            assert (await second.text("queue"))["position"] == 1 and (await third.text("queue"))["position"] == 2
+            await second.input("w")  # dropped: there is nothing yet to press keys in
+            await second.close()
+            assert (await third.text("queue"))["position"] == 1
+            assert not third.frames
+            await first.close()
+            await third.text("hello")
+            await third.more_frames(3)
+            assert len(t.player.sessions) == 1
+
+    asyncio.run(go())
+
+
+def test_a_failed_start_leaves_its_place(table: Any) -> None:
+    async def go() -> None:
+        async with table({"shipped": FakeModel()}, max_players=1) as t:
+            for _ in range(2):
+                assert (await (await t.join("gone")).text("error"))["code"] == "bad_checkpoint"
+            await (await t.join()).text("hello")
+
+    asyncio.run(go())
+
+
+def test_places_go_to_the_key_that_has_fewest() -> None:
+    places = Places(2)
+    ada = [places.arrive("ada") for _ in range(4)]
+    bob = [places.arrive("bob") for _ in range(2)]
+    assert [v.position for v in ada] == [0, 0, 3, 4] and [v.position for v in bob] == [1, 2]
+    places.leave(ada[0])
+    assert [v.position for v in bob] == [0, 2] and [v.position for v in ada[2:]] == [1, 3]
+    places.leave(ada[2])  # gave up waiting
+    assert [v.position for v in (*bob, ada[3])] == [0, 2, 1]
+    for v in (ada[1], bob[0]):
+        places.leave(v)
+    assert len(places.seated) == 2 and not places.line
 
 
 @pytest.mark.parametrize("opening", ["{", '{"type": "reset"}', '{"type": "open", "seed": 1}', b"\xff\x00"])

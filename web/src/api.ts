@@ -17,14 +17,17 @@ export type JobKind = Omit<api.JobKindView, "schema"> & { schema: Schema };
 export type JobState = Job["state"];
 export type Lineage = api.Lineage;
 export type Metrics = api.Series;
+export type Place = api.Place;
 export type Plan = api.PlanView;
 export type Playable = ({ prompt: string } | { world: string }) & { preset: "debug" | "cpu" | "small" };
 export type PlaySession = api.PlayTicket;
 export type Progress = api.Progress;
 export type Promoted = api.Promoted;
+export type Queue = api.QueueView;
 export type RecordedPlay = api.PlayView;
 export type RecordedPlays = api.PlayList;
 export type Series = Metrics["series"];
+export type Worker = api.WorkerView;
 
 /** JSON schema, as far as forms read it. */
 export interface Schema {
@@ -210,9 +213,20 @@ export const getMetrics = (id: string): Promise<Metrics> => request(`/jobs/${id}
 /** An Idempotency-Key; not crypto.randomUUID, which plain HTTP beyond localhost lacks. */
 export const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
-/** If `name` is empty, the gateway makes one. */
-export const submitJob = (config: Config, name: string, key: string): Promise<Job> =>
-  post(name ? `/jobs?${new URLSearchParams({ name })}` : "/jobs", config, { "Idempotency-Key": key });
+/** If `name` is empty, the gateway makes one. `after`: a job that must have succeeded before; empty for none. */
+export const submitJob = (config: Config, name: string, key: string, priority = 0, after = ""): Promise<Job> => {
+  const given = Object.entries({ name, priority: priority && String(priority), after }).filter(([, value]) => value);
+  const query = new URLSearchParams(given as [string, string][]);
+  return post(query.size ? `/jobs?${query}` : "/jobs", config, { "Idempotency-Key": key });
+};
+export const changeJob = (id: string, change: { name?: string; priority?: number; config?: Config }): Promise<Job> =>
+  send("PATCH", `/jobs/${id}`, change);
+export const getPlace = (id: string): Promise<Place> => request(`/jobs/${id}/place`);
+export const listQueues = (): Promise<Queue[]> => items("/queues");
+export const pauseQueue = (name: string): Promise<Queue> => post(`/queues/${name}/pause`);
+export const resumeQueue = (name: string): Promise<Queue> => post(`/queues/${name}/resume`);
+export const cancelQueued = (queue: string): Promise<api.Cancelled> => post("/cancellations", { queue, state: "queued" });
+export const listWorkers = (): Promise<Worker[]> => items("/workers");
 /** Of an artifact's URL. */
 export const getText = async (url: string): Promise<string> => (await answer(url)).text();
 export const cancelJob = (id: string): Promise<Job> => post(`/jobs/${id}/cancel`);
@@ -225,6 +239,8 @@ export const submitPlan = (name: string, steps: { name: string; job: Config }[],
 export const listPlans = (limit: number): Promise<Plan[]> => items(`/plans?limit=${limit}`);
 export const getPlan = (id: string): Promise<Plan> => request(`/plans/${id}`);
 export const cancelPlan = (id: string): Promise<Plan> => post(`/plans/${id}/cancel`);
+/** Past the closed gate of a plan's step. */
+export const releaseGate = (plan: string, step: string, why: string): Promise<Plan> => post(`/plans/${plan}/release`, { step, why });
 /** `world`: a block world to play in, where the seed says where. */
 export const openPlay = (checkpoint: string, seed: number, world: string | null): Promise<PlaySession> =>
   post("/play/sessions", { checkpoint, seed, world });

@@ -8,6 +8,12 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** 1 -> `1st`, 12 -> `12th`, 23 -> `23rd`. */
+export function ordinal(n: number): string {
+  const teen = n % 100 > 10 && n % 100 < 14;
+  return `${n}${teen ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th")}`;
+}
+
 /** 200 -> `3:20`, 3800 -> `1:03:20`: for axes. */
 export function clock(seconds: number): string {
   const s = Math.round(seconds);

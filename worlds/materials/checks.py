@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageChops
 
+FORMATS = ("PNG", "JPEG", "WEBP", "DDS")  # Pillow knows 40 more, some of which have another program draw (EPS)
 LONGEST = 8192  # pixels along a side
 LEAST = 16
 BLACK = 2  # of 255; brighter than this somewhere
@@ -33,12 +34,12 @@ def opened(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bounds below are tighter
-            image = Image.open(file)
+            image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
         expected = f"expected {LEAST} to {longest} along each side"
         raise ValueError(f"{file} has over {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, {expected}") from None
-    except OSError as e:
-        raise ValueError(f"{file} is no picture: {e}") from None
+    except OSError:
+        raise ValueError(f"{file} is no picture, expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
     try:
         width, height = image.size
         if max(width, height) > longest or min(width, height) < LEAST:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
-from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, Misfit, More
 from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
@@ -189,18 +189,20 @@ class MaterialMakeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MaterialInferConfig:
-    """Find the maps of a surface from three views of it: albedo, roughness, metallic, normal."""
+    """Find the maps of a surface from three views of it, or from one diffuse texture."""
 
     __pydantic_config__ = CONFIG
     kind: Literal["material.infer"] = "material.infer"
-    views: Annotated[str, Input("view-set", "material")]
-    """Three pictures of the surface; or a material: three are rendered, and the maps are compared with its own."""
-    model: Annotated[str, Input("material-model")] | None = None
-    """What finds them. If omitted, the model that comes with the project."""
+    views: Annotated[str, Input("view-set", "diffuse", "material")]
+    """Three pictures of the surface, or one diffuse texture; or a material: its pictures are rendered, and the maps are
+    compared with its own."""
+    model: Annotated[str, Input("material-model", "texture-model")] | None = None
+    """What finds them: a material-model from three pictures, a texture-model from one. If omitted, the model for as
+    many that comes with the project."""
     seed: Annotated[int, Ge(0), Le(2**31 - 1), More("Rendered views")] = 0
     """Seed of the poses and the light of rendered views."""
     dirty: Annotated[bool, More("Rendered views")] = False
-    """Render them with a shadow, smudges and scratches."""
+    """Render them with a shadow, smudges and scratches; a diffuse texture with light baked in."""
 
 
 def dataset_debug() -> MaterialDatasetConfig:
@@ -306,6 +308,20 @@ def train_normal_focused(data: str | None = None) -> MaterialTrainConfig:
     return replace(train_default(data), normal=4.0, angle=2.0)
 
 
+TAKES = {  # type of a model: what it finds maps from
+    "material-model": "three views of one surface",
+    "texture-model": "one diffuse texture, with its normals if they are known",
+}
+TAKEN_BY = {"view-set": "material-model", "diffuse": "texture-model"}
+
+
+def infer_misfits(config: MaterialInferConfig, manifests: Manifests) -> list[Misfit]:
+    views, model = (manifests.get(field, {}).get("kind") for field in ("views", "model"))
+    if views not in TAKEN_BY or model not in TAKES or TAKEN_BY[views] == model:
+        return []
+    return [("model", f"is a {model}, which takes {TAKES[model]}, but `views` is a {views}")]
+
+
 def made_facts(config: MaterialMakeConfig, manifests: Manifests) -> dict[str, Any]:
     return {"kind": "material", "size": config.size}
 
@@ -382,6 +398,7 @@ KINDS = {
         queue="gpu.generate",
         title="Find a material's maps",
         presets={"default": infer_default},
+        fits=infer_misfits,
         estimate=inferred_bytes,
     ),
     "material.train": JobKind(
@@ -417,11 +434,19 @@ ASSETS = {  # where three views and maps lie together, the views are taken
     ),
     "material": AssetType(
         files=r"manifest\.json|material\.gltf|(basecolor|roughness|metallic|normal|ao|height|orm|rmaos|confidence"
-        r"|sphere|cube|plane|view_[0-2])\.png",
+        r"|sphere|cube|plane|view_[0-2]|diffuse)\.png",
         content="manifest.json",
         check="terrarium.worlds.materials.manifest:check_material",
         opens="terrarium.worlds.materials.manifest:check_material",
         alone="basecolor.png",
         describe="terrarium.worlds.materials.manifest:describe_material",
+    ),
+    "diffuse": AssetType(
+        files=r"manifest\.json|(diffuse|normal)\.png",
+        content="manifest.json",
+        check="terrarium.worlds.materials.manifest:check_diffuse",
+        opens="terrarium.worlds.materials.manifest:check_diffuse",
+        alone="diffuse.png",
+        describe="terrarium.worlds.materials.manifest:describe_diffuse",
     ),
 }

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from terrarium.kernels.ssim.fused import ssim
+from terrarium.kernels import ssim
 from terrarium.worlds.materials.adversary import Adversaries, critic_loss, generator_loss
 from terrarium.worlds.materials.kinds import MaterialTrainConfig
 from terrarium.worlds.materials.maps import ALBEDO, MAPS, METALLIC, NORMAL, unit

@@ -3,6 +3,7 @@ NumPy: the gateway checks too.
 
     material    basecolor, roughness, metallic, normal; ao, height where they are known; what a job adds to them
     view-set    0.png, 1.png, 2.png: three views of a surface; poses.json where it is known from where
+    diffuse     diffuse.png: one texture of it; normal.png where it is known
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from terrarium.worlds.materials.checks import (
 from terrarium.worlds.materials.kinds import LONGEST_VIEW
 
 FORMAT_VERSION = 1
-MATERIAL, VIEW_SET = "material", "view-set"
+MATERIAL, VIEW_SET, DIFFUSE = "material", "view-set", "diffuse"
 CHECKS = {
     "basecolor": check_colour,
     "roughness": check_grey,
@@ -40,6 +41,7 @@ CHECKS = {
 }
 REQUIRED = ("basecolor", "roughness", "metallic", "normal")
 VIEW_FILES = tuple(f"{number}.png" for number in range(VIEWS))
+DIFFUSE_FILES = ("diffuse.png", "normal.png")  # the second where it is known
 LONGEST_MAP = 4096  # pixels along a side
 
 
@@ -62,6 +64,16 @@ def describe_views(folder: Path) -> None:
 def check_view_set(folder: Path) -> None:
     """ValueError where the views are not three different pictures of one size, or not what the manifest describes."""
     _compare(folder, _facts_of_views(folder))
+
+
+def describe_diffuse(folder: Path) -> None:
+    """Writes the manifest.json of a folder with a diffuse texture. ValueError says what is wrong with it."""
+    write_text(folder / "manifest.json", json.dumps(_facts_of_diffuse(folder), indent=1))
+
+
+def check_diffuse(folder: Path) -> None:
+    """ValueError where the texture or its normals are not as they should be, or not what the manifest describes."""
+    _compare(folder, _facts_of_diffuse(folder))
 
 
 def _facts_of_material(folder: Path) -> dict[str, Any]:
@@ -102,6 +114,21 @@ def _facts_of_views(folder: Path) -> dict[str, Any]:
         "kind": VIEW_SET,
         "size": side,
         "poses": poses.is_file(),
+        "files": {file.name: _sha256(file) for file in files},
+    }
+
+
+def _facts_of_diffuse(folder: Path) -> dict[str, Any]:
+    files = [folder / name for name in DIFFUSE_FILES if (folder / name).is_file()]
+    image = open_views([folder / DIFFUSE_FILES[0]], longest=LONGEST_VIEW)[0]
+    if normal := files[1:]:
+        with opened(normal[0], image.size, longest=LONGEST_VIEW) as found:
+            check_normal(found, normal[0])
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": DIFFUSE,
+        "size": image.width,
+        "normal": bool(normal),
         "files": {file.name: _sha256(file) for file in files},
     }
 

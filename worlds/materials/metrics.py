@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from terrarium.kernels.ssim.fused import ssim
+from terrarium.kernels import ssim
 from terrarium.worlds.materials.brdf import COLUMNS, ROWS, environment
 from terrarium.worlds.materials.cameras import cameras
 from terrarium.worlds.materials.colour import linear_to_srgb
@@ -22,17 +22,18 @@ Figures = dict[str, dict[str, float]]
 def map_figures(found: Tensor, true: Tensor) -> Figures:
     """{map: {psnr, rmse, mae, ssim}} of maps [B, 8, H, W], the mean over materials of each one's own."""
     x, y = to_pixels(found), to_pixels(true)
-    figures = {}
-    for name, channels in MAPS.items():
-        a, b = x[:, channels], y[:, channels]
-        squared = (a - b).square().mean((1, 2, 3))
-        figures[name] = {
-            "psnr": float(psnr(squared).mean()),
-            "rmse": float(squared.sqrt().mean()),
-            "mae": float((a - b).abs().mean()),
-            "ssim": float(ssim(a.contiguous(), b.contiguous(), data_range=1.0).mean()),
-        }
-    return figures
+    return {name: picture_figures(x[:, channels], y[:, channels]) for name, channels in MAPS.items()}
+
+
+def picture_figures(found: Tensor, true: Tensor) -> dict[str, float]:
+    """{psnr, rmse, mae, ssim} of one map of materials, [B, C, H, W] in [0, 1]."""
+    squared = (found - true).square().mean((1, 2, 3))
+    return {
+        "psnr": float(psnr(squared).mean()),
+        "rmse": float(squared.sqrt().mean()),
+        "mae": float((found - true).abs().mean()),
+        "ssim": float(ssim(found.contiguous(), true.contiguous(), data_range=1.0).mean()),
+    }
 
 
 def psnr(squared: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     import torch  # here, because recording needs the rest of this module and no torch
 
-    from terrarium.kernels.ssim.fused import ssim as operator
+    from terrarium.kernels import ssim as operator
 
     x, y = (torch.tensor(frames.reshape(-1, *frames.shape[-3:])).movedim(-1, 1).double() for frames in (a, b))
     return operator(x, y, data_range=255.0).numpy().reshape(a.shape[:-3])

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from terrarium.kernels.lpips.fused import lpips_head
+from terrarium.kernels import lpips_head
 from terrarium.worlds.pictures.trunks import TRUNKS, load_trunk, read_weights
 from terrarium.worlds.precision import FullWeights, in_full
 

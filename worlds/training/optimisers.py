@@ -19,10 +19,12 @@ def adamw(
     decay: float = 0.3,
     weight_decay: float = 0.01,
     clip: float = 1.0,
+    fused: bool = True,
 ) -> Learner:
-    """AdamW on all that may be trained; the learning rate warms up, stays, and falls to zero at the end."""
+    """AdamW on all that may be trained; the learning rate warms up, stays, and falls to zero at the end. `fused`: all
+    parameters in one pass."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=fused)
     return Learner(loss=loss, optimizer=optimizer, schedule=warmup_stable_decay(steps, warmup, decay), clip=clip)
 
 

@@ -98,9 +98,13 @@ class Learner:
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         state: dict[int, dict[str, torch.Tensor]] = {}
+        parameters = self.parameters
         for key, value in tensors.items():
             i, name = key.split(".", 1)
-            state.setdefault(int(i), {})[name] = value
+            p = parameters[int(i)]
+            # A fused optimiser goes through memory, where what it keeps must lie as the parameter does.
+            laid_out = torch.empty_like(p).copy_(value) if value.shape == p.shape else value
+            state.setdefault(int(i), {})[name] = laid_out
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
 

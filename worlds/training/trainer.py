@@ -142,11 +142,11 @@ class Trainer:
             return
         index = self.done - self.steps.start
         decay = min(self.task.ema, (1 + index) / (10 + index))  # short memory at the start
-        for name, value in self.kept().items():
-            if value.is_floating_point():
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
+        values = self.kept()
+        moving = [name for name, value in values.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.ema[name] for name in moving], [values[name] for name in moving], 1 - decay)
+        for name in values.keys() - moving:
+            self.ema[name].copy_(values[name])
 
     def result(self) -> nn.Module:
         """A copy of the model, with the EMA weights where there are any, in eval mode."""

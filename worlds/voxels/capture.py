@@ -187,13 +187,13 @@ def _levels(folder: Path, kind: str, name: str | None, size: tuple[int, int]) ->
         raise ValueError(f"{kind} is missing: the first view has one")
     path = picture_file(folder, kind, name)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             found, mode = image.size, image.mode
+            if found != size:  # before a pixel is decoded
+                raise ValueError(f"{name} has {found[0]} x {found[1]} pixels, imageSize says {size[0]} x {size[1]}")
             levels = np.asarray(image if kind == "depthPath" else image.convert("RGB"))
-    except OSError as e:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as e:  # Pillow raises the second for a broken PNG
         raise ValueError(f"{name} is no picture: {e}") from None
-    if found != size:
-        raise ValueError(f"{name} has {found[0]} x {found[1]} pixels, imageSize says {size[0]} x {size[1]}")
     if kind == "depthPath" and not mode.startswith("I"):
         raise ValueError(f"{name} is a picture of mode {mode}, expected one grey level of 16 bits a pixel")
     return levels

@@ -12,22 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from terrarium.kernels.soft_embed.fused import soft_embed
+from terrarium.kernels import draw_codes, soft_embed
+from terrarium.kernels.codes import join_factors, largest, naive
 from terrarium.worlds.precision import wide
-from terrarium.worlds.world_model.quantise import join_factors, split_factors
 
 TOKEN = 32  # numbers that embed a code
 ROUNDS = 2  # in which the codes of a frame are chosen
 CHANCE = 0.75  # in which of them come first: the surest alone are the dullest, and whole frames go flat
 DOUBT = 0.02  # bounds what a wrong guess can cost: without it training starts by learning never to trust one
-
-
-def nats(logits: torch.Tensor, codes: torch.Tensor, factors: list[int]) -> torch.Tensor:
-    """logits [..., K, h, w], codes int64 [..., h, w] -> minus the log-probability of each, [..., h, w]."""
-    digits = split_factors(codes, factors)
-    parts = [part.log_softmax(dim=-3) for part in wide(logits).split(factors, dim=-3)]
-    losses = [-p.gather(-3, digits[..., f].unsqueeze(-3)).squeeze(-3) for f, p in enumerate(parts)]
-    return torch.stack(losses).sum(dim=0)
 
 
 def likeliest(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
@@ -39,9 +31,8 @@ def likeliest(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
 @torch.no_grad()
 def sample(logits: torch.Tensor, temperature: torch.Tensor | float, factors: list[int]) -> torch.Tensor:
     """logits [B, K, h, w], temperature [B] or one number; 0 is greedy -> codes int64 [B, h, w]."""
-    heat = _heat(wide(logits), temperature).view(-1, 1, 1, 1)
-    digits = [largest(part + heat * gumbel(part)) for part in wide(logits).split(factors, dim=1)]
-    return join_factors(torch.stack(digits, dim=-1), factors)
+    logits = wide(logits)
+    return naive.sample(logits, exponential(logits, factors), _heat(logits, temperature), factors)
 
 
 @torch.no_grad()
@@ -60,11 +51,10 @@ def choose(
     """
     left = (~chosen).flatten(1).sum(dim=1, keepdim=True)
     for done in range(ROUNDS):
-        refined = refine(codes, chosen)
-        drawn = sample(refined, temperature, factors)
-        codes = torch.where(chosen, codes, drawn)
-        doubt = nats(refined, codes, factors).flatten(1)
-        chance = CHANCE * _heat(doubt, temperature).view(-1, 1)
+        refined = wide(refine(codes, chosen))
+        heat = _heat(refined, temperature)
+        codes, doubt = draw_codes(refined, exponential(refined, factors), heat, codes, chosen, factors)
+        doubt, chance = doubt.flatten(1), CHANCE * heat.view(-1, 1)
         surest = (doubt + chance * gumbel(doubt)).masked_fill(chosen.flatten(1), -torch.inf)
         keep = surest.shape[1] - left * (ROUNDS - 1 - done) // ROUNDS
         chosen = surest.argsort(dim=1).argsort(dim=1).lt(keep).view_as(chosen)
@@ -121,6 +111,8 @@ def gumbel(like: torch.Tensor) -> torch.Tensor:
     return -torch.empty(like.shape, dtype=like.dtype, device=like.device).exponential_().log()
 
 
-def largest(x: torch.Tensor) -> torch.Tensor:
-    """Index of the largest of the C channels, [N, C, h, w] -> int64 [N, h, w]; ten times as fast with them last."""
-    return x.contiguous(memory_format=torch.channels_last).argmax(dim=1)
+def exponential(logits: torch.Tensor, factors: list[int]) -> torch.Tensor:
+    """Standard exponential noise for logits [B, K, h, w], a factor after the other; the same in every memory format."""
+    b, _, h, w = logits.shape
+    parts = [torch.empty(b, n, h, w, dtype=logits.dtype, device=logits.device).exponential_() for n in factors]
+    return torch.cat(parts, dim=1)

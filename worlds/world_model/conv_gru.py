@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from terrarium.kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
+from terrarium.kernels.conv_gru import ChannelNorm, ResetAfter, ResetBefore
 from terrarium.worlds.precision import in_full, wide
 
 MAX_FLOW = 6.0  # cells a step; a full turn of the camera moves the picture by two, a step along a wall by four
@@ -59,18 +59,6 @@ class ActionMap(nn.Module):
         return cells.view(-1, *basis.shape[1:], self.out).permute(0, 3, 1, 2)
 
 
-class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each cell, [B, C, H, W]; in channels-last memory no copy is made."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
-
-
 class InputPart(nn.Module):
     """x [N, Cx, H, W], action [N, E] -> Gx [N, 3C, H, W]; N may be batch times time."""
 
@@ -86,36 +74,6 @@ class InputPart(nn.Module):
     def forward(self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
         scale = 1 + self.scale(action)[:, :, None, None]
         return torch.addcmul(self.shift(action, basis), self.norm(self.conv(x)), scale)
-
-
-class ResetAfter(nn.Module):
-    """The recurrent part with one convolution, the reset gate applied to what comes out of it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
-        self.norm = ChannelNorm(3 * channels)
-
-    def forward(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        """gx [B, 3C, H, W], h [B, C, H, W] -> h' [B, C, H, W]."""
-        return conv_gru_gates(gx, self.conv(h), h, h_norm=self.norm.weight, h_bias=self.norm.bias)
-
-
-class ResetBefore(nn.Module):
-    """The original ConvGRU: the reset gate applied to the state, then a second convolution that waits for it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
-        self.norm = ChannelNorm(2 * channels)
-        self.candidate = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.candidate_norm = ChannelNorm(channels)
-
-    def forward(self, gx: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        """As in `ResetAfter`."""
-        c = h.shape[1]
-        reset, z = reset_gates(gx[:, : 2 * c], self.norm(self.conv(h)), h)
-        return update_gate(gx[:, 2 * c :], self.candidate_norm(self.candidate(reset)), z, h)
 
 
 class ConvGRULayer(nn.Module):

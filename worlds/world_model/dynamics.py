@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from terrarium.kernels.codes import split_factors
 from terrarium.worlds.precision import FullWeights
 from terrarium.worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
 from terrarium.worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
@@ -30,7 +31,6 @@ from terrarium.worlds.world_model.geometry import MovingCamera, Seen
 from terrarium.worlds.world_model.kinds import WorldModelConfig
 from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import move_pictures, picture_flow
-from terrarium.worlds.world_model.quantise import split_factors
 from terrarium.worlds.world_model.tokenizer import Tokenizer
 from terrarium.worlds.world_model.views import EMPTY, Camera, forget, look_back, turn
 

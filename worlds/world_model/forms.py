@@ -1,5 +1,8 @@
 """The forms of a compiled live step (frozen.py), and which of them a number of players gets.
 
+A form's number of players is fixed, for the compiler lays weights out for shapes that it knows. More players go through
+it in pieces, the last of them filled up; on several threads the pieces run side by side, each on one.
+
 Beside a package stands what was measured when it was made: how many times as fast as the eager step it was on this
 processor. The choice follows from that alone, so it can be read, and is the same at each start.
 """
@@ -7,22 +10,24 @@ processor. The choice follows from that alone, so it can be read, and is the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from terrarium.worlds.precision import Precision
 
-MOST = 16  # players in a compiled step
+SIZES = (1, 4)  # players of a package, in the order in which they are compiled: most sessions have one player
+MOST = 16  # players in compiled steps
 MEASURED = (1, 2, 4, 8, MOST)  # players
 PAYS = 1.05  # times as fast as in fp32, from which on a step computes in bf16: rounding must buy something
+SHARED = (
+    0.8  # of each of several threads' time that helps where they share one run; two made a run 1.5 to 1.7 times as fast
+)
 
 
 class Form(NamedTuple):
-    """Of one player, whose shapes the compiler then knows, or of 2 to MOST."""
-
     precision: Precision
-    players: int  # the most
+    players: int  # of one run
 
     def __str__(self) -> str:
         return f"{self.precision}-{self.players}"
@@ -30,42 +35,64 @@ class Form(NamedTuple):
     @classmethod
     def of(cls, name: str) -> Form:
         """ValueError for a name that none has."""
-        found = [form for form in forms(("fp32", "bf16")) if str(form) == name]
+        every = forms(("fp32", "bf16"))
+        found = [form for form in every if str(form) == name]
         if not found:
-            raise ValueError(f"form {name!r}: expected one of {', '.join(map(str, forms(('fp32', 'bf16'))))}")
+            raise ValueError(f"form {name!r}: expected one of {', '.join(map(str, every))}")
         return found[0]
-
-    def holds(self, players: int) -> bool:
-        return players == 1 if self.players == 1 else 1 < players <= self.players
 
     @property
     def measured(self) -> list[int]:
-        return [n for n in MEASURED if self.holds(n)]
+        return [n for n in MEASURED if n >= self.players]
+
+    def pieces(self, players: int) -> int:
+        return -(-players // self.players)
 
     def package(self, folder: Path) -> Path:
         return folder / f"{self}.so"
 
 
-Gains = Mapping[int, float]  # players -> times as fast as the eager step
+Gains = Mapping[int, float]  # players -> times as fast as the eager step, all on one thread
 
 
-def forms(precisions: Iterable[Precision]) -> list[Form]:
-    """In the order in which they are compiled: most sessions have one player."""
-    return [Form(precision, players) for players in (1, MOST) for precision in precisions]
+def forms(precisions: Iterable[Precision], sizes: Iterable[int] = SIZES) -> list[Form]:
+    return [Form(precision, players) for players in sizes for precision in precisions]
 
 
-def best_form(gains: Mapping[Form, Gains], players: int) -> Form | None:
-    """None is the eager step: where nothing compiled holds so many, and where nothing compiled was faster.
+def next_form(precisions: Sequence[Precision], made: Mapping[Form, Gains]) -> Form | None:
+    """What to compile next: one player in every precision, then more players in the one that was the fastest."""
+    first = next((form for form in forms(precisions, SIZES[:1]) if form not in made), None)
+    if first:
+        return first
+    best = max(made, key=lambda form: worth(form, made[form], SIZES[0], 1))
+    return next((form for form in forms([best.precision], SIZES) if form not in made), None)
 
-    A number of players that was not measured is judged by the next larger one.
-    """
 
-    def worth(form: Form) -> float:
-        gain = gains[form][min(n for n in gains[form] if n >= players)]
-        return gain / PAYS if form.precision == "bf16" else gain
+def best_form(gains: Mapping[Form, Gains], players: int, threads: int = 1) -> Form | None:
+    """None is the eager step: for more than MOST, and where nothing compiled was faster."""
+    if players > MOST or not gains:
+        return None
+    best = max(gains, key=lambda form: worth(form, gains[form], players, threads))
+    return best if worth(best, gains[best], players, threads) > speed(1, threads) else None
 
-    best = max((form for form in gains if form.holds(players)), key=worth, default=None)
-    return best if best and worth(best) > 1 else None
+
+def worth(form: Form, gains: Gains, players: int, threads: int) -> float:
+    """What the choice goes by: times as fast as the eager step on one thread, less what bf16 has to buy."""
+    gain = gain_of(form, gains, players) * speed(form.pieces(players), threads)
+    return gain / PAYS if form.precision == "bf16" else gain
+
+
+def gain_of(form: Form, gains: Gains, players: int) -> float:
+    """A number of players that was not measured is judged by the next larger one, and by its own number of runs."""
+    known = min(n for n in gains if n >= players)
+    return gains[known] * (players / known) * (form.pieces(known) / form.pieces(players))
+
+
+def speed(pieces: int, threads: int) -> float:
+    """How many times as fast as on one thread."""
+    if pieces == 1:
+        return max(1.0, SHARED * threads)
+    return pieces / -(-pieces // threads)
 
 
 def write_gains(package: Path, gains: Gains) -> None:

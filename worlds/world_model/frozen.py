@@ -1,7 +1,7 @@
 """The live step compiled ahead of time for this processor, its weights laid out once (AOTInductor with freezing).
 
     python -m terrarium.worlds.world_model.frozen FOLDER fp32-1 PACKAGE.so
-    ... --leash                       kills its process group when stdin ends
+    ... --leash                       in the background: gives way, and kills its process group when stdin ends
 
 The compiler, in a process of its own: a minute or more for each form (forms.py). It leaves PACKAGE.json beside the
 package: how many times as fast as the eager step.
@@ -35,7 +35,7 @@ from torch import nn
 
 from terrarium.worlds.precision import Precision, convolving_in_bf16
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory
-from terrarium.worlds.world_model.forms import MEASURED, Form, Gains, best_form, read_gains, write_gains
+from terrarium.worlds.world_model.forms import MEASURED, MOST, Form, Gains, best_form, gain_of, read_gains, write_gains
 from terrarium.worlds.world_model.rollout import State, load_world_model, step
 from terrarium.worlds.world_model.sampling import prepare_inductor
 
@@ -89,25 +89,31 @@ def as_inputs(state: State, action: torch.Tensor, temperature: torch.Tensor) -> 
 
 
 class Package:
-    """What `compile_step` wrote. Called like `rollout.step` without the model, from one thread, with as many rows as
-    its form holds.
+    """What `compile_step` wrote. Called like `rollout.step` without the model, from up to MOST threads at once, with at
+    most as many rows as its form has players.
 
     By the C interface of AOTInductor (torch/csrc/inductor/aoti_runtime/interface.h): torch's own loader holds Python's
     lock during a step, and frames would wait in it that are due.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, form: Form) -> None:
         """ValueError for a file that is none."""
+        self.players = form.players
         try:
             self.library = ctypes.CDLL(str(file.absolute()))
         except OSError as e:
             raise ValueError(f"{file} cannot be loaded: {e}") from None
         self.container, self.outputs = ctypes.c_void_p(), ctypes.c_size_t()
-        self._call("CreateWithDevice", ctypes.byref(self.container), ctypes.c_size_t(1), b"cpu", None)
+        self._call("CreateWithDevice", ctypes.byref(self.container), ctypes.c_size_t(MOST), b"cpu", None)
         self._call("GetNumOutputs", self.container, ctypes.byref(self.outputs))
         weakref.finalize(self, self.library.AOTInductorModelContainerDelete, self.container).atexit = False
 
+    @torch.inference_mode()
     def __call__(self, state: State, action: torch.Tensor, temperature: torch.Tensor) -> State:
+        rows = len(action)
+        if rows < self.players:
+            full = [min(i, rows - 1) for i in range(self.players)]
+            return self(state.select(full), action[full], temperature[full]).select(slice(rows))
         codes, picture, margins, recent, fresh, views, looks, *layers = self.run(as_inputs(state, action, temperature))
         return State(codes, picture, Memory(layers, action, margins, recent, fresh, views, looks))
 
@@ -116,7 +122,7 @@ class Package:
         handles = [pointer_in(capsule, None) for capsule in aoti.unsafe_alloc_void_ptrs_from_tensors(inputs)]
         given, made = (ctypes.c_void_p * len(handles))(*handles), (ctypes.c_void_p * self.outputs.value)()
         sizes = ctypes.c_size_t(len(handles)), self.outputs
-        self._call("RunSingleThreaded", self.container, given, sizes[0], made, sizes[1], None, None)
+        self._call("Run", self.container, given, sizes[0], made, sizes[1], None, None)
         return aoti.alloc_tensors_by_stealing_from_void_ptrs([capsule_of(handle, None, None) for handle in made])
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -138,23 +144,21 @@ class FrozenStep:
     def add(self, form: Form) -> None:
         """From its package in the folder."""
         file = form.package(self.folder)
-        self.packages |= {form: Package(file)}
+        self.packages |= {form: Package(file, form)}
         self.gains = self.gains | {form: read_gains(file)}  # another dict: `best` may be at the old one
 
-    def best(self, players: int) -> Package | None:
+    def best(self, players: int, threads: int) -> Package | None:
         """None where the eager step is as fast."""
-        form = best_form(self.gains, players)
+        form = best_form(self.gains, players, threads)
         return self.packages[form] if form else None
 
     def __str__(self) -> str:
-        """Players and what they get, such as `1: bf16, 1.92x; 2: fp32, 1.41x; 4: eager`."""
-        said = []
-        for players in MEASURED:
-            form = best_form(self.gains, players)
-            said.append(
-                f"{players}: {form.precision}, {self.gains[form][players]:.2f}x" if form else f"{players}: eager"
-            )
-        return "; ".join(said)
+        """Players and what they get on one thread, such as `1: bf16-1, 1.92x; 8: bf16-4, 1.41x; 16: eager`."""
+
+        def said(form: Form | None, players: int) -> str:
+            return f"{form}, {gain_of(form, self.gains[form], players):.2f}x" if form else "eager"
+
+        return "; ".join(f"{n}: {said(best_form(self.gains, n), n)}" for n in MEASURED)
 
 
 def folder_name(manifest: dict[str, Any]) -> str:
@@ -184,12 +188,7 @@ def compile_step(dynamics: Dynamics, form: Form, package: Path) -> None:
     dynamics = copy.deepcopy(dynamics).requires_grad_(False)
     if form.precision == "bf16":
         convolving_in_bf16(dynamics)
-    inputs = as_inputs(*example(dynamics, min(form.players, 3)))
-    dynamic = None
-    if form.players > 1:
-        rows = {0: torch.export.Dim("batch", min=2, max=form.players)}
-        dynamic = (*[rows] * (len(inputs) - len(dynamics.layers)), tuple([rows] * len(dynamics.layers)))
-    exported = torch.export.export(LiveStep(dynamics), tuple(inputs), dynamic_shapes=dynamic)
+    exported = torch.export.export(LiveStep(dynamics), tuple(as_inputs(*example(dynamics, form.players))))
     options = {"freezing": True, "fallback_random": True, "cpp.dynamic_threads": True, "compile_threads": 1}
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         archive = aoti_compile_and_package(exported, package_path=f"{scratch}/step.pt2", inductor_configs=options)
@@ -205,7 +204,7 @@ def compile_step(dynamics: Dynamics, form: Form, package: Path) -> None:
 @torch.inference_mode()
 def check(dynamics: Dynamics, package: Package, form: Form) -> None:
     """AssertionError where the compiled step is not the eager one."""
-    for players in (form.measured[0], form.measured[-1]):
+    for players in {form.players, -(-form.players // 2)}:
         given = example(dynamics, players)
         eager, after = step(dynamics, *given), package(*given)
         pairs = zip(
@@ -228,13 +227,22 @@ def in_turns(runs: Sequence[Callable[[], Any]], rounds: int, clock: Callable[[],
     return [statistics.median(found[WARM_UP:]) for found in times]
 
 
+def cut(
+    state: State, action: torch.Tensor, temperature: torch.Tensor, size: int
+) -> list[tuple[State, torch.Tensor, torch.Tensor]]:
+    """In pieces of `size` rows and what is left."""
+    rows = (slice(i, i + size) for i in range(0, len(action), size))
+    return [(state.select(each), action[each], temperature[each]) for each in rows]
+
+
 @torch.inference_mode()
 def measure(dynamics: Dynamics, package: Package, form: Form) -> Gains:
     """By processor time, which others on the same cores change little; of one thread."""
 
     def gain(players: int) -> float:
         given = example(dynamics, players)
-        runs = [lambda: step(dynamics, *given), lambda: package(*given)]
+        pieces = cut(*given, form.players)
+        runs = [lambda: step(dynamics, *given), lambda: [package(*piece) for piece in pieces]]
         eager, frozen = in_turns(runs, ROUNDS, time.process_time)
         return eager / frozen
 
@@ -256,14 +264,14 @@ def main() -> None:
     folder, form, package = Path(sys.argv[1]), Form.of(sys.argv[2]), Path(sys.argv[3])
     if "--leash" in sys.argv[4:]:
         end_with_stdin()
-    os.nice(19)
+        os.nice(19)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=package.parent) as scratch:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch
         made = Path(scratch) / package.name
         dynamics = load_world_model(folder)[0].cpu()
         compile_step(dynamics, form, made)
-        found = Package(made)
+        found = Package(made, form)
         check(dynamics, found, form)
         write_gains(package, measure(dynamics, found, form))
         made.replace(package)

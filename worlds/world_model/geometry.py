@@ -61,14 +61,14 @@ def camera_flow(
     height, width = (each * n for n in near.shape[1:])
     here = grid((height, width), near.device)[::each, ::each]
     tan = math.tan(math.radians(camera.fovy) / 2)
-    scale = here.new_tensor([tan * width / height, -tan])
+    scale = constants(here, tan * width / height, -tan)
     rays = torch.cat([here * scale, torch.ones_like(here[..., :1])], dim=-1)  # [h, w, 3], one block ahead
     then, now = (basis(torch.deg2rad(pose[:, 3:])) for pose in (before, after))
     there = (rays.flatten(0, 1) @ now).unflatten(1, near.shape[1:])
     there = there + near.unsqueeze(-1) * (after - before)[:, None, None, :3]
     seen = (there.flatten(1, 2) @ then.transpose(1, 2)).unflatten(1, near.shape[1:])
     at = seen[..., :2] / (seen[..., 2:].clamp(min=EDGE) * scale)
-    flow = (at - here) * here.new_tensor([width / 2, height / 2])
+    flow = (at - here) * constants(here, width / 2, height / 2)
     return flow.movedim(-1, 1), (seen[..., 2] > EDGE).unsqueeze(1)
 
 
@@ -77,6 +77,11 @@ def in_view(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     level = torch.stack([before[:, 3], torch.zeros_like(before[:, 3])], dim=1)
     ahead = basis(torch.deg2rad(level)) @ (after - before)[:, :3, None]
     return ahead[..., 0] * ahead.new_tensor([1.0, 1.0, -1.0])
+
+
+def constants(like: torch.Tensor, *values: float) -> torch.Tensor:
+    """[N], filled in on the device of `like`: a copy from the host would end the capture of a CUDA graph."""
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 class MovingCamera(nn.Module):
@@ -98,7 +103,7 @@ class MovingCamera(nn.Module):
         near = F.interpolate(F.softplus(wide(near)), scale_factor=DOWN // 2, mode="bilinear")[:, 0]
         step, pitch = wide(self.step(torch.cat([state.mean(dim=(2, 3)), embedded], dim=1))).split((3, 1), dim=1)
         pitch = self.camera.most_pitch * torch.tanh(pitch)
-        turned = wide(action[:, :2]) * pitch.new_tensor([self.camera.yaw, self.camera.pitch])
+        turned = wide(action[:, :2]) * constants(pitch, self.camera.yaw, self.camera.pitch)
         start = torch.cat([torch.zeros_like(step), torch.zeros_like(pitch), pitch], dim=1)
         end = torch.cat([step, turned[:, :1], pitch + turned[:, 1:]], dim=1)
         return Seen(camera_flow(self.camera, near, start, end)[0], near, step, pitch[:, 0])

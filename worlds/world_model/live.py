@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from terrarium.worlds.blocks.walk import glance
 from terrarium.worlds.blocks.world import BlockWorld, world_of
 from terrarium.worlds.world_model.dynamics import Memory
 from terrarium.worlds.world_model.frozen import FrozenStep
+from terrarium.worlds.world_model.graphs import Graphs, capture
 from terrarium.worlds.world_model.rollout import TEMPERATURE, State, burn_in, load_world_model, shipped_folder, step
+from terrarium.worlds.world_model.side_by_side import SideBySide
 from terrarium.worlds.world_model.starts import load_starts
 from terrarium.worlds.world_model.tokenizer import to_frames
 
@@ -28,7 +32,10 @@ class LiveModel:
         self.tokenizer = self.dynamics.tokenizer
         self.folder = folder
         self.frozen: FrozenStep | None = None  # takes over from the eager step when somebody has compiled it
-        self._newest: tuple[State, list[Memory]] | None = None  # what the last step made, and its rows' memories
+        eager = partial(step, self.dynamics)
+        self._eager = Graphs(eager, capture) if self.dynamics.device.type == "cuda" else eager
+        self._side_by_side = SideBySide()
+        self._newest: list[tuple[State, list[Memory]]] = []  # what the last step made, and its rows' memories
         self.frame_size: tuple[int, int] = tuple(self.manifest["data"]["frame_size"])
         self.fps: float = self.manifest["data"]["fps"]
         self.layout = act.layout_of(self.manifest["data"])
@@ -59,22 +66,23 @@ class LiveModel:
         device = self.dynamics.device
         action, heat = (torch.from_numpy(np.asarray(x, np.float32)).to(device) for x in (actions, temperature))
         guide = None if guidance is None or (guidance == 1).all() else torch.from_numpy(guidance).to(device)
-        state = self._together(states)
-        compiled = self.frozen.best(len(states)) if self.frozen and guide is None else None
-        if compiled:
-            after = compiled(state, action, heat)
-        else:
-            after = step(self.dynamics, state, action, heat, guide)
-        for i, state in enumerate(states):
-            row = after.select(slice(i, i + 1))
-            state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
-        self._newest = after, [state.memory for state in states]
-        return to_frames(after.picture).cpu().numpy()
+        advance, size = self._advance(len(states), guide)
+        pieces = [slice(i, i + size) for i in range(0, len(states), size)]
+        made = self._side_by_side(advance, [(self._together(states[p]), action[p], heat[p]) for p in pieces])
+        self._newest = [(after, _hand_out(after, states[p])) for after, p in zip(made, pieces, strict=True)]
+        return np.concatenate([to_frames(after.picture).cpu().numpy() for after in made])
+
+    def _advance(self, players: int, guide: torch.Tensor | None) -> tuple[Callable[..., State], int]:
+        """The fastest step of so many players, and how many of them it takes at once."""
+        if guide is not None:
+            return partial(step, self.dynamics, guidance=guide), players
+        if compiled := self.frozen.best(players, torch.get_num_threads()) if self.frozen else None:
+            return compiled, compiled.players
+        return self._eager, players
 
     def _together(self, states: list[State]) -> State:
         """As one batch: without a copy where they are the rows that the last step made, as they mostly are."""
-        if self._newest:
-            newest, memories = self._newest
+        for newest, memories in self._newest:
             if len(states) == len(memories) and all(s.memory is m for s, m in zip(states, memories, strict=True)):
                 return newest
         return State.stack(states)
@@ -97,6 +105,14 @@ class LiveModel:
             frames, actions = self.starts
             return frames[seed % len(frames)], actions[seed % len(frames)]
         return glance(world, seed)
+
+
+def _hand_out(made: State, states: list[State]) -> list[Memory]:
+    """Each state becomes a row of `made` -> the rows' memories."""
+    for i, state in enumerate(states):
+        row = made.select(slice(i, i + 1))
+        state.codes, state.picture, state.memory = row.codes, row.picture, row.memory
+    return [state.memory for state in states]
 
 
 def check_playable(folder: Path) -> None:

@@ -8,11 +8,15 @@ Shapes as in dynamics.py: B batch, T time, A action columns, K = sum of the fact
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 
+from terrarium.kernels.codes import nats
 from terrarium.worlds.training.task import Step
-from terrarium.worlds.world_model.codes import likeliest, nats, sample, soft_latents
+from terrarium.worlds.world_model.codes import likeliest, sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import MAX_FLOW
 from terrarium.worlds.world_model.dynamics import Dynamics, Prediction
 from terrarium.worlds.world_model.fits import DOWN
@@ -28,8 +32,41 @@ MADE_OF = 5.0  # weight of 1 / depth, of the step and of the pitch, over that of
 SAMPLE_AT = 0.5  # temperature of the codes that training shows itself
 
 
+def blur(pictures: torch.Tensor, share: float, box: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """A share of the clips [B, T, 3, H, W] blurred by `box` twice, each by its own amount.
+
+    What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
+    """
+    draw = torch.rand(2, len(pictures), device=pictures.device)
+    amount = draw[0] * (draw[1] < share)
+    hit = amount.nonzero().squeeze(1)
+    sharp = pictures[hit]
+    soft = box(box(sharp.flatten(0, 1)))
+    return pictures.index_copy(0, hit, torch.lerp(sharp, soft.view_as(sharp), amount[hit].view(-1, 1, 1, 1, 1)))
+
+
+def box(pictures: torch.Tensor) -> torch.Tensor:
+    """The mean of 5x5 pixels around each, edges repeated, [N, C, H, W]; along rows, then columns."""
+    height, width = pictures.shape[2:]
+    x = F.pad(pictures, (2, 2, 2, 2), mode="replicate")
+    x = reduce(torch.add, [x[..., i : i + width] for i in range(5)])
+    return reduce(torch.add, [x[..., i : i + height, :] for i in range(5)]) / 25
+
+
+def contrast(pictures: torch.Tensor) -> torch.Tensor:
+    """Standard deviation in windows of 8 pixels, 4 apart, of pictures [B, T, 3, H, W].
+
+    The mean absolute difference alone is least where an unsure picture is flat; matched contrast asks for texture.
+    """
+    flat = pictures.flatten(0, 1)
+    mean, square = (F.avg_pool2d(F.avg_pool2d(x, 4), 2, stride=1) for x in (flat, flat * flat))
+    return (square - mean * mean).clamp(min=0).add(1e-4).sqrt()
+
+
 class Losses:
     """The loss of one training step."""
+
+    box, contrast = staticmethod(box), staticmethod(contrast)
 
     def __init__(self, model: Dynamics, config: WorldModelConfig, camera: Camera | None = None) -> None:
         """`camera` of the data, where the flow is taught."""
@@ -41,13 +78,13 @@ class Losses:
         """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics. `truth`, where
         the flow is taught: `near` [B, T, h, w] and poses [B, T, 5] (see geometry.py)."""
         config = self.config
-        pictures = to_pictures(frames)
+        pictures = to_pictures(frames).contiguous()  # three channels last are slow to pool and to mix with others
         drop = torch.rand(actions.shape[:2], device=actions.device) < config.action_dropout
         free = 0
         if step.rng.random() < config.rollout_fraction:
             longest = min(self._horizon(step), actions.shape[1] - config.burn_in)
             free = int(step.rng.integers(1, longest + 1)) if longest > 0 else 0
-        seen = blur(pictures, config.blur) if config.moving else pictures
+        seen = blur(pictures, config.blur, self.box) if config.moving else pictures
         predictions, shown = self._predict(codes, seen, actions, drop, free)
         logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
         cross_entropy, metrics = self._score(logits, codes)
@@ -59,7 +96,7 @@ class Losses:
             target = torch.cat([seen[:, 1 : last + 1], pictures[:, last + 1 :]], dim=1)
             losses["photometric"] = difference((moved - target) * known)
             losses["composed"] = difference(shown - after)
-            losses["contrast"] = (contrast(shown) - contrast(after)).abs().mean()
+            losses["contrast"] = (self.contrast(shown) - self.contrast(after)).abs().mean()
         if config.true_flow:
             losses["true_flow"] = self._true_flow(predictions, *truth)
         if config.soft:
@@ -186,31 +223,6 @@ class Losses:
             hit = likeliest(logits.flatten(0, 1), self.model.factors) == target.flatten(0, 1)
             metrics = {"ce": cost.mean(), "ce_changed": cost[changed].mean(), "accuracy": hit.float().mean()}
         return loss, metrics
-
-
-def blur(pictures: torch.Tensor, share: float) -> torch.Tensor:
-    """A share of the clips [B, T, 3, H, W] blurred, each by its own amount.
-
-    What is moved again and again gets soft. From soft pictures the model learns to draw sharp codes over them.
-    """
-    draw = torch.rand(2, len(pictures), device=pictures.device)
-    amount = draw[0] * (draw[1] < share)
-    hit = amount.nonzero().squeeze(1)
-    sharp = pictures[hit]
-    soft = sharp.flatten(0, 1)
-    for _ in range(2):
-        soft = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-    return pictures.index_copy(0, hit, torch.lerp(sharp, soft.view_as(sharp), amount[hit].view(-1, 1, 1, 1, 1)))
-
-
-def contrast(pictures: torch.Tensor) -> torch.Tensor:
-    """Standard deviation in windows of 8 pixels, 4 apart, of pictures [B, T, 3, H, W].
-
-    The mean absolute difference alone is least where an unsure picture is flat; matched contrast asks for texture.
-    """
-    flat = pictures.flatten(0, 1)
-    mean, square = F.avg_pool2d(flat, 8, stride=4), F.avg_pool2d(flat * flat, 8, stride=4)
-    return (square - mean * mean).clamp(min=0).add(1e-4).sqrt()
 
 
 def difference(d: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,11 @@ def picture_flow(field: torch.Tensor) -> torch.Tensor:
     return DOWN * (coarse + fine)
 
 
-def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> torch.Tensor:
-    """canvas [N, 4+, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on.
+def move_picture(
+    canvas: torch.Tensor, flow: torch.Tensor, left: int = 0, *, columns: torch.Tensor | None = None
+) -> torch.Tensor:
+    """canvas [N, 4+, H, W'] sampled at each pixel plus flow [N, 2, H, W] (x, y, in pixels), W columns from `left` on,
+    or `columns` [W].
 
     Bicubic, since it is done again in every frame and bilinear weights would blur. Channels from 3 on, `known` and
     what else a canvas holds in [0, 1], are 0 outside.
@@ -38,7 +41,9 @@ def move_picture(canvas: torch.Tensor, flow: torch.Tensor, left: int = 0) -> tor
     canvas, flow = wide(canvas), wide(flow)
     height, width = canvas.shape[2:]
     y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
-    x = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device) + flow[:, 0]
+    if columns is None:
+        columns = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device)
+    x = columns + flow[:, 0]
     at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
     moved = F.grid_sample(canvas, at, mode="bicubic", padding_mode="border", align_corners=True)
     inside = (x > -1) & (x < width) & (y > -1) & (y < height)
@@ -62,8 +67,7 @@ def move_pictures(
             fresh = torch.ones_like(fresh)
             seen.append(canvas)
             if flow.requires_grad:  # the picture itself is moved below, all T at once
-                left = move_picture(canvas, flow_t[..., :1].expand(-1, -1, -1, m))
-                right = move_picture(canvas, flow_t[..., -1:].expand(-1, -1, -1, m), m + width)
+                margins = move_margins(canvas, flow_t, m)
             else:
                 flow_t = flow_t * (flow_t.abs().amax(dim=(1, 2, 3), keepdim=True) > STILL)
                 flow_t = F.pad(flow_t, (m, m, 0, 0), mode="replicate")
@@ -72,10 +76,18 @@ def move_pictures(
                     whole = torch.cat([whole[:, :4], whole[:, 4:] * fading(flow_t)], dim=1)
                 left, middle, right = whole.split([m, width, m], dim=-1)
                 moved.append(middle)
-            margins = torch.cat([left, right], dim=-1)
+                margins = torch.cat([left, right], dim=-1)
     if flow.requires_grad:
         return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), m), margins
     return torch.stack(moved, dim=1).flatten(0, 1), margins
+
+
+def move_margins(canvas: torch.Tensor, flow: torch.Tensor, m: int) -> torch.Tensor:
+    """The `m` columns at either side of a canvas [N, 4+, H, W + 2M], by the picture's flow [N, 2, H, W] at its edges
+    -> [N, 4+, H, 2M]."""
+    at_edges = torch.cat([flow[..., :1].expand(-1, -1, -1, m), flow[..., -1:].expand(-1, -1, -1, m)], dim=-1)
+    columns = torch.arange(canvas.shape[-1], dtype=flow.dtype, device=flow.device)
+    return move_picture(canvas, at_edges, columns=torch.cat([columns[:m], columns[canvas.shape[-1] - m :]]))
 
 
 def fading(flow: torch.Tensor) -> torch.Tensor:

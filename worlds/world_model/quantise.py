@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from terrarium.kernels.vq.fused import vector_quantize
+from terrarium.kernels import vector_quantize
+from terrarium.kernels.codes import join_factors, split_factors
 from terrarium.worlds.precision import in_full, wide
 from terrarium.worlds.world_model.kinds import TokenizerConfig
 
@@ -139,20 +140,3 @@ class EMAVQ(nn.Module):
 
 def make_quantiser(config: TokenizerConfig) -> FSQ | EMAVQ:
     return FSQ(tuple(config.levels)) if config.quantiser == "fsq" else EMAVQ(config.codes, config.code_dim)
-
-
-def split_factors(codes: torch.Tensor, factors: list[int]) -> torch.Tensor:
-    """int64 [...] -> digits int64 [..., F], the first factor fastest."""
-    digits = []
-    for levels in factors:
-        digits.append(codes % levels)
-        codes = codes // levels
-    return torch.stack(digits, dim=-1)
-
-
-def join_factors(digits: torch.Tensor, factors: list[int]) -> torch.Tensor:
-    """digits int64 [..., F] -> codes int64 [...]."""
-    codes = torch.zeros_like(digits[..., 0])
-    for i in reversed(range(len(factors))):
-        codes = codes * factors[i] + digits[..., i]
-    return codes

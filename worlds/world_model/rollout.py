@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
 from terrarium.worlds.precision import wide
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
+from terrarium.worlds.world_model.graphs import Graphs, capture
 from terrarium.worlds.world_model.manifest import check_world_model
 from terrarium.worlds.world_model.painter import Painter
 from terrarium.worlds.world_model.picture import STILL, compose
@@ -23,6 +25,7 @@ from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, to_
 from terrarium.worlds.world_model.views import camera_of, keep
 
 BURN_IN = 8  # real frames before evaluation and play begin
+WORTH_A_GRAPH = 16  # steps of a rollout on a GPU; before a graph is captured four are taken eagerly
 TEMPERATURE = 1.0  # of codes in evaluation, and in play where nobody asks for another: less, and what is new is flat
 
 
@@ -75,11 +78,11 @@ class State:
         named |= {"recent": m.recent, "fresh": m.fresh, "views": m.views, "looks": m.looks}
         return named | {f"layer.{i}": x for i, x in enumerate(m.layers)}
 
-    @staticmethod
-    def of(t: Mapping[str, torch.Tensor]) -> State:
+    @classmethod
+    def of(cls, t: Mapping[str, torch.Tensor]) -> State:
         layers = [t[f"layer.{i}"] for i in range(sum(name.startswith("layer.") for name in t))]
         rest = (t[name] for name in ("action", "margins", "recent", "fresh", "views", "looks"))
-        return State(t["codes"], t["picture"], Memory(layers, *rest))
+        return cls(t["codes"], t["picture"], Memory(layers, *rest))
 
     @staticmethod
     def stack(states: list[State]) -> State:
@@ -203,12 +206,22 @@ def seen(model: Dynamics, state: State) -> State:
     return state
 
 
+def stepper(model: WorldModel, steps: int) -> Callable[[State, torch.Tensor, torch.Tensor], State]:
+    """The fastest way to take so many steps: (state, action [B, A], temperature [B]) -> state."""
+    if isinstance(model, Peer):
+        return lambda state, action, temperature: model.step(state, action)
+    advance = partial(step, model)
+    return Graphs(advance, capture) if model.device.type == "cuda" and steps >= WORTH_A_GRAPH else advance
+
+
 @torch.inference_mode()
 def rollout(model: WorldModel, state: State, actions: torch.Tensor, temperature: float = TEMPERATURE) -> Rollout:
     """Along actions [B, N, A]; codes are drawn by torch's global generator, and are the likeliest at 0."""
     codes, frames = [], []
+    heat = torch.full((len(actions),), temperature, device=model.device)
+    advance = stepper(model, actions.shape[1])
     for action in actions.to(model.device).unbind(1):
-        state = model.step(state, action) if isinstance(model, Peer) else step(model, state, action, temperature)
+        state = advance(state, action, heat)
         codes.append(state.codes)
         frames.append(to_frames(state.picture))
     return Rollout(torch.stack(codes, dim=1), torch.stack(frames, dim=1).cpu().numpy(), state)

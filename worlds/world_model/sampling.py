@@ -1,16 +1,14 @@
 """`grid_sample` in the compiled live step: how Inductor (torch 2.13) is told to compile it.
 
 Inductor knows no C function for ATen's operator and calls it by its name, through an executor of torch's own loader;
-its decomposition gathers single numbers. Here bilinear sampling, of states with many channels, is a gather of whole
-rows that is fused with what stands around it. Bicubic sampling, of pictures with four or five, is ATen's vectorised
-operator, called by a C function that is compiled into the step: gathered by rows it took more than half of a step.
+its decomposition gathers single numbers, and finds out where anew for each of a state's channels. Here it is ATen's
+vectorised operator, called by a C function that is compiled into the step.
 """
 
 from __future__ import annotations
 
 import torch
 
-BILINEAR, BORDER = 0, 1
 # As the other functions of torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h; a stack of StableIValue owns its
 # tensors.
 C_FUNCTION = """inline AOTITorchError aoti_torch_cpu_grid_sampler_2d(
@@ -36,37 +34,4 @@ def prepare_inductor() -> None:
     config.aot_inductor.custom_ops_to_c_shims = {sampler: [C_FUNCTION]}
     inductor_fallback_ops[str(sampler)] = {}
     lowering.make_fallback(sampler, warn=False, override_decomp=True)
-    decomposition.decompositions[sampler] = by_rows
-
-
-def by_rows(
-    pictures: torch.Tensor,
-    grid: torch.Tensor,
-    interpolation_mode: int = BILINEAR,
-    padding_mode: int = 0,
-    align_corners: bool = False,
-) -> torch.Tensor:
-    """pictures [N, C, H, W] at grid [N, h, w, 2] (x, y; -1 and 1 are the edges) -> [N, C, h, w].
-
-    NotImplemented, which leaves it to ATen, for all but bilinear sampling whose padding is the border.
-    """
-    if (interpolation_mode, padding_mode) != (BILINEAR, BORDER):
-        return NotImplemented
-    n, c, height, width = pictures.shape
-    columns, lines = (_taps(at, size, align_corners) for at, size in zip(grid.unbind(-1), (width, height), strict=True))
-    rows = pictures.permute(0, 2, 3, 1).reshape(n * height * width, c)
-    first = torch.arange(n, device=grid.device).view(n, 1, 1) * (height * width)
-    parts = [
-        rows[first + line * width + column] * (line_weight * column_weight).unsqueeze(-1)
-        for line, line_weight in lines
-        for column, column_weight in columns
-    ]
-    return (parts[0] + parts[1] + parts[2] + parts[3]).permute(0, 3, 1, 2).contiguous()
-
-
-def _taps(at: torch.Tensor, size: int, align_corners: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Along one axis, -1 to 1: the two pixels around each place, and their weights."""
-    at = ((at + 1) * ((size - 1) / 2) if align_corners else ((at + 1) * size - 1) / 2).clamp(0, size - 1)
-    low = at.floor()
-    t = at - low
-    return [(low.long(), 1 - t), ((low + 1).clamp(max=size - 1).long(), t)]
+    decomposition.decompositions.pop(sampler, None)

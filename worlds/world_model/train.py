@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from terrarium.kernels.codes import nats
 from terrarium.worlds.checkpoint import load_checkpoint, load_into, save_checkpoint, tensors_sha256
 from terrarium.worlds.device import default_device
 from terrarium.worlds.episodes.format import Dataset, open_dataset
@@ -22,7 +23,6 @@ from terrarium.worlds.training import parallel
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.task import Stage, Task
-from terrarium.worlds.world_model.codes import nats
 from terrarium.worlds.world_model.data import ClipStore, data_facts, run_identity, tokenise
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.fits import DOWN

@@ -64,10 +64,11 @@ def forget(
     """looks before and after a turn, flow [B, 2, H, W] in pixels, action [B, A] -> `after` without views of another
     place: if the flow departs from that of turning, the player has moved."""
     size = flow.shape[2:]
-    at, inside = places(camera, before[:, :1], after[:, 0], size)
-    unit = flow.new_tensor([2 / size[1], 2 / size[0]])
-    turning = (at[:, 0] - grid(size, flow.device)) / unit
-    apart = (wide(flow).movedim(1, -1) - turning).square().sum(-1).sqrt()
+    x, y, inside = places(camera, before[:, :1], after[:, 0], size)
+    here_x, here_y = grid(size, flow.device).unbind(-1)
+    turning_x, turning_y = (x[:, 0] - here_x) * (size[1] / 2), (y[:, 0] - here_y) * (size[0] / 2)
+    flow_x, flow_y = wide(flow).unbind(1)
+    apart = ((flow_x - turning_x).square() + (flow_y - turning_y).square()).sqrt()
     visible = inside[:, 0].to(apart.dtype)
     mean = (apart * visible).sum(dim=(1, 2)) / visible.sum(dim=(1, 2)).clamp(min=1)
     held = action[:, 2:].abs().amax(dim=1) > 0 if action.shape[1] > 2 else action.new_zeros(len(action)) > 0
@@ -87,10 +88,10 @@ def look_back(
     pick = near.indices
     chosen = wide(views.gather(1, pick.view(*pick.shape, 1, 1, 1).expand(-1, -1, *views.shape[2:]))) / 255
     of = looks[:, 1:].gather(1, pick.unsqueeze(2).expand(-1, -1, 3))
-    at, inside = places(camera, of, looks[:, 0], views.shape[3:])
-    sampled = F.grid_sample(
-        chosen.flatten(0, 1), at.flatten(0, 1), mode="bicubic", padding_mode="border", align_corners=False
-    ).clamp(0, 1)
+    x, y, inside = places(camera, of, looks[:, 0], views.shape[3:])
+    at = torch.stack([x, y], dim=-1).flatten(0, 1)
+    sampled = F.grid_sample(chosen.flatten(0, 1), at, mode="bicubic", padding_mode="border", align_corners=False)
+    sampled = sampled.clamp(0, 1)
     turned = (looks[:, 0, :2] - before[:, 0, :2]).abs().amax(dim=1) > 0
     inside = inside & (near.values > -1)[:, :, None, None] & turned.view(-1, 1, 1, 1)
     first, second = sampled.unflatten(0, pick.shape).unbind(1)
@@ -124,20 +125,23 @@ def closeness(looks: torch.Tensor) -> torch.Tensor:
 
 def places(
     camera: Camera, of: torch.Tensor, now: torch.Tensor, size: tuple[int, int] | torch.Size
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each view, looking as `of` [B, N, 3], shows what is seen looking as `now` [B, 3] -> [B, N, H, W, 2] (x, y;
-    -1 and 1 are the picture's edges), bool [B, N, H, W] where that is inside."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Where each view, looking as `of` [B, N, 3], shows what is seen looking as `now` [B, 3] -> x and y [B, N, H, W]
+    (-1 and 1 are the picture's edges), bool [B, N, H, W] where that is inside.
+
+    A plane each, as processors like it: of pairs x, y only two in a vector's sixteen would be of use.
+    """
     height, width = size
     turned = basis(now).unsqueeze(1) @ basis(of).transpose(2, 3)  # camera axes now -> those of the view
-    here = grid(size, of.device)
     tan = math.tan(math.radians(camera.fovy) / 2)
-    scale = of.new_tensor([tan * width / height, -tan])
-    rays = torch.cat([here * scale, torch.ones_like(here[..., :1])], dim=-1)
-    seen = (rays.view(1, 1, -1, 3) @ turned).unflatten(2, (height, width))
-    ahead = seen[..., 2:]
-    at = seen[..., :2] / (ahead.clamp(min=EDGE) * scale)
-    edge = 1 - 1 / of.new_tensor([width, height]) + 1e-4  # the outermost pixels' centres
-    return at, (ahead[..., 0] > EDGE) & (at.abs() <= edge).all(dim=-1)
+    scale_x, scale_y = tan * width / height, -tan
+    x, y = grid(size, of.device).unbind(-1)
+    rays = torch.stack([x * scale_x, y * scale_y, torch.ones_like(x)]).flatten(1)
+    across, up, ahead = (turned.transpose(2, 3) @ rays).unflatten(3, (height, width)).unbind(2)
+    near = ahead.clamp(min=EDGE)
+    x, y = across / (near * scale_x), up / (near * scale_y)
+    edge_x, edge_y = (1 - 1 / n + 1e-4 for n in (width, height))  # the outermost pixels' centres
+    return x, y, (ahead > EDGE) & (x.abs() <= edge_x) & (y.abs() <= edge_y)
 
 
 def basis(look: torch.Tensor) -> torch.Tensor:

@@ -22,3 +22,10 @@ def uninitialised_memory_is_nan() -> Iterator[None]:
     assert torch.utils.deterministic.fill_uninitialized_memory
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_compiled_from_a_cache() -> Iterator[None]:
+    """It goes by the forward operators, and would call a backward with the arguments that it had once."""
+    with torch.compiler.config.patch(force_disable_caches=True):
+        yield

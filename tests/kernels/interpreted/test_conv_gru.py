@@ -87,6 +87,23 @@ def test_a_crop_and_a_slice_of_time_are_read_where_they_lie() -> None:
     torch.testing.assert_close(conv_gru_gates(gx, gh, h), naive.conv_gru_gates(gx, gh, h))
 
 
+@pytest.mark.parametrize("asked", [("gx",), ("gh", "h_bias"), ("h", "scale"), ("x_norm",)], ids="+".join)
+def test_gradients_that_are_asked_for_alone(asked: tuple[str, ...]) -> None:
+    """Over more tiles than there are programs, so that sums go on from tile to tile."""
+    torch.manual_seed(8)
+    given = inputs((2, 130, 5, 7), ALL_ROWS, torch.float32, "channels_last")
+    exact = in_float64(given)
+    for each in (given, exact):
+        for name, x in each.items():
+            x.requires_grad_(name in asked)
+    dout = torch.randn(2, 130, 5, 7)
+    conv_gru_gates(**given).backward(dout)
+    naive.conv_gru_gates(**exact).backward(dout.double())
+    assert {name for name, x in given.items() if x.grad is not None} == set(asked)
+    for name in asked:
+        assert_gradient(given[name].grad, exact[name].grad, name)
+
+
 def test_mixed_dtypes_give_the_widest() -> None:
     torch.manual_seed(3)
     given = inputs((1, 7, 3, 3), ("h_norm", "h_bias"), torch.float32, "channels_last")
@@ -129,15 +146,17 @@ def test_opcheck() -> None:
     torch.library.opcheck(fused._gates, (*plain, *[None] * 6, True))
     torch.library.opcheck(fused._gates, (*plain, *rows, False))
     dout, kept = torch.randn(2, 3, 2, 3), torch.rand(2, 12, 2, 3)
-    kinds = (torch.float32, torch.float32)
+    kinds, needs = (torch.float32, torch.float32), [True] * 9
     opcheck = partial(torch.library.opcheck, test_utils=("test_schema", "test_faketensor"))  # no backward of its own
-    opcheck(fused._gates_bwd, (dout, kept, None, None, values[2], *[None] * 6, *kinds))
-    opcheck(fused._gates_bwd, (dout, None, *values, *[x.detach() for x in rows], *kinds))
+    opcheck(fused._gates_bwd, (dout, kept, None, None, values[2], *[None] * 6, *kinds, [True] * 3 + [False] * 6))
+    for asked in (needs, [False] * 9, [i % 2 == 0 for i in range(9)]):
+        opcheck(fused._gates_bwd, (dout, None, *values, *[x.detach() for x in rows], *kinds, asked))
     gx, gh, h = plain[0][:, :6], plain[1][:, :6], plain[2]
     torch.library.opcheck(reset_before._reset, (gx, gh, h, True))
     torch.library.opcheck(reset_before._update, (gx[:, :3], gh[:, :3], h, h, True))
-    opcheck(reset_before._reset_bwd, (dout,) * 5)
-    opcheck(reset_before._update_bwd, (dout,) * 4)
+    for need in (True, False):
+        opcheck(reset_before._reset_bwd, (dout,) * 5 + (need, not need))
+        opcheck(reset_before._update_bwd, (dout,) * 4 + (need, not need, need))
 
 
 class Step(torch.nn.Module):

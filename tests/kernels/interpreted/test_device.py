@@ -6,12 +6,17 @@ import pytest
 import torch
 from triton.runtime import interpreter
 
-from terrarium.kernels import op
-from terrarium.kernels.conv_gru import conv_gru_gates, reset_gates, update_gate
-from terrarium.kernels.lpips.fused import lpips_head
-from terrarium.kernels.soft_embed.fused import soft_embed
-from terrarium.kernels.ssim.fused import ssim
-from terrarium.kernels.vq.fused import vector_quantize
+from terrarium.kernels import (
+    conv_gru_gates,
+    draw_codes,
+    lpips_head,
+    op,
+    reset_gates,
+    soft_embed,
+    ssim,
+    update_gate,
+    vector_quantize,
+)
 
 
 def cells(channels):
@@ -22,10 +27,14 @@ def rows(n):
     return torch.randn(n, 4, requires_grad=True)
 
 
+NO_CODES = torch.zeros(1, 2, 3, dtype=torch.int64)
 CALLS = {
     "conv_gru_gates": lambda: conv_gru_gates(cells(12), cells(12), cells(4)),
     "reset_gates": lambda: reset_gates(cells(8), cells(8), cells(4))[0],
     "update_gate": lambda: update_gate(cells(4), cells(4), cells(4), cells(4)),
+    "draw_codes": lambda: draw_codes(
+        torch.randn(1, 4, 2, 3), torch.rand(1, 4, 2, 3), torch.ones(1), NO_CODES, NO_CODES.bool(), (4,)
+    )[1],
     "lpips_head": lambda: lpips_head(cells(4), cells(4), torch.rand(4)),
     "soft_embed": lambda: soft_embed(torch.randn(3, 5, requires_grad=True), rows(5), torch.tensor(7)),
     "ssim": lambda: ssim(*(torch.rand(1, 1, 11, 12, requires_grad=True) for _ in range(2)), 1.0),

@@ -2,11 +2,7 @@
 
 import torch
 
-from terrarium.kernels.lpips.fused import lpips_head
-from terrarium.kernels.march.fused import march
-from terrarium.kernels.soft_embed.fused import soft_embed
-from terrarium.kernels.ssim.fused import ssim
-from terrarium.kernels.vq.fused import vector_quantize
+from terrarium.kernels import draw_codes, lpips_head, march, soft_embed, ssim, vector_quantize
 
 
 def leaf(*shape, dtype=torch.float32):
@@ -27,3 +23,9 @@ def test_no_rows_pictures_or_rays():
     sum(x.sum() for x in made.values()).backward()
     assert not codebook.grad.any() and not alpha.grad.any()
     assert [x.grad.numel() for x in (f, picture, logits)] == [0, 0, 0]
+
+
+def test_no_codes():
+    cells = torch.ones(0, 2, 2, dtype=torch.int64)
+    codes, nats = draw_codes(leaf(0, 3, 2, 2), leaf(0, 3, 2, 2), leaf(0), cells, cells.bool(), (3,))
+    assert codes.shape == nats.shape == (0, 2, 2)

@@ -14,9 +14,11 @@ from training_toys import Log
 from terrarium.worlds.materials import matsynth
 from terrarium.worlds.materials.data import held_out
 from terrarium.worlds.materials.evaluate import evaluate
-from terrarium.worlds.materials.infer import TILE, infer, infer_files, ramp_of, starts
+from terrarium.worlds.materials.infer import TILE, infer
+from terrarium.worlds.materials.infer_job import infer_files
 from terrarium.worlds.materials.model import MaterialNet, load_model
 from terrarium.worlds.materials.procedural import material
+from terrarium.worlds.materials.tiles import ramp_of, starts
 
 FIGURES = {"psnr", "rmse", "mae", "ssim"}
 MAPS = {"albedo", "roughness", "metallic", "normal"}
@@ -81,24 +83,32 @@ def test_seams_of_tiles_are_no_steeper_than_what_is_inside(model: tuple[Material
 
 
 def test_maps_are_written_from_three_pictures(
-    model: tuple[MaterialNet, dict[str, object]], debug_materials: Path, tmp_path: Path
+    trained: tuple[Path, Log, dict[str, float]], debug_materials: Path, tmp_path: Path
 ) -> None:
+    model = trained[0] / "output"
     images = sorted((debug_materials / "input/clean/sample_0000").glob("*.png"))
     poses = tmp_path / "poses.json"
     poses.write_text(json.dumps({"poses": json.loads((debug_materials / "poses.json").read_text())["sample_0000"]}))
-    told = infer_files(model[0], images, tmp_path / "out", poses)
+    told = infer_files(images, tmp_path / "out", model, poses=poses)
     names = ["basecolor", "metallic", "normal", "roughness", "orm", "rmaos", "confidence", "sphere", "cube", "plane"]
+    names += ["view_0", "view_1", "view_2"]
     assert told["files"] == sorted(["manifest.json", "material.gltf", *(f"{name}.png" for name in names)])
     back = matsynth.read_maps(tmp_path / "out")
     packed = np.asarray(Image.open(tmp_path / "out" / "orm.png"), np.float32) / 255
     np.testing.assert_allclose(packed[..., 1], back[3], atol=1e-6)
     gltf = json.loads((tmp_path / "out" / "material.gltf").read_text())
     assert all((tmp_path / "out" / image["uri"]).is_file() for image in gltf["images"])
-    with pytest.raises(ValueError, match=r"2 pictures .*: expected exactly 3 views"):
-        infer_files(model[0], images[:2], tmp_path / "two")
+    for some in (images[:2], images[:1], []):
+        told = f"{len(some)} pictures? .*: the material-model .* takes three views of one surface"
+        with pytest.raises(ValueError, match=told):
+            infer_files(some, tmp_path / "two", model)
+    with pytest.raises(ValueError, match=r"2 pictures \(.*\): expected three views of one surface or one diffuse"):
+        infer_files(images[:2], tmp_path / "two")
     with pytest.raises(ValueError, match="is the same picture as"):
-        infer_files(model[0], [images[0], images[1], images[1]], tmp_path / "twice")
+        infer_files([images[0], images[1], images[1]], tmp_path / "twice", model)
+    with pytest.raises(ValueError, match="with 3 views: expected them with one diffuse texture alone"):
+        infer_files(images, tmp_path / "two", model, normal=images[0])
     poses.write_text(json.dumps({"poses": [[0, 0, 4]] * 2}))
     with pytest.raises(ValueError, match=r"poses: \[\[0, 0, 4\], .*, expected three poses"):
-        infer_files(model[0], images, tmp_path / "none", poses)
+        infer_files(images, tmp_path / "none", model, poses=poses)
     assert not (tmp_path / "two").exists()

@@ -94,7 +94,7 @@ def test_maps_are_found_from_a_set_of_views(views: Path, trained: Trained, tmp_p
     result = row.run(config, tmp_path, Log())
     assert result["size"] == SIDE and "figures" not in result
     assert json.loads((tmp_path / "output" / "manifest.json").read_text())["posed"] is posed
-    with pytest.raises(ValueError, match="is a material-model, expected a view-set or material"):
+    with pytest.raises(ValueError, match="is a material-model, expected a view-set or diffuse or material"):
         row.run(replace(config, views=config.model or ""), tmp_path / "wrong", Log())
 
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from terrarium.kernels.codes import nats, split_factors
 from terrarium.worlds.blocks.actions import A
 from terrarium.worlds.world_model import codes as codes_module
-from terrarium.worlds.world_model.codes import nats, sample, soft_latents
+from terrarium.worlds.world_model.codes import sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import MAX_FLOW, ConvGRULayer, place_basis, warp
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from terrarium.worlds.world_model.picture import compose, move_picture, move_pictures, picture_flow
-from terrarium.worlds.world_model.quantise import split_factors
 from terrarium.worlds.world_model.tokenizer import Tokenizer
 
 FACTORS, GRID = [4, 3], (6, 8)

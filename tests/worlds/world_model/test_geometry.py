@@ -54,7 +54,8 @@ def test_a_turn_moves_all_depths_alike():
     near, far = (camera_flow(BLOCKS, torch.full((1, *SIZE), x), before, after)[0] for x in (1.0, 0.0))
     torch.testing.assert_close(near, far)
     looks = (torch.cat([torch.deg2rad(x[:, 3:]), torch.zeros(1, 1)], dim=1) for x in (before, after))
-    at, _ = places(BLOCKS, next(looks).unsqueeze(1), next(looks), SIZE)
+    x, y, _ = places(BLOCKS, next(looks).unsqueeze(1), next(looks), SIZE)
+    at = torch.stack([x, y], dim=-1)
     torch.testing.assert_close(near, ((at[:, 0] - grid(SIZE, at.device)) * 32).movedim(-1, 1), atol=1e-3, rtol=1e-4)
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from training_process import Log
 
+from terrarium.kernels.codes import nats
 from terrarium.worlds.blocks.actions import A, action
 from terrarium.worlds.pictures.metrics import psnr
 from terrarium.worlds.pictures.perceptual import LPIPS
 from terrarium.worlds.training.task import Step
-from terrarium.worlds.world_model.codes import doubted, nats, sample, soft_latents
+from terrarium.worlds.world_model.codes import doubted, sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import ConvGRULayer, place_basis, warp
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.judge.model import Judge

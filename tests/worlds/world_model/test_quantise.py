@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrarium.worlds.world_model.quantise import EMAVQ, FSQ, join_factors, split_factors
+from terrarium.kernels.codes import join_factors, split_factors
+from terrarium.worlds.world_model.quantise import EMAVQ, FSQ
 
 
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(0, 10_000))

@@ -25,7 +25,8 @@ def looks(*rows):
 
 def turning(before, after):
     """The flow of a camera that turns and does nothing else, in pixels [1, 2, H, W]."""
-    at, _ = places(BLOCKS, before[:, :1], after[:, 0], SIZE)
+    x, y, _ = places(BLOCKS, before[:, :1], after[:, 0], SIZE)
+    at = torch.stack([x, y], dim=-1)
     return ((at[:, 0] - grid(SIZE, at.device)) * 32).movedim(-1, 1)
 
 

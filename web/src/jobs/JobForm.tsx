@@ -2,11 +2,12 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getJobKinds, newKey, Problem, submitJob, type Job } from "../api";
+import { AT_REST, getJobKinds, newKey, Problem, submitJob, type Job } from "../api";
 import { ago, duration, label } from "../format";
 import { usePoll } from "../poll";
 import { query } from "../router";
 import { choose, fitting, leftOut, useOffers, type Offers } from "./candidates";
+import { PRIORITIES } from "./place";
 import { fieldsOf, folded, ids, lastTook, startValues, toConfig, type Field, type Value } from "./schema";
 
 /** What a page changes in the form of one kind. */
@@ -39,6 +40,8 @@ export function JobForm({ jobs, submitted, special }: Props) {
   const [chosen, setChosen] = useState(special?.kind ?? query.value.get("kind") ?? "dataset.record");
   const [preset, setPreset] = useState("");
   const [name, setName] = useState("");
+  const [priority, setPriority] = useState(0);
+  const [after, setAfter] = useState(""); // a job that must have succeeded before
   const [open, setOpen] = useState(false); // the settings that few need
   const [values, setValues] = useState<Record<string, Value>>({});
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -78,10 +81,11 @@ export function JobForm({ jobs, submitted, special }: Props) {
     e.preventDefault();
     setBusy(true);
     try {
-      const job = await submitJob(configOf(offers), name.trim(), once.current);
+      const job = await submitJob(configOf(offers), name.trim(), once.current, priority, after);
       once.current = newKey();
       setProblem(null);
       setName("");
+      setAfter("");
       submitted(job);
     } catch (error) {
       const found = error instanceof Problem ? error : new Problem(0, "client", String(error));
@@ -156,6 +160,32 @@ export function JobForm({ jobs, submitted, special }: Props) {
         <span>Name (optional)</span>
         <input name="job-name" maxLength={100} value={name} onInput={(e) => setName(e.currentTarget.value)} />
       </label>
+      <details class="more-settings">
+        <summary>When it starts</summary>
+        <div class="fields">
+          <label class="field">
+            <span>Priority</span>
+            <select name="job-priority" onChange={(e) => setPriority(Number(e.currentTarget.value))}>
+              {PRIORITIES.map(([value, level]) => (
+                <option key={value} value={value} selected={value === priority}>
+                  {level}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="field">
+            <span>After</span>
+            <select name="job-after" onChange={(e) => setAfter(e.currentTarget.value)}>
+              <option value="">as soon as possible</option>
+              {jobs.filter((job) => !AT_REST.has(job.state)).map((job) => (
+                <option key={job.id} value={job.id} selected={job.id === after}>
+                  {job.name}
+                </option>
+              ))}
+            </select>
+          </label>
+        </div>
+      </details>
       {problem && (
         <p class="error" role="alert" data-code={problem.code}>
           {problem.message}

@@ -1,14 +1,16 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { cancelJob, getAsset, getJob, getJobKinds, listChildren, Problem, releaseJob, retryJob, AT_REST } from "../api";
+import { cancelJob, getAsset, getJob, getJobKinds, getPlace, listChildren, Problem, releaseJob, retryJob, AT_REST } from "../api";
 import type { Asset, Job, JobKind } from "../api";
 import { ago, duration, figures, label } from "../format";
 import { usePoll } from "../poll";
 import { assetType, resultView } from "../domains";
 import { go } from "../router";
+import { Change } from "./Change";
 import { Curves, runOf } from "./Curves";
 import { Files, Previews } from "./Files";
 import { ProgressBar, StateMark } from "./Jobs";
 import { LiveJob } from "./live";
+import { inWords } from "./place";
 
 export function JobPage({ id }: { id: string }) {
   const [live] = useState(() => new LiveJob(id));
@@ -19,6 +21,7 @@ export function JobPage({ id }: { id: string }) {
   const kinds = usePoll(getJobKinds, 60_000).value;
   const job = live.job.value;
   const metrics = live.metrics.value;
+  const place = usePlace(id, job?.state);
   const own = useMemo(() => job && runOf(job, metrics), [job?.id, job?.name, metrics]);
   useEffect(() => {
     document.title = `${job?.name ?? "Job"} · Terrarium`;
@@ -45,7 +48,8 @@ export function JobPage({ id }: { id: string }) {
         <Actions job={job} kind={kind} />
       </div>
       <Times job={job} />
-      {!AT_REST.has(job.state) && <ProgressBar job={job} />}
+      {!AT_REST.has(job.state) && <ProgressBar job={job} place={place} />}
+      <Change job={job} changed={(newer) => (live.job.value = newer)} />
       {job.error && job.state !== "succeeded" && (
         <p class="card error" role="alert">
           <b>{job.error.code}</b>: {job.error.message}
@@ -68,6 +72,12 @@ export function JobPage({ id }: { id: string }) {
       </div>
     </main>
   );
+}
+
+/** Of a queued job, in words. */
+function usePlace(id: string, state: Job["state"] | undefined): string | undefined {
+  const ask = async (): Promise<string | null> => (state === "queued" ? inWords(await getPlace(id), false) : null);
+  return usePoll(ask, 3000, state).value ?? undefined;
 }
 
 /** The end of the log; follows it, unless somebody has scrolled up. */

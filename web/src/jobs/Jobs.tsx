@@ -1,13 +1,17 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { listJobs, AT_REST, type Job } from "../api";
+import { listJobs, listQueues, AT_REST, type Job } from "../api";
 import { ago, duration } from "../format";
 import { usePoll } from "../poll";
 import { go, query } from "../router";
 import { JobForm } from "./JobForm";
+import { placesOf } from "./place";
+import { Queues } from "./Queues";
 
 export function Jobs() {
   const { value, error, refresh } = usePoll(() => listJobs(), 1000);
+  const queues = usePoll(listQueues, 2000);
+  const places = placesOf(queues.value ?? []);
   const submitted = (job: Job): void => {
     refresh();
     if (query.value.size) go("/jobs", true);
@@ -42,17 +46,24 @@ export function Jobs() {
         )}
         <ul class="jobs">
           {value?.map((job) => (
-            <JobRow key={job.id} job={job} />
+            <JobRow key={job.id} job={job} place={places.get(job.id)} />
           ))}
         </ul>
+        {queues.value && <Queues queues={queues.value} changed={queues.refresh} />}
       </div>
       <JobForm jobs={value ?? []} submitted={submitted} />
     </main>
   );
 }
 
-/** `href`: the job's page, if another one. */
-export function JobRow({ job, href = `/jobs/${job.id}`, children }: { job: Job; href?: string; children?: ComponentChildren }) {
+interface RowProps {
+  job: Job;
+  href?: string; // of the job's page, if another one
+  place?: string | undefined; // in line, in words
+  children?: ComponentChildren;
+}
+
+export function JobRow({ job, href = `/jobs/${job.id}`, place, children }: RowProps) {
   return (
     <li class="card job" data-state={job.state} data-id={job.id} data-kind={job.kind}>
       <a class="job-link" href={href}>
@@ -62,7 +73,7 @@ export function JobRow({ job, href = `/jobs/${job.id}`, children }: { job: Job; 
       <StateMark state={job.state} />
       <span class="quiet when">{job.started_at ? `${ago(job.created_at)}${took(job)}` : ago(job.created_at)}</span>
       {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
-      {!AT_REST.has(job.state) && <ProgressBar job={job} />}
+      {!AT_REST.has(job.state) && <ProgressBar job={job} place={place} />}
     </li>
   );
 }
@@ -81,11 +92,11 @@ export function StateMark({ state }: { state: Job["state"] }) {
 }
 
 const WAITS: Partial<Record<Job["state"], string>> = {
-  waiting: "until what it takes is made",
+  waiting: "until the jobs before it have succeeded",
   queued: "waiting for a worker",
 };
 
-export function ProgressBar({ job }: { job: Job }) {
+export function ProgressBar({ job, place }: { job: Job; place?: string | undefined }) {
   const { step, total, phase, eta_s } = job.progress ?? {};
   const known = step !== undefined && total;
   const text = [
@@ -96,7 +107,7 @@ export function ProgressBar({ job }: { job: Job }) {
   return (
     <div class="progress">
       <progress aria-label={`Progress of ${job.name}`} max={total || 1} value={known ? step : 0} />
-      <span class="quiet">{text.join(" · ") || (WAITS[job.state] ?? "starting")}</span>
+      <span class="quiet">{(job.state === "queued" && place) || text.join(" · ") || (WAITS[job.state] ?? "starting")}</span>
     </div>
   );
 }

@@ -84,6 +84,7 @@ export class LiveJob {
         void this.settle();
       }
     });
+    on("edited", () => void api.getJob(this.id).then((job) => this.update(job)));
     on<api.Progress>("progress", (progress) => this.update({ progress }));
     on<{ step: number; values: Record<string, number> }>("metrics", ({ step, values }) => {
       const began = this.job.value?.started_at;

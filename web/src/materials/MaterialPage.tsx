@@ -6,7 +6,7 @@ import { usePoll } from "../poll";
 import { ProgressBar, StateMark } from "../jobs/Jobs";
 import { SOLID, NAMES, spoken } from "../worlds/palette";
 import { Comparison } from "./Comparison";
-import { inputsOf, materialFacts, wasFound } from "./manifest";
+import { fromOne, inputsOf, materialFacts, wasFound } from "./manifest";
 import { Maps } from "./Maps";
 import { Preview } from "./Preview";
 import "./materials.css";
@@ -78,7 +78,7 @@ function Material({ asset }: { asset: api.Asset }) {
           </a>
           {"material.infer" in asset.uses && (
             <a class="button" href={`/jobs?kind=material.infer&views=${asset.id}`}>
-              Find its maps from views
+              Find its maps from pictures
             </a>
           )}
           <a class="button" href={`/library/${asset.id}`}>
@@ -88,7 +88,7 @@ function Material({ asset }: { asset: api.Asset }) {
       </div>
       <Preview asset={asset} truth={truth} />
       <Maps asset={asset} truth={truth} />
-      {wasFound(asset.manifest) && <Views id={asset.id} />}
+      {wasFound(asset.manifest) && <Views asset={asset} />}
       <div class="columns">
         <section>
           <h2>Facts</h2>
@@ -125,13 +125,14 @@ function useTruth(asset: api.Asset): api.Asset | null {
   return truth;
 }
 
-function Views({ id }: { id: string }) {
+function Views({ asset: { id, manifest } }: { asset: api.Asset }) {
+  const pictures = fromOne(manifest) ? { diffuse: "Diffuse texture" } : { view_0: "View 1", view_1: "View 2", view_2: "View 3" };
   return (
     <section>
-      <h2>Views</h2>
+      <h2>{fromOne(manifest) ? "Found from" : "Views"}</h2>
       <span class="glances large">
-        {["view_0", "view_1", "view_2"].map((name, i) => (
-          <img key={name} src={api.materialFile(id, name)} alt={`View ${i + 1}`} loading="lazy" />
+        {Object.entries(pictures).map(([name, what]) => (
+          <img key={name} src={api.materialFile(id, name)} alt={what} loading="lazy" />
         ))}
       </span>
     </section>

@@ -1,4 +1,4 @@
-// All materials, and the ways to a new one: three views, a sample, maps that are there.
+// All materials, and the ways to a new one: pictures of a surface, a sample, maps that are there.
 
 import { zipSync } from "fflate";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -7,7 +7,7 @@ import { ago, label } from "../format";
 import { usePoll } from "../poll";
 import { go } from "../router";
 import { materialSummary } from "./manifest";
-import { chosenMaps, VIEWS, viewsName } from "./names";
+import { chosenMaps, chosenPictures, viewsName, type PicturesType } from "./names";
 import { commonSide, pngOf } from "./picture";
 import "./materials.css";
 
@@ -28,7 +28,7 @@ export function Materials() {
         </span>
       </div>
       <div class="beginnings">
-        <FromViews />
+        <FromPictures />
         <FromSample />
       </div>
       {error && (
@@ -39,7 +39,7 @@ export function Materials() {
       {value && !value.items.length && (
         <p class="card empty">
           <b>No material yet.</b>
-          <span>Photograph a surface three times, try a sample, or upload maps that you have.</span>
+          <span>Photograph a surface three times, bring a texture, try a sample, or upload maps that you have.</span>
         </p>
       )}
       <ul class="materials">
@@ -59,19 +59,23 @@ export function Materials() {
 /** What a form says went wrong, whoever found it. */
 const said = (e: unknown): string => (e instanceof Problem || e instanceof Error ? e.message : String(e));
 
-function FromViews() {
+function FromPictures() {
   const [files, setFiles] = useState<File[]>([]);
   const [crop, setCrop] = useState(false);
+  const [model, setModel] = useState("");
   const [busy, setBusy] = useState("");
   const [problem, setProblem] = useState("");
+  const type = typeOf(files);
+  const models = usePoll(() => listAssets({ type: MODEL_FOR[type] }, MOST), 10_000, type).value?.items ?? [];
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
     setProblem("");
     try {
       setBusy("Uploading…");
-      const views = await uploadAsset(await viewSet(files, crop), () => undefined, "view-set");
+      const given = await uploadAsset(await pictureSet(files, crop), () => undefined, type);
       setBusy("Submitting…");
-      const job = await submitJob({ kind: "material.infer", views: views.id }, views.name, newKey());
+      const own = models.some(({ id }) => id === model) ? { model } : {};
+      const job = await submitJob({ kind: "material.infer", views: given.id, ...own }, given.name, newKey());
       go(`/materials/${job.id}`);
     } catch (error) {
       setProblem(said(error));
@@ -79,9 +83,12 @@ function FromViews() {
     }
   };
   return (
-    <form class="card begin" onSubmit={submit} aria-labelledby="from-views">
-      <h2 id="from-views">From three views</h2>
-      <p class="quiet">Square pictures of one flat surface from nearly above, from different sides, with a lamp beside the camera.</p>
+    <form class="card begin" onSubmit={submit} aria-labelledby="from-pictures">
+      <h2 id="from-pictures">From pictures</h2>
+      <p class="quiet">
+        Three square pictures of one flat surface from nearly above, from different sides, with a lamp beside the camera. Or one diffuse texture; a
+        second picture may be its normal map, if its name says so.
+      </p>
       <label class="field">
         <span>Pictures</span>
         <input
@@ -106,6 +113,19 @@ function FromViews() {
       <label class="check">
         <input type="checkbox" name="crop" checked={crop} onChange={(e) => setCrop(e.currentTarget.checked)} /> Crop to equal squares
       </label>
+      {models.length > 0 && (
+        <label class="field">
+          <span>Model for {type === "diffuse" ? "one picture" : "three views"}</span>
+          <select name="model" onChange={(e) => setModel(e.currentTarget.value)}>
+            <option value="">the one that comes with Terrarium</option>
+            {models.map(({ id, name }) => (
+              <option key={id} value={id} selected={id === model}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       {problem && (
         <p class="error" role="alert">
           {problem}
@@ -116,6 +136,17 @@ function FromViews() {
       </button>
     </form>
   );
+}
+
+const MODEL_FOR: Record<PicturesType, string> = { "view-set": "material-model", diffuse: "texture-model" };
+
+/** Of what is chosen so far. */
+function typeOf(files: readonly File[]): PicturesType {
+  try {
+    return chosenPictures(files).type;
+  } catch {
+    return "view-set";
+  }
 }
 
 /** A chosen file as a small picture. */
@@ -129,15 +160,13 @@ function Glance({ file }: { file: File }) {
   return url ? <img src={url} alt={file.name} /> : null;
 }
 
-/** The zip of chosen pictures in name order, with poses.json if that was chosen too. */
-async function viewSet(files: readonly File[], crop: boolean): Promise<File> {
-  const pictures = files.filter((file) => !file.name.endsWith(".json")).toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-  if (pictures.length !== VIEWS) {
-    throw new Error(`${pictures.length} pictures (${pictures.map((f) => f.name).join(", ") || "none"}): expected exactly ${VIEWS} views`);
-  }
+/** The zip of chosen pictures, with poses.json if that was chosen too. */
+async function pictureSet(files: readonly File[], crop: boolean): Promise<File> {
+  const { named } = chosenPictures(files);
+  const pictures = Object.values(named);
   const side = crop ? await commonSide(pictures) : null;
   const entries: Record<string, Uint8Array> = {};
-  for (const [number, file] of pictures.entries()) entries[`${number}.png`] = await pngOf(file, side);
+  for (const [name, file] of Object.entries(named)) entries[name] = await pngOf(file, side);
   const poses = files.find((file) => file.name.endsWith(".json"));
   if (poses) entries["poses.json"] = new Uint8Array(await poses.arrayBuffer());
   return zipped(entries, viewsName(pictures.map(({ name }) => name)));

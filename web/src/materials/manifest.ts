@@ -21,10 +21,12 @@ export function inputsOf(manifest: Manifest): { views?: string; model?: string }
 /** Of what a model found: the views that it saw are beside the maps. */
 export const wasFound = (manifest: Manifest): boolean => typeof manifest["confidence"] === "number";
 
+export const fromOne = (manifest: Manifest): boolean => manifest["pictures"] === 1;
+
 const sizeOf = (manifest: Manifest): string | null => (typeof manifest["size"] === "number" ? `${manifest["size"]} × ${manifest["size"]}` : null);
 
 export function materialSummary(manifest: Manifest): string {
-  const how = wasFound(manifest) ? "found from three views" : typeof manifest["family"] === "string" ? "procedural" : "brought";
+  const how = wasFound(manifest) ? `found from ${fromOne(manifest) ? "one picture" : "three views"}` : typeof manifest["family"] === "string" ? "procedural" : "brought";
   return [sizeOf(manifest), how].filter(Boolean).join(" · ");
 }
 
@@ -34,13 +36,17 @@ export function materialFacts(manifest: Manifest): [string, string][] {
     ["Family", typeof manifest["family"] === "string" ? manifest["family"].replaceAll("_", " ") : null],
     ["Seed", typeof manifest["seed"] === "number" ? String(manifest["seed"]) : null],
     ["Maps", mapsOf(manifest).join(", ")],
-    ["Views agree", typeof manifest["confidence"] === "number" ? `${Math.round(100 * manifest["confidence"])} %` : null],
+    [fromOne(manifest) ? "Steady when turned" : "Views agree", typeof manifest["confidence"] === "number" ? `${Math.round(100 * manifest["confidence"])} %` : null],
+    ["Normals", typeof manifest["normals_given"] === "boolean" ? (manifest["normals_given"] ? "given" : "from the height") : null],
     ["Poses of the views", typeof manifest["posed"] === "boolean" ? (manifest["posed"] ? "known" : "unknown") : null],
   ]);
 }
 
 export const viewsSummary = (manifest: Manifest): string =>
   ["three views", sizeOf(manifest), manifest["poses"] === true && "poses known"].filter(Boolean).join(" · ");
+
+export const diffuseSummary = (manifest: Manifest): string =>
+  ["one diffuse texture", sizeOf(manifest), manifest["normal"] === true && "with normals"].filter(Boolean).join(" · ");
 
 export type Row = [map: string, psnr: string, rmse: string, mae: string, ssim: string];
 

@@ -44,6 +44,22 @@ export function chosenMaps<F extends { name: string }>(files: readonly F[]): Rec
   return Object.fromEntries(Object.entries(found).map(([name, file]) => [`${name}.png`, file]));
 }
 
+export type PicturesType = "view-set" | "diffuse";
+
+/** {name in the upload: file} of chosen pictures: three views in name order, or one diffuse texture, with its normal map
+ *  where one is called that. The error says how many there are. */
+export function chosenPictures<F extends { name: string }>(files: readonly F[]): { type: PicturesType; named: Record<string, F> } {
+  const pictures = files.filter((file) => !file.name.endsWith(".json")).toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  if (pictures.length === VIEWS) return { type: "view-set", named: Object.fromEntries(pictures.map((file, i) => [`${i}.png`, file])) };
+  const normals = pictures.length > 1 ? pictures.filter((file) => mapName(file.name) === "normal") : [];
+  const others = pictures.filter((file) => !normals.includes(file));
+  if (others.length === 1 && normals.length < 2) {
+    return { type: "diffuse", named: { "diffuse.png": others[0]!, ...(normals[0] && { "normal.png": normals[0] }) } };
+  }
+  const told = pictures.map((f) => f.name).join(", ") || "none";
+  throw new Error(`${pictures.length} pictures (${told}): expected ${VIEWS} views, or one diffuse texture, with a normal map or without`);
+}
+
 /** What three chosen views are called together: what their names begin with in common, else of the first. */
 export function viewsName(files: readonly string[]): string {
   const stems = files.map((name) => name.replace(/\.\w+$/, ""));

@@ -1,7 +1,7 @@
 import { materialFile } from "../api";
 import type { Room } from "../domains";
 import { Comparison } from "./Comparison";
-import { materialFacts, materialSummary, viewsSummary } from "./manifest";
+import { diffuseSummary, materialFacts, materialSummary, viewsSummary } from "./manifest";
 
 export const materials: Room = {
   assets: {
@@ -19,6 +19,13 @@ export const materials: Room = {
       summary: (asset) => viewsSummary(asset.manifest),
       facts: () => [],
       picture: ({ id }) => materialFile(id, "0"),
+    },
+    diffuse: {
+      title: "Diffuse texture",
+      plural: "Diffuse textures",
+      summary: (asset) => diffuseSummary(asset.manifest),
+      facts: () => [],
+      picture: ({ id }) => materialFile(id, "diffuse"),
     },
   },
   results: { "material.infer": ({ result }) => <Comparison of={result} /> },

@@ -1,7 +1,8 @@
 // A plan: its steps with their jobs, live, and at its end the way into what it made.
 
-import { useEffect, useState } from "preact/hooks";
-import { AT_REST, cancelPlan, getPlan, getJobKinds, Problem, retryJob, type Job, type JobKind, type Plan } from "../api";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { AT_REST, cancelPlan, getPlan, getJobKinds, Problem, releaseGate, retryJob, type Job, type JobKind, type Plan } from "../api";
 import { assetType } from "../domains";
 import { ago, duration, label } from "../format";
 import { ProgressBar, StateMark } from "../jobs/Jobs";
@@ -39,7 +40,9 @@ export function PlanPage({ id }: { id: string }) {
       </p>
       <ol class="jobs plan-steps">
         {plan.steps.map(({ name, job }) => (
-          <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]} />
+          <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]}>
+            <GateLine plan={plan} step={name} job={job} changed={refresh} />
+          </StepRow>
         ))}
       </ol>
     </main>
@@ -52,15 +55,15 @@ function tookAltogether(plan: Plan): string {
   return `, took ${duration((Math.max(...ends.map((end) => Date.parse(end!))) - Date.parse(plan.created_at)) / 1000)}`;
 }
 
-/** Whether what a step made may be gone on from, and by which figures. */
-interface Gate {
-  open: boolean;
-  why: string;
+interface StepProps {
+  name: string;
+  job: Job;
+  kind: JobKind | undefined;
+  children: ComponentChildren;
 }
 
-function StepRow({ name, job, kind }: { name: string; job: Job; kind: JobKind | undefined }) {
+function StepRow({ name, job, kind, children }: StepProps) {
   const made = job.state === "succeeded" && kind && kind.makes !== "evaluation";
-  const gate = job.result?.gate as Gate | undefined;
   return (
     <li class="card job" data-state={job.state} data-step={name} data-id={job.id}>
       <a class="job-link" href={`/jobs/${job.id}`}>
@@ -72,14 +75,83 @@ function StepRow({ name, job, kind }: { name: string; job: Job; kind: JobKind | 
           {assetType(kind.makes).title}
         </a>
       )}
-      {gate && (
-        <span class={gate.open ? "quiet line" : "error line"} data-gate={gate.open ? "open" : "closed"}>
-          Gate {gate.open ? "open" : "closed"}: {gate.why}
-        </span>
-      )}
+      {children}
       {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
       {!AT_REST.has(job.state) && <ProgressBar job={job} />}
     </li>
+  );
+}
+
+interface GateProps {
+  plan: Plan;
+  step: string;
+  job: Job;
+  changed: () => void;
+}
+
+/** Whether what a step made may be gone on from, by which figures, and the way past a gate that has stopped the plan. */
+function GateLine({ plan, step, job, changed }: GateProps) {
+  const [asked, setAsked] = useState(false);
+  const gate = job.result?.gate as { open: boolean; why: string } | undefined;
+  if (!gate) return null;
+  const stopped = plan.steps.filter((one) => AT_REST.has(one.job.state) && one.job.state !== "succeeded" && Object.values(one.job.config).includes(job.id));
+  return (
+    <div class="gate" data-gate={gate.open ? "open" : "closed"}>
+      <span class={gate.open ? "quiet" : "error"}>
+        Gate {gate.open ? "open" : "closed"}: {gate.why}
+      </span>
+      {!gate.open && stopped.length > 0 && !asked && (
+        <button type="button" onClick={() => setAsked(true)}>
+          Release…
+        </button>
+      )}
+      {asked && <Release plan={plan} step={step} next={stopped.map((one) => label(one.name))} done={() => (setAsked(false), changed())} />}
+    </div>
+  );
+}
+
+interface ReleaseProps {
+  plan: Plan;
+  step: string;
+  next: string[];
+  done: () => void;
+}
+
+/** Asks why, which the next model records. */
+function Release({ plan, step, next, done }: ReleaseProps) {
+  const [why, setWhy] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const submit = async (e: Event): Promise<void> => {
+    e.preventDefault();
+    try {
+      await releaseGate(plan.id, step, why.trim());
+      done();
+    } catch (error) {
+      setProblem(error as Problem);
+    }
+  };
+  return (
+    <form class="release" onSubmit={submit}>
+      <label class="field">
+        <span>Why {next.join(" and ")} may go on all the same; it is recorded</span>
+        <input name="why" required maxLength={500} value={why} onInput={(e) => setWhy(e.currentTarget.value)} ref={input} />
+      </label>
+      <span class="actions">
+        <button type="submit" class="primary" disabled={!why.trim()}>
+          Release the gate of {label(step)}
+        </button>
+        <button type="button" onClick={done}>
+          Keep it closed
+        </button>
+      </span>
+      {problem && (
+        <span class="error" role="alert">
+          {problem.message}
+        </span>
+      )}
+    </form>
   );
 }
 

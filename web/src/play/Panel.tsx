@@ -10,7 +10,7 @@ import { usePoll } from "../poll";
 import { anySeed, parseSeed } from "./seed";
 import type { Session } from "./session";
 
-const PACES = [10, 15, 20, 30];
+const PACES = [10, 15, 20, 30, 60];
 
 interface PanelProps {
   session: Session;

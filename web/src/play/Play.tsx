@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { ordinal } from "../format";
 import { go, query } from "../router";
 import { Keys } from "./Keys";
 import { listen } from "./keyboard";
@@ -129,12 +130,22 @@ function Pictures({ session, canvas, both, numbers }: PicturesProps) {
   );
 }
 
+function InLine({ position }: { position: number }) {
+  return (
+    <div class="notice" role="status" data-place={position}>
+      <p>All places are taken. You are {ordinal(position)} in line.</p>
+      <p class="quiet">Play begins by itself as soon as a place is free.</p>
+    </div>
+  );
+}
+
 /** What stands between the person and the world, and what to do about it. */
 function Notice({ session }: { session: Session }) {
   const status = session.status.value;
   const trouble = session.trouble.value;
   if (status === "live" && !trouble) return session.drawing.value ? null : <p class="notice">Growing a world…</p>;
   const nothingShipped = trouble?.code === "checkpoint_not_found" && session.checkpoint === "shipped";
+  if (session.place.value !== null) return <InLine position={session.place.value} />;
   if (status === "connecting" && !trouble) return <p class="notice">Opening the terrarium…</p>;
   return (
     <div class="notice" role="alert" data-code={trouble?.code}>
@@ -202,6 +213,7 @@ function usePointerLock(canvas: { current: HTMLCanvasElement | null }): boolean 
 
 export interface Probe {
   readonly status: string;
+  readonly place: number | null; // in line
   readonly checkpoint: string;
   readonly seed: number | null;
   readonly frames: number;
@@ -226,6 +238,7 @@ function expose(session: Session): void {
     get: (): Probe =>
       Object.freeze({
         status: session.status.value,
+        place: session.place.value,
         checkpoint: session.checkpoint,
         seed: session.seed.value,
         frames: session.frames,

@@ -49,6 +49,7 @@ export class Session {
   readonly hud = signal<Hud | null>(null);
   readonly held = signal<ReadonlySet<string>>(new Set()); // codes, for the legend
   readonly choosing = signal<string | null>(null); // a checkpoint asked for, not yet in force
+  readonly place = signal<number | null>(null); // in line, while all places are taken
   readonly drawing = signal(false); // a frame is on the canvas
   readonly simulatorDrawn = signal(false);
 
@@ -128,6 +129,7 @@ export class Session {
 
   private hangUp(): void {
     this.generation += 1;
+    this.place.value = null;
     clearTimeout(this.retry);
     this.socket?.close();
     this.socket = null;
@@ -138,6 +140,7 @@ export class Session {
 
   private closed(code: number, reason: string): void {
     this.socket = null;
+    this.place.value = null;
     const text = FINAL_CLOSES[code];
     if (text) {
       this.trouble.value ??= { code: String(code), message: reason || text };
@@ -165,6 +168,7 @@ export class Session {
     switch (message.type) {
       case "hello":
         this.hello.value = message;
+        this.place.value = null;
         this.checkpoint = message.checkpoint;
         this.choosing.value = null;
         this.seed.value = message.seed;
@@ -193,7 +197,8 @@ export class Session {
         this.seed.value = message.seed;
         break;
       case "queue":
-        this.complain("waiting", `All places are taken. You are number ${message.position} in the queue.`);
+        this.place.value = message.position;
+        this.trouble.value = null;
         break;
       case "error":
         this.complain(message.code, message.message);

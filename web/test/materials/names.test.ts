@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chosenMaps, mapName, viewsName } from "../../src/materials/names";
+import { chosenMaps, chosenPictures, mapName, viewsName } from "../../src/materials/names";
 
 describe("mapName", () => {
   it.each([
@@ -28,6 +28,30 @@ describe("chosenMaps", () => {
   it("names what is missing, and what is there twice", () => {
     expect(() => chosenMaps(files("a_albedo.png", "a_normal.png"))).toThrow("no roughness, no metallic among a_albedo.png");
     expect(() => chosenMaps(files("a_albedo.png", "b_color.png"))).toThrow("b_color.png and a_albedo.png are both the basecolor");
+  });
+});
+
+describe("chosenPictures", () => {
+  const files = (...names: string[]) => names.map((name) => ({ name }));
+
+  it("takes three views in name order", () => {
+    const { type, named } = chosenPictures(files("wall_10.png", "wall_2.png", "poses.json", "wall_1.png"));
+    expect(type).toBe("view-set");
+    expect(Object.values(named).map(({ name }) => name)).toEqual(["wall_1.png", "wall_2.png", "wall_10.png"]);
+  });
+
+  it("takes one diffuse texture, with its normals if their name says so", () => {
+    expect(chosenPictures(files("wall_normal.png"))).toEqual({ type: "diffuse", named: { "diffuse.png": { name: "wall_normal.png" } } });
+    const { named } = chosenPictures(files("wall_n_normal.png", "wall_diffuse.png"));
+    expect(Object.entries(named).map(([name, file]) => [name, file.name])).toEqual([
+      ["diffuse.png", "wall_diffuse.png"],
+      ["normal.png", "wall_n_normal.png"],
+    ]);
+  });
+
+  it("says how many it got", () => {
+    expect(() => chosenPictures(files("a.png", "b.png"))).toThrow("2 pictures (a.png, b.png): expected 3 views, or one diffuse texture");
+    expect(() => chosenPictures([])).toThrow("0 pictures (none)");
   });
 });
 

@@ -58,8 +58,8 @@ def make_textures(config: TextureDatasetConfig, out_dir: Path, progress: Progres
 def write_clean(folder: Path, made: Material) -> None:
     folder.mkdir()
     write_material(folder, made)
-    even = srgb_to_linear(torch.from_numpy(made.maps[ALBEDO])) * (1 - SHADE * (1 - torch.from_numpy(made.ao)))
-    write_picture(folder / "diffuse.png", linear_to_srgb(even).numpy())
+    even = even_diffuse(torch.from_numpy(made.maps[ALBEDO]), torch.from_numpy(made.ao))
+    write_picture(folder / "diffuse.png", even.numpy())
     write_category(folder, CLASSES[int(np.bincount(made.classes.ravel()).argmax())])
 
 
@@ -73,18 +73,23 @@ def write_game(folder: Path, made: Material, rng: np.random.Generator, without_d
     }
     pictures |= {"ao": made.ao, "parallax": made.height, "specular": np.full_like(made.ao, 0.5)}
     if not without_diffuse:
-        pictures["diffuse"] = compressed(game_diffuse(made, rng), int(rng.integers(60, 90)))
+        of, ao, height = (torch.from_numpy(each) for each in (made.maps, made.ao, made.height))
+        pictures["diffuse"] = compressed(game_diffuse(of, ao, height, rng), int(rng.integers(60, 90)))
     for what, pixels in pictures.items():
         write_picture(folder / f"{made.name}_{what}.png", pixels)
 
 
-def game_diffuse(made: Material, rng: np.random.Generator) -> Tensor:
-    """[3, H, W] in sRGB, as an artist of the time baked it."""
-    maps, sun = torch.from_numpy(made.maps), some_sun(rng)
+def even_diffuse(albedo: Tensor, ao: Tensor) -> Tensor:
+    """[3, H, W] in sRGB of an albedo like it and its occlusion [H, W], under a light from everywhere."""
+    return linear_to_srgb(srgb_to_linear(albedo) * (1 - SHADE * (1 - ao)))
+
+
+def game_diffuse(maps: Tensor, ao: Tensor, height: Tensor, rng: np.random.Generator) -> Tensor:
+    """[3, H, W] in sRGB of maps [8, H, W], occlusion and height [H, W], as an artist of the time baked it."""
+    sun = some_sun(rng)
     shine = highlight(maps[NORMAL], maps[3:4], sun)
-    height = torch.from_numpy(made.height)[None]
-    lit = linear_to_srgb(synthetic_diffuse(srgb_to_linear(maps[ALBEDO]), maps[NORMAL], height, shine, sun))
-    lit = lit * torch.from_numpy(made.ao).sqrt() * occlusion_tint(lit, rng.uniform(0.10, 0.25))
+    lit = linear_to_srgb(synthetic_diffuse(srgb_to_linear(maps[ALBEDO]), maps[NORMAL], height[None], shine, sun))
+    lit = lit * ao.sqrt() * occlusion_tint(lit, rng.uniform(0.10, 0.25))
     lit = lit * white_balance(rng.uniform(0.90, 0.98), rng.uniform(1.02, 1.10))
     return (lit * vignette(lit.shape[-2], lit.shape[-1], rng.uniform(0.85, 0.95))).clamp(0, 1)
 

@@ -15,8 +15,13 @@ from terrarium.worlds.materials.texture.phases import PHASES, MapName, PhaseName
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
-Network = Literal["debug", "small", "default"]
-PARAMETERS: dict[Network, int] = {"debug": 400_000, "small": 5_600_000, "default": 53_000_000}  # sizes.py
+Network = Literal["debug", "shipped", "small", "default"]
+PARAMETERS: dict[Network, int] = {  # sizes.py
+    "debug": 400_000,
+    "shipped": 1_200_000,
+    "small": 5_600_000,
+    "default": 53_000_000,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +74,18 @@ class TextureTrainConfig:
     """Samples in a step."""
     side: Side | None = None
     """Pixels to which larger textures are scaled down. If omitted, 1024, and 2048 in D."""
+    crop: Annotated[Side, More("Optimisation")] | None = None
+    """Side in pixels of the square that is taken of a texture. If omitted, the plan's share of `side`."""
     lr: Annotated[float, Gt(0), Le(1), More("Optimisation")] | None = None
     """Peak learning rate. If omitted, the plan's: 1e-4 in A0, down to 1e-6 in D."""
+    lion: Annotated[bool, More("Optimisation")] = False
+    """Of phase C: Lion in place of AdamW, with five times the weight decay and, if `lr` is omitted, a fifth of it."""
     rank: Annotated[int, Ge(1), Le(256), More("Optimisation")] = 8
     """Rank of the adapters that phase B adds."""
     film_dropout: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.1
     """Share of the samples in which the network of maps is told neither classes nor albedo."""
+    without_normals: Annotated[float, Ge(0), Lt(1), More("Optimisation")] = 0.1
+    """Share of the samples whose normals the networks do not see, so that they can do with a diffuse alone."""
     clip: Annotated[float, Gt(0), Le(1e6), More("Optimisation")] = 1.0
     """Greatest norm of the gradient."""
     val_fraction: Annotated[float, Gt(0), Le(0.5), More("Splits and seeds")] = 0.1
@@ -97,6 +108,11 @@ class TextureTrainConfig:
             raise Conflict("start", f"{self.start}, but phase A0 begins with new weights")
         if self.albedo is not None and self.phase != "B":
             raise Conflict("albedo", f"{self.albedo}, but only phase B takes an albedo network")
+        side = self.side or PHASES[self.phase].side
+        if self.crop is not None and self.crop > side:
+            raise Conflict("crop", f"{self.crop} pixels, but textures have {side}")
+        if self.lion and self.phase != "C":
+            raise Conflict("lion", f"but phase {self.phase}: expected Lion in C alone")
         if self.game is None and PHASES[self.phase].game > 0:
             raise Conflict("game", f"none, but phase {self.phase} learns from a game's textures")
 
@@ -104,6 +120,11 @@ class TextureTrainConfig:
 def dataset_debug(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> TextureDatasetConfig:
     """A few of 64 pixels: tries everything out."""
     return TextureDatasetConfig(domain=domain, materials=24, size=64, seed=seed)
+
+
+def dataset_shipped(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> TextureDatasetConfig:
+    """Those of the model that ships: 480 of 128 pixels."""
+    return TextureDatasetConfig(domain=domain, materials=480, size=128, seed=seed)
 
 
 def dataset_default(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> TextureDatasetConfig:
@@ -128,6 +149,27 @@ def train_debug(phase: PhaseName = "A0", head: MapName | None = None, **inputs: 
     )
 
 
+def train_shipped(phase: PhaseName = "A0", head: MapName | None = None, **inputs: Any) -> TextureTrainConfig:
+    """The model that ships: a small network, on textures of 128 pixels, for some minutes of a CPU core."""
+    epochs, patches, lr = SHIPPED[phase]
+    return TextureTrainConfig(
+        phase=phase,
+        map=head,
+        **_blank(phase, inputs),
+        network="shipped",
+        epochs=epochs,
+        patches=patches,
+        side=128,
+        crop=64,
+        lr=lr,
+        rank=4,
+        without_normals=0.3,
+        validated=16,
+        checkpoint_every_s=60.0,
+        log_every=10,
+    )
+
+
 def train_default(phase: PhaseName = "A0", head: MapName | None = None, **inputs: Any) -> TextureTrainConfig:
     """The plan's own sizes and numbers: for a GPU."""
     return TextureTrainConfig(phase=phase, map=head, **_blank(phase, inputs))
@@ -141,6 +183,17 @@ DEBUG_LR: dict[PhaseName, float] = {
     "C": 3e-3,
     "Cp": 1e-3,
     "D": 3e-3,
+}
+
+
+SHIPPED: dict[PhaseName, tuple[int, int, float]] = {  # epochs, samples in each, learning rate
+    "A0": (3, 200, 2e-3),
+    "A": (8, 200, 2e-3),
+    "A_alb_syn": (4, 200, 2e-3),
+    "B": (4, 200, 1e-3),
+    "C": (4, 200, 5e-4),
+    "Cp": (2, 100, 2e-4),
+    "D": (3, 100, 3e-4),
 }
 
 
@@ -192,7 +245,7 @@ KINDS = {
         makes="texture-set",
         queue="cpu",
         title="Draw textures",
-        presets={"debug": dataset_debug, "default": dataset_default},
+        presets={"debug": dataset_debug, "shipped": dataset_shipped, "default": dataset_default},
         promises=dataset_facts,
         estimate=dataset_bytes,
     ),
@@ -202,7 +255,7 @@ KINDS = {
         makes="texture-model",
         queue="gpu.train",
         title="Train a phase of the texture plan",
-        presets={"debug": train_debug, "default": train_default},
+        presets={"debug": train_debug, "shipped": train_shipped, "default": train_default},
         fits=train_misfits,
         promises=trained_facts,
         estimate=train_bytes,

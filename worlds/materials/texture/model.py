@@ -9,6 +9,7 @@ has predicted, in training as at inference.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from terrarium.worlds.training import lora
 
 KIND = "texture-model"
 GREY = ("roughness", "metallic", "ao", "height", "metal")  # heads of UNet-Maps; metal is the mask
+SIDE = 1024  # pixels of textures that the plan's own sizes learn from
 DARKEST = 0.01  # of a diffuse, where its logit ends
 
 
@@ -43,6 +45,7 @@ class Shape:
 
 SHAPES = {
     "debug": Shape(8, "tiny", 8, 16, 2, 1),
+    "shipped": Shape(16, "tiny", 16, 32, 2, 1),
     "small": Shape(16, "b0", 16, 128, 4, 4),
     "default": Shape(32, "b2", 16, 384, 6, 12),
 }
@@ -102,6 +105,13 @@ class TextureNet(nn.Module):
         self.rank = rank
 
 
+def flat_like(diffuse: Tensor) -> Tensor:
+    """Normals straight out of the surface, for a diffuse [..., 3, H, W] whose own are not known."""
+    out = torch.zeros_like(diffuse)
+    out[..., 2, :, :] = 1
+    return out
+
+
 class Tagger(nn.Module):
     """Diffuse [B, 3, H, W] -> logits [B, tags]."""
 
@@ -137,8 +147,14 @@ def load_model(folder: Path) -> tuple[TextureNet, dict[str, Any]]:
     return build(make, tensors, folder), manifest
 
 
-def for_inference(folder: Path) -> tuple[TextureNet, dict[str, Any]]:
-    """Likewise, its adapters merged, frozen, on the default device."""
+def for_inference(folder: Path) -> tuple[TextureNet, int]:
+    """Likewise, its adapters merged, frozen, on the default device; and the side in pixels of what it learned from."""
     model, manifest = load_model(folder)
     lora.merge(model)
-    return model.to(default_device()).eval().requires_grad_(False), manifest
+    side = int(manifest["config"]["side"] or SIDE)
+    return model.to(default_device()).eval().requires_grad_(False), side
+
+
+def shipped_model() -> Path:
+    """The checkpoint that comes with the project."""
+    return Path(str(files("terrarium.worlds.materials.texture") / "shipped"))

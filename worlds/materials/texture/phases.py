@@ -6,7 +6,7 @@ network of A_alb_syn in place of A's: that one has learned to take baked light a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 PhaseName = Literal["A0", "A", "A_alb_syn", "B", "C", "Cp", "D"]
@@ -14,7 +14,7 @@ MapName = Literal["metal", "albedo", "roughness", "metallic", "ao", "height"]
 Trained = Literal["all", "albedo", "adapters", "top", "norms", "head"]  # trainable.py
 Rule = Literal["settles", "plateau", "both_fall", "gate", "exempt"]  # gate.py
 HEADS: tuple[MapName, ...] = ("metal", "albedo", "roughness", "metallic", "ao", "height")  # the order of D's jobs
-FIRST_CROP = 256  # pixels: where a schedule of crops begins
+LION, LION_BETA2 = 5, 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Phase:
     epochs: int
     lr: float
     schedule: Literal["cosine", "one_cycle", "step", "restarts", "exponential"]
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Literal["adamw", "adam", "lion"] = "adamw"
     beta2: float = 0.999
     weight_decay: float = 1e-2
     patience: int | None = None  # epochs without a better validation that end it
@@ -137,6 +137,14 @@ PHASES: dict[PhaseName, Phase] = {
         photometric=(0.6, 0.5),
     ),
 }
+
+
+def with_lion(phase: Phase) -> Phase:
+    """In place of AdamW, within the range that its paper gives (arXiv:2302.06675): a learning rate LION times smaller,
+    a weight decay as much larger."""
+    return replace(
+        phase, optimizer="lion", lr=phase.lr / LION, weight_decay=phase.weight_decay * LION, beta2=LION_BETA2
+    )
 
 
 def checkpoint_name(phase: PhaseName, head: MapName | None) -> str:

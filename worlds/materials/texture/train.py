@@ -22,14 +22,15 @@ from terrarium.worlds.materials.texture.gate import judge
 from terrarium.worlds.materials.texture.kinds import TextureTrainConfig
 from terrarium.worlds.materials.texture.losses import albedo_loss, loss_of
 from terrarium.worlds.materials.texture.measure import measure
-from terrarium.worlds.materials.texture.model import KIND, SHAPES, TextureNet, load_model, save_model
-from terrarium.worlds.materials.texture.phases import PHASES, Phase, checkpoint_name
+from terrarium.worlds.materials.texture.model import KIND, SHAPES, TextureNet, flat_like, load_model, save_model
+from terrarium.worlds.materials.texture.phases import PHASES, Phase, checkpoint_name, with_lion
 from terrarium.worlds.materials.texture.sample import DIFFUSE, target
 from terrarium.worlds.materials.texture.textures import listing_sha256, open_textures
 from terrarium.worlds.materials.texture.trainable import trainable
 from terrarium.worlds.pictures.perceptual import LPIPS
 from terrarium.worlds.progress import Progress
 from terrarium.worlds.training import parallel
+from terrarium.worlds.training.lion import Lion
 from terrarium.worlds.training.loop import Loop, train
 from terrarium.worlds.training.schedules import (
     Schedule,
@@ -110,7 +111,11 @@ def train_texture(config: TextureTrainConfig, out_dir: Path, progress: Progress)
 def phase_of(config: TextureTrainConfig) -> Phase:
     """The plan's, with what the config sets besides."""
     given = {name: getattr(config, name) for name in ("epochs", "patches", "side", "lr")}
-    return replace(PHASES[config.phase], **{name: value for name, value in given.items() if value is not None})
+    phase = with_lion(PHASES[config.phase]) if config.lion else PHASES[config.phase]
+    if config.crop is not None:
+        share = config.crop / (config.side or phase.side)
+        phase = replace(phase, crop=(share, share))
+    return replace(phase, **{name: value for name, value in given.items() if value is not None})
 
 
 def start_of(config: TextureTrainConfig) -> tuple[TextureNet, dict[str, Any]]:
@@ -141,13 +146,18 @@ def measured_by(phase: Phase) -> str:
 
 
 def loss_fn(model: TextureNet, phase: Phase, config: TextureTrainConfig, perceptual: LPIPS | None) -> LossFn:
-    def albedo_alone(_: Step, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        found = model.find_albedo(x[:, DIFFUSE], x[:, NORMAL])
+    def seen(step: Step, x: Tensor) -> tuple[Tensor, Tensor]:
+        diffuse, normal = x[:, DIFFUSE], x[:, NORMAL]
+        unknown = torch.from_numpy(step.rng.random(len(x)) < config.without_normals).to(x.device)
+        return diffuse, torch.where(unknown.view(-1, 1, 1, 1), flat_like(diffuse), normal)
+
+    def albedo_alone(step: Step, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        found = model.find_albedo(*seen(step, x))
         return albedo_loss(found, target(x, "albedo"), target(x, "metal"), perceptual)
 
     def all_maps(step: Step, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         told = torch.from_numpy(step.rng.random(len(x)) >= config.film_dropout).to(x)
-        found = model(x[:, DIFFUSE], x[:, NORMAL], told)
+        found = model(*seen(step, x), told)
         return loss_of(found, x, phase, config.map, perceptual)
 
     return albedo_alone if phase.trains == "albedo" or config.map == "albedo" else all_maps
@@ -157,6 +167,8 @@ def optimizer_of(phase: Phase, parameters: list[nn.Parameter]) -> torch.optim.Op
     betas = (0.9, phase.beta2)
     if phase.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=phase.lr, betas=betas, weight_decay=phase.weight_decay)
+    if phase.optimizer == "lion":
+        return Lion(parameters, lr=phase.lr, betas=betas, weight_decay=phase.weight_decay)
     return torch.optim.AdamW(parameters, lr=phase.lr, betas=betas, weight_decay=phase.weight_decay)
 
 

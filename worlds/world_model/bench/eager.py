@@ -1,7 +1,8 @@
 """The dynamics as one would first write them: what `terrarium bench training` measures the fast path against.
 
 Same parameters, same prediction, same loss. One frame after the other through all layers, tokenizer and head; memory
-in PyTorch's default order; the state is moved by `grid_sample`; nothing is hoisted or compiled.
+in PyTorch's default order; the state is moved by `grid_sample`; a mean of pixels is one pooling; nothing is hoisted,
+fused or compiled, and all is computed in fp32.
 """
 
 from __future__ import annotations
@@ -16,8 +17,23 @@ from terrarium.worlds.world_model.conv_gru import ConvGRULayer, Flow, ResetAfter
 from terrarium.worlds.world_model.dynamics import Dynamics, Memory, Prediction
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.losses import Losses
 from terrarium.worlds.world_model.picture import between_margins, move_picture, picture_flow
 from terrarium.worlds.world_model.tokenizer import Tokenizer
+
+
+class EagerLosses(Losses):
+    @staticmethod
+    def box(pictures: torch.Tensor) -> torch.Tensor:
+        """As `losses.box`."""
+        return F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+
+    @staticmethod
+    def contrast(pictures: torch.Tensor) -> torch.Tensor:
+        """As `losses.contrast`."""
+        flat = pictures.flatten(0, 1)
+        mean, square = F.avg_pool2d(flat, 8, stride=4), F.avg_pool2d(flat * flat, 8, stride=4)
+        return (square - mean * mean).clamp(min=0).add(1e-4).sqrt()
 
 
 class EagerDynamics(Dynamics):

@@ -1,8 +1,9 @@
-"""How fast training is, and what takes the time: the fast path against the eager dynamics (eager.py).
+"""How fast training is, and what takes the time: the fast path, in the precision that training takes here, against the
+eager dynamics in fp32 (eager.py).
 
 Both make the same steps with the same losses, in turns: what else runs on the machine slows both. The speed-up is the
-median over the pairs of steps. Where no dataset is given a small one is recorded; the tokenizer is untrained, which
-takes the same time as a trained one.
+median over the pairs of steps, by the clock or, for a busy machine, by processor time. Where no dataset is given a
+small one is recorded; the tokenizer is untrained, which takes the same time as a trained one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.prefetch import prefetch
 from terrarium.worlds.training.task import Batch, Step, Task
 from terrarium.worlds.training.trainer import Trainer
-from terrarium.worlds.world_model.bench.eager import EagerDynamics
+from terrarium.worlds.world_model.bench.eager import EagerDynamics, EagerLosses
 from terrarium.worlds.world_model.data import ClipStore
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.kinds import TokenizerConfig, WorldModelConfig
@@ -36,18 +37,22 @@ from terrarium.worlds.world_model.train import load_clips, new_model
 PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimizer": "update", "ema": "average"}
 
 
-def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) -> dict[str, Any]:
+def bench_training(
+    config: WorldModelConfig, *, steps: int, warm_up: int = 3, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Any]:
     """`steps` steps of either, spread over the horizon curriculum; `config.data` "-": recorded for the while.
 
-    -> steps_per_s and eager_steps_per_s (of the median step), speedup, shares of the time and eager_shares, loss and
-    eager_loss of the first step, parameters.
+    -> steps_per_s and eager_steps_per_s (of the median step), speedup, shares of the time and eager_shares, the losses
+    of all steps, how far they are from those of the eager version at most, as a share of them, and parameters.
     """
     if steps < 1 or warm_up < 1:
         raise ValueError(f"steps {steps}, warm-up {warm_up}: expected at least 1 of both")
     config = replace(config, steps=steps + warm_up, accumulate=1)
     with tempfile.TemporaryDirectory() as folder:
         model, clips = _prepare(config, Path(folder))
-        fast, eager = Timed(model, clips, config), Timed(eager_twin(model), clips, config)
+        twin = eager_twin(model)
+        fast = Timed(model, Losses(model, config), clips, config, clock)
+        eager = Timed(twin, EagerLosses(twin, config), clips, config, clock, straightforward=True)
         inline = map(eager.sample, eager.trainer.parts())
         with prefetch(fast.sample, fast.trainer.parts()) as ahead:
             for _ in range(config.steps):
@@ -61,8 +66,10 @@ def bench_training(config: WorldModelConfig, *, steps: int, warm_up: int = 3) ->
         "speedup": statistics.median(b / a for a, b in pairs),
         "shares": fast.shares(warm_up),
         "eager_shares": eager.shares(warm_up),
-        "loss": fast.first_loss,
-        "eager_loss": eager.first_loss,
+        "losses": [round(loss, 4) for loss in fast.losses],
+        "eager_losses": [round(loss, 4) for loss in eager.losses],
+        "losses_apart": max(abs(a - b) / abs(b) for a, b in zip(fast.losses, eager.losses, strict=True)),
+        "precision": fast.trainer.precision,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
 
@@ -88,17 +95,28 @@ def eager_twin(model: Dynamics) -> EagerDynamics:
 class Timed:
     """A trainer, the seconds of its steps, and of each of their parts."""
 
-    def __init__(self, model: Dynamics, clips: ClipStore, config: WorldModelConfig) -> None:
+    def __init__(
+        self,
+        model: Dynamics,
+        losses: Losses,
+        clips: ClipStore,
+        config: WorldModelConfig,
+        clock: Callable[[], float],
+        *,
+        straightforward: bool = False,
+    ) -> None:
         task = Task(
             model=model,
-            learners=[adamw(model, Losses(model, config), lr=config.lr, steps=config.steps)],
+            learners=[adamw(model, losses, lr=config.lr, steps=config.steps, fused=not straightforward)],
             sample=lambda step: clips.sample(step.rng, config.batch, step.part),
             ema=config.ema,
         )
         self.trainer = Trainer(task, range(config.steps), config.steps, config.seed)
-        self.seconds: list[float] = []
+        if straightforward:
+            self.trainer.precision = "fp32"
+        self.clock, self.seconds = clock, list[float]()
         self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
-        self.first_loss = 0.0
+        self.losses: list[float] = []
         for name, method in PARTS.items():
             setattr(self.trainer, method, self._timed(getattr(self.trainer, method), self.parts[name]))
 
@@ -111,18 +129,17 @@ class Timed:
         return call
 
     def _measure(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-        start = time.perf_counter()
+        start = self.clock()
         result = work(*args)
         synchronize()
-        return result, time.perf_counter() - start
+        return result, self.clock() - start
 
     def sample(self, step: Step) -> tuple[Step, Batch]:
         return step, self.trainer.task.sample(step)
 
     def step(self, batches: Iterator[tuple[Step, Batch]]) -> None:
         metrics, elapsed = self._measure(self.trainer.step, batches)
-        if not self.seconds:
-            self.first_loss = metrics["loss"].item()
+        self.losses.append(metrics["loss"].item())
         self.seconds.append(elapsed)
 
     def shares(self, warm_up: int) -> dict[str, float]:

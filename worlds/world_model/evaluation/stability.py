@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from terrarium.kernels.codes import nats
 from terrarium.worlds.blocks import actions as act
 from terrarium.worlds.pictures.metrics import edge_energy
-from terrarium.worlds.world_model.codes import nats
 from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.evaluation.long import BEFORE, LOOKS, Walks
 from terrarium.worlds.world_model.evaluation.realism import Side
