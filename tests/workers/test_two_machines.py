@@ -45,13 +45,13 @@ class Deployment:
         (tmp_path / "gateway").mkdir()
         started.dispatcher()
         self.url = started.gateway()
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
     def join(self, name: str, *options: str) -> Child:
         """Returns once it says so; its data directory is `name`."""
         argv = ["terrarium.cli.main", "join", "--data-dir", str(self.root / name), *options]
         child = self.services.start(name, *argv)
-        until(lambda: "joined:" in self.services.log(name), 120)
+        until(lambda: "joined:" in self.services.log(name), 300)
         return child
 
     def made(self, **config: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Deployment:
         return answer.json()["id"]
 
     def asset(self, id: str) -> dict[str, Any]:
-        until(lambda: self.job(id)["state"] in AT_REST, 240, every_s=0.2)
+        until(lambda: self.job(id)["state"] in AT_REST, 600, every_s=0.2)
         job = self.job(id)
         assert job["state"] == "succeeded", (job, self.http.get(f"/v1/jobs/{id}/logs").text[-2000:])
         return self.http.get(f"/v1/assets/{id}").json()
@@ -93,7 +93,7 @@ def test_a_pipeline_runs_on_machines_that_share_no_disk(db: Session, deployment:
     assert len(frames.content) == 25 * 64 * 64 * 3
 
     training = house.submit(**EYE, data=walks["id"])
-    until(lambda: (house.job(training)["progress"] or {"step": 0})["step"] >= 20, 120)
+    until(lambda: (house.job(training)["progress"] or {"step": 0})["step"] >= 20, 300)
     house.services.stop(first)  # a drain: its state is all that another machine gets
     assert house.job(training)["state"] == "queued"
     house.join("other-worker")
