@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from terrarium.store.settings import settings
 from terrarium.worlds.episodes.kinds import RecordGymConfig
 from terrarium.worlds.generators.kinds import AlignConfig
 from terrarium.worlds.kinds import kinds
+from terrarium.worlds.materials.kinds import MaterialTrainConfig
 
 
 @cache
@@ -46,7 +48,9 @@ def _allowed(config: Any) -> Any:
     if isinstance(config, RecordGymConfig):
         _check_environment(config.env)
     if isinstance(config, AlignConfig):
-        _check_rewards(config.own_rewards)
+        _check_imports("own_rewards", config.own_rewards, settings().allowed_rewards)
+    if isinstance(config, MaterialTrainConfig) and config.own_loss is not None:
+        _check_imports("own_loss", (config.own_loss,), settings().allowed_losses)
     return config
 
 
@@ -58,13 +62,12 @@ def _check_environment(env: str) -> None:
         raise InvalidFields([FieldError(loc=["body", "env"], msg=msg, value=echo(env))])
 
 
-def _check_rewards(names: tuple[str, ...]) -> None:
+def _check_imports(field: str, names: tuple[str, ...], allowed: Sequence[str]) -> None:
     """As `_check_environment`."""
-    allowed = settings().allowed_rewards
     for name in names:
         if name not in allowed:
             msg = f"not allowed here: expected one of {', '.join(allowed) or 'none'}"
-            raise InvalidFields([FieldError(loc=["body", "own_rewards"], msg=msg, value=echo(name))])
+            raise InvalidFields([FieldError(loc=["body", field], msg=msg, value=echo(name))])
 
 
 def schemas(ref_template: str) -> dict[str, Any]:

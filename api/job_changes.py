@@ -27,7 +27,7 @@ from terrarium.store.tables import Job
 from terrarium.worlds.kinds import MAX_NAME
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
-AT_ONCE = 200  # jobs that a transaction cancels
+AT_ONCE = 500  # jobs that a transaction cancels
 
 
 class JobChange(BaseModel):
@@ -100,8 +100,7 @@ def cancel_many(body: Annotated[Cancellation, Depends(cancellation)]) -> Cancell
     states: Counter[str] = Counter()
     for at in range(0, len(found), AT_ONCE):
         with session_scope() as session:
-            ended = (jobs.cancel(session, id) for id in found[at : at + AT_ONCE])
-            states.update(job.state for job in ended if job is not None)
+            states.update(jobs.cancel_all(session, found[at : at + AT_ONCE]))
     return Cancelled(cancelled=states["cancelled"], cancelling=states["cancelling"])
 
 

@@ -35,30 +35,37 @@ LOOK_EVERY_S = 5.0  # at the newest numbers of all watched jobs
 Seq = Annotated[int, Query(ge=0, le=2**63 - 1)]
 
 
+class Place:
+    """How far somebody has read a job's events, and what wakes him."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq, self.news = seq, asyncio.Event()
+
+
 class Watch:
     """Wakes those who wait for news of a job."""
 
     def __init__(self) -> None:
-        self.waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self.places: dict[UUID, set[Place]] = defaultdict(set)
         self.closing = False
 
     @contextmanager
-    def of(self, job_id: UUID) -> Iterator[asyncio.Event]:
-        news = asyncio.Event()
-        self.waiting[job_id].add(news)
+    def of(self, job_id: UUID, seq: int) -> Iterator[Place]:
+        place = Place(seq)
+        self.places[job_id].add(place)
         try:
-            yield news
+            yield place
         finally:
-            self.waiting[job_id].discard(news)
-            if not self.waiting[job_id]:
-                del self.waiting[job_id]
+            self.places[job_id].discard(place)
+            if not self.places[job_id]:
+                del self.places[job_id]
 
     def wake(self, job_id: UUID) -> None:
-        for news in self.waiting.get(job_id, ()):
-            news.set()
+        for place in self.places.get(job_id, ()):
+            place.news.set()
 
     def wake_all(self) -> None:
-        for job_id in list(self.waiting):
+        for job_id in list(self.places):
             self.wake(job_id)
 
     def close(self) -> None:
@@ -86,20 +93,19 @@ class Watch:
             await asyncio.sleep(1.0)
 
     async def _look(self) -> None:
-        """Wakes those whose job's number has changed since the last look, and those of jobs that it sees first."""
-        seen: dict[UUID, int] = {}
+        """Wakes those who have not read the newest event, and those whose job is gone."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            watched = list(self.waiting)
+            watched = list(self.places)
             try:
                 now = await run_in_threadpool(newest, watched) if watched else {}
             except DATABASE_DOWN as e:
                 log.warning("not looking: %s", e)
                 continue
             for job_id in watched:
-                if job_id not in seen or now.get(job_id) != seen[job_id]:
-                    self.wake(job_id)
-            seen = now
+                for place in self.places.get(job_id, ()):
+                    if place.seq != now.get(job_id):
+                        place.news.set()
 
 
 def newest(ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -134,18 +140,18 @@ async def stream_events(
     """`event` is the type (state, progress, metrics, preview, checkpoint, resumed, log), `id` the number. Progress
     that a later one has overtaken is left out of what has been."""
     watch: Watch = request.app.state.watch
-    with watch.of(id) as news:
+    with watch.of(id, seq) as place:
         while not watch.closing:
-            news.clear()
-            batch, ended = await run_in_threadpool(read, id, seq)
+            place.news.clear()
+            batch, ended = await run_in_threadpool(read, id, place.seq)
             for event in batch:
                 yield ServerSentEvent(id=str(event.seq), event=event.type, data=event.data)
-                seq = event.seq
+                place.seq = event.seq
             if len(batch) == BATCH:
                 continue
             if ended:
                 return
-            await news.wait()
+            await place.news.wait()
 
 
 def read(id: UUID, after: int) -> tuple[list[Numbered], bool]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from terrarium import recipes
+from terrarium.cli.curves import Curves
 from terrarium.recipes import Interrupt, help_text, known_kind, run_config
 from terrarium.store import disk
 from terrarium.worlds.kinds import asset_types, kinds
@@ -42,9 +43,10 @@ def option(kind: str, field: str, *names: str) -> Any:
     return typer.Option(*names, help=help_text(kind, field))
 
 
-def run_recipe(config: Any, out: Path) -> dict[str, Any]:
-    """Runs a recipe into `out` and returns its result. Ctrl-C or a named failure ends the program with one line."""
-    with ConsoleProgress(config.kind) as progress:
+def run_recipe(config: Any, out: Path, curves: Path | None = None) -> dict[str, Any]:
+    """Runs a recipe into `out` and returns its result; its metrics go to TensorBoard's files in `curves` besides.
+    Ctrl-C or a named failure ends the program with one line."""
+    with ConsoleProgress(config.kind, None if curves is None else Curves(curves)) as progress:
         try:
             return run_config(config, out, progress)
         except Stopped:
@@ -75,7 +77,8 @@ def say_what_next(kind: str, output: Path) -> None:
 class ConsoleProgress:
     """worlds.progress.Progress on a terminal (stderr, so that stdout stays JSON)."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, curves: Curves | None = None) -> None:
+        self.curves = curves
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -96,6 +99,8 @@ class ConsoleProgress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+        if self.curves:
+            self.curves.close()
         self.interrupt.__exit__()
 
     def step(self, step: int, total: int, phase: str = "") -> None:
@@ -104,6 +109,8 @@ class ConsoleProgress:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         text = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         self.console.print(f"[dim]{step:>7}[/dim]  {text}", highlight=False)
+        if self.curves:
+            self.curves.write(step, values)
 
     def preview(self, name: str, path: Path) -> None:
         self.console.print(f"[dim]preview {name}: {path}[/dim]", highlight=False)
@@ -115,6 +122,9 @@ class ConsoleProgress:
 
     def resumed(self, step: int) -> None:
         self.console.print(f"going on from step {step}")
+        if self.curves:
+            self.curves.close()
+            self.curves = Curves(self.curves.folder, resumed=step + 1)
 
     def stop_requested(self) -> bool:
         return self.interrupt.asked

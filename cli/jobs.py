@@ -9,6 +9,7 @@
     terrarium jobs cancel 1f0c 2a7b
     terrarium jobs cancel --state queued --kind tokenizer.train
     terrarium jobs logs 1f0c
+    terrarium jobs curves 1f0c out/curves
 
 An id may be cut short as far as it means one job, or one asset; lists show 8 characters.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -118,6 +120,22 @@ def cancel(
 def logs(id: str, url: Url = None) -> None:
     """The end of a job's log."""
     print(Client(url).logs(id), end="")
+
+
+@app.command()
+def curves(
+    id: str, folder: Annotated[Path, typer.Argument(help="Folder for TensorBoard's files.")], url: Url = None
+) -> None:
+    """Write all that a job has measured for TensorBoard."""
+    from terrarium.cli.curves import Curves
+
+    found = Client(url).metrics(id)
+    out = Curves(folder)
+    for name, points in found.items():
+        for step, value in points:
+            out.write(step, {name: value})
+    out.close()
+    print(f"{len(found)} curves in {folder}")
 
 
 def parse_field(text: str) -> tuple[str, Any]:

@@ -137,11 +137,12 @@ def run(
     preset: Annotated[str | None, typer.Option(help="Start from a preset.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A field: key=value. An input is a folder.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for states, previews and <out>/output [out/KIND].")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for its curves as TensorBoard's files.")] = None,
 ) -> None:
     """Run a job of any kind here and now; the same command goes on after a stop."""
     from terrarium.cli.run import run as run_kind
 
-    run_kind(kind, preset, set_ or [], out or Path("out") / kind)
+    run_kind(kind, preset, set_ or [], out or Path("out") / kind, tensorboard)
 
 
 @app.command("kinds", rich_help_panel="Make")

@@ -16,10 +16,10 @@ from terrarium.recipes import known_kind
 from terrarium.worlds.kinds import JobKind, kinds
 
 
-def run(kind: str, preset: str | None, assignments: list[str], out: Path) -> None:
+def run(kind: str, preset: str | None, assignments: list[str], out: Path, curves: Path | None) -> None:
     """Runs a job of any kind here and now, into `out`; inputs are folders. Prints its result as JSON."""
     config = configure(kind, preset, {}, assignments)
-    print(json.dumps(run_recipe(config, out) | {"output": str(out / "output")}))
+    print(json.dumps(run_recipe(config, out, curves) | {"output": str(out / "output")}))
     say_what_next(kind, out / "output")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import String, func, insert, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from terrarium.store.tables import JobEvent
@@ -34,6 +35,15 @@ def append(session: Session, job_id: UUID, last_seq: int, events: Sequence[Event
     rows = [{"job_id": job_id, "seq": seq, **event._asdict()} for seq, event in enumerate(events, first)]
     session.execute(insert(JobEvent), rows)
     session.execute(select(func.pg_notify(CHANNEL, str(job_id))))
+
+
+def append_to_each(session: Session, new: Sequence[tuple[UUID, int, Event]]) -> None:
+    """Writes an event of each of several jobs: (job, its number, the event)."""
+    if new:
+        rows = [{"job_id": id, "seq": seq, **event._asdict()} for id, seq, event in new]
+        session.execute(insert(JobEvent), rows)
+        ids = func.unnest(literal([str(id) for id, _, _ in new], ARRAY(String)))
+        session.execute(select(func.pg_notify(CHANNEL, ids)))
 
 
 def history(session: Session, job_id: UUID, after: int, limit: int = 500) -> list[Numbered]:

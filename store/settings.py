@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
     allowed_environments: list[str] = ["crafter:Env"]  # besides gymnasium's ids: what a client may have imported
     allowed_rewards: list[str] = []  # module:Class of the operator's own, which a client may have imported
+    allowed_losses: list[str] = []  # module:function of the operator's own, likewise
     keep_failed_days: float = 7.0  # the training states of a failed or cancelled job: its retry goes on
     keep_events_days: float = 90.0  # of an ended job: its progress, metrics and log lines as events
     keep_previews_days: float = 30.0  # of an ended job: previews that a later one of the same name has replaced

@@ -69,9 +69,10 @@ def disable(session: Session, webhook: Webhook, because: str) -> None:
 # ---- events
 
 
-def job_ended(session: Session, job: Job) -> None:
-    """Tells of a job at its end, or in quarantine."""
-    if webhooks := _listening(session, "job.ended"):
+def jobs_ended(session: Session, jobs: Sequence[Job]) -> None:
+    """Tells of jobs at their end, or in quarantine."""
+    webhooks = _listening(session, "job.ended") if jobs else ()
+    for job in jobs if webhooks else ():
         data = {"id": str(job.id), **{name: getattr(job, name) for name in ("kind", "name", "state", "step")}}
         data["plan_id"] = job.plan_id and str(job.plan_id)
         data["error"] = job.error and {name: job.error[name] for name in ("code", "message")}

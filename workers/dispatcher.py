@@ -14,10 +14,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
 
 import psycopg
 from kombu.exceptions import OperationalError as BrokerError
+from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
@@ -36,6 +36,7 @@ log = logging.getLogger("terrarium.dispatcher")
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
 GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
+AHEAD = 200  # messages in a Celery queue: so many jobs can start before the next look
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
@@ -58,7 +59,7 @@ def main() -> None:
 
 def lead(stop: threading.Event) -> None:
     """Waits to become the leader, then works until `stop`. A lost connection ends the leadership: it raises."""
-    with connect_to_database() as connection:
+    with connect_to_database() as connection, connect() as redis:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone() != (True,):
             pulse.beat()
             beat()
@@ -67,27 +68,27 @@ def lead(stop: threading.Event) -> None:
         log.info("leading")
         connection.execute(f"LISTEN {OUTBOX_CHANNEL}")
         with Courier():
-            work(connection, stop)
+            work(connection, redis, stop)
 
 
-def work(connection: Connection, stop: threading.Event) -> None:
+def work(connection: Connection, redis: Redis, stop: threading.Event) -> None:
     """What the leader does, again and again."""
     look_at, missed = 0.0, dict[str, float]()
     clean_at = time.monotonic() + CLEAN_AFTER_S
     while not stop.is_set():
         pulse.beat()
         if time.monotonic() >= look_at:
-            relay_outbox()  # what came before we listened
+            relay_outbox(redis)  # what came before we listened
             look_after_workers(missed)
             look_after_leases_and_retries()
-            emit_lost()
+            emit_lost(redis)
             beat()
             look_at = time.monotonic() + LOOK_EVERY_S
         if time.monotonic() >= clean_at:
             threading.Thread(target=clean_in_background, name="retention", daemon=True).start()
             clean_at = time.monotonic() + CLEAN_EVERY_S
         if list(connection.notifies(timeout=TICK_S, stop_after=1)):
-            relay_outbox()
+            relay_outbox(redis)
             stop.wait(GATHER_S)
 
 
@@ -97,13 +98,14 @@ def beat() -> None:
         file.touch()
 
 
-def relay_outbox() -> None:
+def relay_outbox(redis: Redis) -> None:
     """Publishes, then commits: a crash between the two sends a message twice, which is harmless."""
     more = True
     while more:
         with session_scope() as session:
             batch, more = jobs.take_outbox(session)
-            publish(Counter(queue for _, queue in batch))
+            for queue, count in Counter(queue for _, queue in batch).items():
+                publish(queue, min(count, AHEAD - redis.llen(queue)))  # emit_lost sends the rest in time
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
@@ -127,28 +129,23 @@ def look_after_leases_and_retries() -> None:
             log.info("job %s: queued again", job.id)
 
 
-def emit_lost(older_than_s: float = LOST_AFTER_S) -> dict[str, int]:
-    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it -> how many. Redis lost them, a
-    worker died before its claim or took a job of another queue instead, or the queue was paused."""
+def emit_lost(redis: Redis, older_than_s: float = LOST_AFTER_S) -> None:
+    """Sends as many messages to each Celery queue as it lacks for the jobs queued in it, up to AHEAD. There were more
+    jobs, Redis lost them, a worker died before its claim or took a job of another queue, or the queue was paused."""
     with session_scope() as session:
         queued = line.unannounced(session, older_than_s)
-    if not queued:
-        return {}
-    with connect() as redis:
-        lacking = {queue: count - redis.llen(queue) for queue, count in queued.items()}
-    lacking = {queue: count for queue, count in lacking.items() if count > 0}
-    for queue, count in lacking.items():
-        log.info("queue %s: sending %d messages again", queue, count)
-    publish(lacking)
-    return lacking
+    for queue, count in queued.items():
+        lacking = min(count, AHEAD) - redis.llen(queue)
+        if lacking > 0:
+            log.info("queue %s: sending %d messages again", queue, lacking)
+            publish(queue, lacking)
 
 
-def publish(counts: Mapping[str, int]) -> None:
-    """So many messages to each queue."""
+def publish(queue: str, count: int) -> None:
+    """So many messages; none if `count` is not positive."""
     with app.producer_or_acquire() as producer:
-        for queue, count in counts.items():
-            for _ in range(count):
-                app.send_task(LOOK, queue=queue, retry=False, producer=producer)
+        for _ in range(count):
+            app.send_task(LOOK, queue=queue, retry=False, producer=producer)
 
 
 if __name__ == "__main__":

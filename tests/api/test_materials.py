@@ -14,6 +14,7 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from terrarium.api.app import app
+from terrarium.store.settings import settings
 from terrarium.store.tables import Asset
 
 ZIP = {"content-type": "application/zip"}
@@ -118,3 +119,13 @@ def test_what_is_wrong_is_said_when_it_is_uploaded(http: TestClient, type: str, 
     assert http.get("/v1/assets").json()["items"] == [
         i for i in http.get("/v1/assets").json()["items"] if i["id"] == "shipped"
     ]
+
+
+def test_a_loss_of_ones_own_is_imported_where_the_operator_allows_it(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"kind": "material.train", "own_loss": "mine:smooth"}
+    refused = http.post("/v1/jobs", json=body)
+    assert refused.status_code == 422 and "own_loss: not allowed here: expected one of none" in refused.json()["detail"]
+    monkeypatch.setattr(settings(), "allowed_losses", ["mine:smooth"])
+    assert http.post("/v1/jobs", json=body).status_code == 201

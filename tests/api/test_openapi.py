@@ -165,6 +165,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
         "reward_weights": [],
         "rewards": ["colour"],
         "own_rewards": [],
+        "own_loss": None,
         "reward_threshold": None,
         "precomputed_rewards": None,
         "dream": [],

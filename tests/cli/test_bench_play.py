@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
-from terrarium.cli.bench import SETTLED, parts, rounds, table
+from terrarium.cli.bench import COLUMNS, SETTLED, parts, rounds, table
 from terrarium.store.play_protocol import Frame
 
 
@@ -52,10 +52,11 @@ def test_the_parts_of_a_latency_add_up():
     assert sum(found.values()) == 30.0
 
 
-def test_the_table_has_a_row_for_each_number_of_players():
-    result = {"players": 8, "asked_fps": 30.0, "fps_p50": 27.5, "latency_ms_p50": None, "latency_ms_p99": 61.2}
-    console = Console(width=200)
+def test_the_table_has_a_row_for_each_number_of_players_and_fits():
+    result = dict.fromkeys(COLUMNS.values(), 123.45) | {"players": 8, "latency_ms_p99": None}
+    console = Console(width=80)
     with console.capture() as captured:
-        console.print(table([result | {"players": n} for n in (1, 8)]))
-    lines = captured.get().splitlines()
-    assert "latency ms p99" in lines[1] and [line.split("│")[1].strip() for line in lines[3:5]] == ["1", "8"]
+        console.print(table([result, result | {"players": 16}]))
+    head, *rows = captured.get().splitlines()
+    assert head.split() == " ".join(COLUMNS).split()
+    assert [row.split()[0] for row in rows] == ["8", "16"] and all(row.split()[5] == "-" for row in rows)

@@ -102,6 +102,16 @@ def test_pause_stops_the_world(new_page: NewPage) -> None:
     wait_frames(page, probe(page)["frames"] + 3)
 
 
+def test_sixty_frames_a_second_may_be_asked_for(new_page: NewPage) -> None:
+    page = new_page()
+    wait_frames(page, 1)
+    page.get_by_text("60", exact=True).click()
+    wait_frames(page, probe(page)["frames"] + 3)
+    expect(page.get_by_role("radio", name="60")).to_be_checked()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    shoot(page, "play-pace")
+
+
 def test_unknown_checkpoint_is_explained(new_page: NewPage) -> None:
     page = new_page("/?checkpoint=nowhere")
     expect(page.get_by_role("alert")).to_contain_text("nowhere")

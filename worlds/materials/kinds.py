@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from pydantic import StringConstraints
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, Misfit, More
 from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
@@ -14,6 +15,7 @@ from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
+OwnLoss = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=200), More("Loss")]
 FamilyName = Literal[  # those of procedural.FAMILIES
     "brick",
     "cobble",
@@ -133,6 +135,11 @@ class MaterialTrainConfig:
     """Loss weight of 1 - cosine of the angle between normals."""
     metal: Weight = 0.2
     """Loss weight of the metalness's cross-entropy."""
+    own_loss: OwnLoss | None = None
+    """A loss of your own besides, `module:function` of maps that were found and true ones, both [B, 8, H, W], of those
+    that this Terrarium allows (TERRARIUM_ALLOWED_LOSSES)."""
+    own_weight: Weight = 1.0
+    """Its weight."""
     distil: Annotated[float, Ge(0), Le(1), More("Loss")] = 0.5
     """Share of the loss that is measured against the teacher's maps, where there is one."""
     gan: Annotated[float, Ge(0), Le(1000), More("Adversary")] = 0.0

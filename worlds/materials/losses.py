@@ -4,13 +4,16 @@ where there is a critic, what it thinks of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from terrarium.kernels import ssim
+from terrarium.worlds.kinds import resolve
 from terrarium.worlds.materials.adversary import Adversaries, critic_loss, generator_loss
 from terrarium.worlds.materials.kinds import MaterialTrainConfig
 from terrarium.worlds.materials.maps import ALBEDO, MAPS, METALLIC, NORMAL, unit
@@ -19,6 +22,7 @@ from terrarium.worlds.precision import in_full
 from terrarium.worlds.training.task import LossFn, Step
 
 Parts = dict[str, Tensor]
+OwnLossFn = Callable[[Tensor, Tensor], Tensor]  # found, true maps [B, 8, H, W] -> a number
 
 
 def map_loss(
@@ -36,12 +40,34 @@ def map_loss(
     return loss, {name: part.detach() for name, part in parts.items()}
 
 
+def own_loss(path: str | None) -> OwnLossFn | None:
+    """What `module:function` names. ValueError where that is nothing to call."""
+    if path is None:
+        return None
+    try:
+        found = resolve(path)
+    except (ImportError, AttributeError) as e:
+        raise ValueError(f"own_loss {path}: {e}: expected module:function") from None
+    if not callable(found):
+        raise ValueError(f"own_loss {path} is {found!r}, expected a function")
+    return cast(OwnLossFn, found)
+
+
+def number(found: object, name: str) -> Tensor:
+    """ValueError unless it is one number."""
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        told = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"own_loss {name} returned {told}, expected a tensor of one number")
+    return found.reshape(())
+
+
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """The losses of a batch: rectified views [B, V, 3, H, W], poses [B, V, 3], maps [B, 8, H, W]."""
 
     config: MaterialTrainConfig
     teacher: MaterialNet | None = None
+    own: OwnLossFn | None = None
 
     def alone(self, model: MaterialNet) -> LossFn:
         """Of a generator that nobody judges."""
@@ -85,6 +111,10 @@ class Lesson:
         raw, clue = model.outputs(views[:, :count], None if unposed else poses[:, :count])
         found = to_maps(raw, clue)
         loss, parts = map_loss(found, maps, config, raw[:, METALLIC])
+        if self.own is not None:
+            with in_full(found):
+                own = number(self.own(found.float(), maps), str(config.own_loss))
+            loss, parts["own"] = loss + config.own_weight * own, own.detach()
         if self.teacher is not None:
             with torch.no_grad():
                 told = self.teacher(views, poses)

@@ -17,7 +17,7 @@ from terrarium.worlds.device import default_device
 from terrarium.worlds.materials.adversary import Adversaries, PatchGAN
 from terrarium.worlds.materials.data import Endless, OnDisk, Source, entries_of, held_out
 from terrarium.worlds.materials.kinds import MaterialTrainConfig
-from terrarium.worlds.materials.losses import Lesson, map_loss
+from terrarium.worlds.materials.losses import Lesson, map_loss, own_loss
 from terrarium.worlds.materials.metrics import angle_figures, map_figures, normal_angles_deg
 from terrarium.worlds.materials.model import KIND, MaterialNet, load_model
 from terrarium.worlds.materials.multi_view import MultiView, lists_sha256
@@ -42,7 +42,7 @@ def train_material(config: MaterialTrainConfig, out_dir: Path, progress: Progres
     model = MaterialNet(**shape_of(config))
     source, examples, split_facts = data_of(config)
     teacher = None if config.teacher is None else load_model(Path(config.teacher))[0]
-    lesson = Lesson(config, teacher)
+    lesson = Lesson(config, teacher, own_loss(config.own_loss))
     sources: dict[str, str] = {} if config.data is None else {"data": lists_sha256(Path(config.data))}
     if teacher is not None:
         sources["teacher"] = tensors_sha256(teacher.state_dict())

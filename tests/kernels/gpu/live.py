@@ -20,15 +20,37 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
-# What checks configs, and what the simulator and files need: nothing of it is used here.
-for package in ("pydantic", "annotated_types", "numba", "safetensors"):
+
+
+class Nothing:
+    """In the place of what is not installed: what checks configs, simulates and reads files is not used here."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __init_subclass__(cls, **_: Any) -> None: ...
+
+    def __class_getitem__(cls, _: Any) -> Any:
+        return cls
+
+    def __call__(self, *given: Any, **_: Any) -> Any:
+        return given[0] if given else self
+
+
+class StandIn(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Nothing
+
+
+for package in ("pydantic", "pydantic_core", "annotated_types", "numba", "safetensors"):
     if importlib.util.find_spec(package) is None:
-        sys.modules |= {package: MagicMock(), f"{package}.torch": MagicMock()}
+        sys.modules |= {name: StandIn(name) for name in (package, f"{package}.torch")}
 
 import torch  # noqa: E402
 

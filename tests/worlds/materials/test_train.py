@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -47,6 +49,35 @@ def test_it_learns_from_a_folder(debug_materials: Path, tmp_path: Path) -> None:
     assert manifest["split"]["by"] == "material" and 1 <= len(manifest["split"]["held_out"]) <= 3
     with pytest.raises(ValueError, match="has 32 pixels a side, expected 64 or more"):
         train_material(replace(config, crop=64), tmp_path / "large", Log())
+
+
+def smooth(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """A loss of one's own: differences of neighbours."""
+    assert found.shape == true.shape and found.shape[1] == 8 and found.dtype == torch.float32
+    return (found[..., 1:] - found[..., :-1]).abs().mean()
+
+
+def wrong(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    return (found - true).mean((1, 2, 3))
+
+
+def test_a_loss_of_ones_own_counts_and_is_refused_where_it_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("own_losses")
+    module.smooth, module.wrong, module.number = smooth, wrong, 3  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "own_losses", module)
+    config = replace(train_debug(), steps=1, own_loss="own_losses:smooth", own_weight=2.0)
+    train_material(config, tmp_path / "own", log := Log())
+    assert log.values[1]["own"] > 0 and log.values[1]["loss"] > 2 * log.values[1]["own"]
+    for name, reason in (
+        ("own_losses:wrong", r"returned \[2\], expected a tensor of one number"),
+        ("own_losses:number", "is 3, expected a function"),
+        ("own_losses:none", "has no attribute 'none': expected module:function"),
+        ("no_such_module:f", "No module named 'no_such_module': expected module:function"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            train_material(replace(config, own_loss=name), tmp_path / name, Log())
 
 
 def test_dirty_renders_that_are_not_there_are_refused(debug_materials: Path, tmp_path: Path) -> None:

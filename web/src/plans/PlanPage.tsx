@@ -40,7 +40,7 @@ export function PlanPage({ id }: { id: string }) {
       </p>
       <ol class="jobs plan-steps">
         {plan.steps.map(({ name, job }) => (
-          <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]}>
+          <StepRow key={name} name={name} job={job} kind={kinds?.[job.kind]} behind={closedBefore(plan, job)}>
             <GateLine plan={plan} step={name} job={job} changed={refresh} />
           </StepRow>
         ))}
@@ -55,14 +55,23 @@ function tookAltogether(plan: Plan): string {
   return `, took ${duration((Math.max(...ends.map((end) => Date.parse(end!))) - Date.parse(plan.created_at)) / 1000)}`;
 }
 
+/** The step whose closed gate has stopped this job. */
+function closedBefore(plan: Plan, job: Job): string | undefined {
+  if (job.state !== "failed") return undefined;
+  return plan.steps.find((step) => gateOf(step.job)?.open === false && !job.config["release"] && Object.values(job.config).includes(step.job.id))?.name;
+}
+
+const gateOf = (job: Job): { open: boolean; why: string } | undefined => job.result?.gate as { open: boolean; why: string } | undefined;
+
 interface StepProps {
   name: string;
   job: Job;
   kind: JobKind | undefined;
+  behind: string | undefined;
   children: ComponentChildren;
 }
 
-function StepRow({ name, job, kind, children }: StepProps) {
+function StepRow({ name, job, kind, behind, children }: StepProps) {
   const made = job.state === "succeeded" && kind && kind.makes !== "evaluation";
   return (
     <li class="card job" data-state={job.state} data-step={name} data-id={job.id}>
@@ -76,7 +85,7 @@ function StepRow({ name, job, kind, children }: StepProps) {
         </a>
       )}
       {children}
-      {job.error && job.state !== "succeeded" && <span class="error line">{job.error.message}</span>}
+      {job.error && job.state !== "succeeded" && <span class="error line">{behind ? `Stopped by the closed gate of ${label(behind)}.` : job.error.message}</span>}
       {!AT_REST.has(job.state) && <ProgressBar job={job} />}
     </li>
   );
@@ -92,7 +101,7 @@ interface GateProps {
 /** Whether what a step made may be gone on from, by which figures, and the way past a gate that has stopped the plan. */
 function GateLine({ plan, step, job, changed }: GateProps) {
   const [asked, setAsked] = useState(false);
-  const gate = job.result?.gate as { open: boolean; why: string } | undefined;
+  const gate = gateOf(job);
   if (!gate) return null;
   const stopped = plan.steps.filter((one) => AT_REST.has(one.job.state) && one.job.state !== "succeeded" && Object.values(one.job.config).includes(job.id));
   return (
@@ -187,7 +196,7 @@ function Actions({ plan, kinds, changed }: ActionsProps) {
           Cancel
         </button>
       )}
-      {stopped && (
+      {stopped && !closedBefore(plan, stopped) && (
         <button type="button" onClick={attempt(() => retryJob(stopped.id))}>
           Go on from {label(stopped.step ?? "").toLowerCase()}
         </button>
