@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
 from terrarium.cli.supervisor import Supervisor, say
-from terrarium.cli.up import Place, player_service, worker_service
+from terrarium.cli.up import Place, player_service, worker_services
 from terrarium.store import broker
 from terrarium.store.artifacts import object_store
 from terrarium.store.data_dir import lock_data_dir, prepare_data_dir, write_run
@@ -41,7 +41,7 @@ def join(data_dir: Path, worker: bool, player: str) -> None:
     place = Place(data_dir, "", 0, (lock_data_dir(data_dir),))
     make_socket_dir(data_dir)
     env = os.environ | {"TERRARIUM_DATA_DIR": str(data_dir), "TERRARIUM_PLAYER_URL": player, "PYTHONUNBUFFERED": "1"}
-    services = [worker_service(place, env, needs=["schema"])] if worker else []
+    services = worker_services(place, env, needs=["schema"]) if worker else []
     services += [player_service(place, env, player)] if player else []
     for service in services:
         service.awaited = True

@@ -217,7 +217,7 @@ def sample(
 
 @app.command(rich_help_panel="Make")
 def texture(
-    preset: Annotated[str, typer.Option(help="debug or default.")] = "debug",
+    preset: Annotated[str, typer.Option(help="debug, cpu or default.")] = "debug",
     clean: Annotated[str | None, typer.Option(help="Folder of clean textures; with --url, an id.")] = None,
     game: Annotated[str | None, typer.Option(help="Folder of a game's textures; with --url, an id.")] = None,
     release: Annotated[str | None, typer.Option(help="Why phases go on although a gate is closed.")] = None,

@@ -164,7 +164,7 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         with_pulse(place, env, "dispatcher", "terrarium.workers.dispatcher", needs=["gateway"]),
     ]
     if worker:
-        services.append(worker_service(place, env, needs=["gateway"]))
+        services += worker_services(place, env, needs=["gateway"])
     return services, urls["DATABASE_URL"]
 
 
@@ -172,13 +172,14 @@ def player_service(place: Place, env: dict[str, str], url: str) -> Service:
     return Service(python(place, env, "player", "terrarium.workers.player"), probe=lambda: plays(url))
 
 
-def worker_service(place: Place, env: dict[str, str], needs: Sequence[str]) -> Service:
-    """Has time to save what its runner was doing."""
+def worker_services(place: Place, env: dict[str, str], needs: Sequence[str]) -> list[Service]:
+    """As many as TERRARIUM_WORKERS says. Each has time to save what its runner was doing."""
     options = (
         "-q -A terrarium.workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
-    return with_pulse(place, env, "worker", "celery", options, needs, drain_s=25)
+    names = ["worker", *(f"worker-{n}" for n in range(2, settings().workers + 1))]
+    return [with_pulse(place, env, name, "celery", f"{options} -n {name}@%h", needs, drain_s=25) for name in names]
 
 
 def with_pulse(

@@ -159,8 +159,8 @@ class TextureConfig:
     """Clean textures, such as MatSynth's. If omitted, procedural ones are drawn."""
     game: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
     """Textures of a game. If omitted, procedural ones are drawn, with baked light."""
-    preset: Literal["debug", "shipped", "default"] = "debug"
-    """debug: minutes, to try everything out; shipped: the model that ships; default: the plan's own sizes, on a GPU."""
+    preset: Literal["debug", "cpu", "default"] = "debug"
+    """debug: minutes, to try everything out; cpu: small, on a CPU; default: the plan's own sizes, on a GPU."""
     release: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")] | None = (
         None
     )

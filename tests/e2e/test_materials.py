@@ -52,7 +52,7 @@ def a_world(page: Page) -> str:
 def test_three_views_become_maps_that_stone_wears(new_page: NewPage, views: list[Path]) -> None:
     page = new_page("/materials")
     world = a_world(page)
-    page.get_by_label("Pictures").set_input_files(views)
+    page.get_by_label("Pictures", exact=True).set_input_files(views)
     expect(page.locator(".glances img")).to_have_count(3)
     shoot(page, "materials")
     page.get_by_role("button", name="Find the maps").click()
@@ -93,7 +93,7 @@ def test_bad_views_are_named(new_page: NewPage, views: list[Path], tmp_path: Pat
         ([*views[1:3], tmp_path / "twice.png"], "is the same picture as"),
     ):
         (tmp_path / "twice.png").write_bytes(views[1].read_bytes())
-        page.get_by_label("Pictures").set_input_files(chosen)
+        page.get_by_label("Pictures", exact=True).set_input_files(chosen)
         page.get_by_role("button", name="Find the maps").click()
         expect(page.get_by_role("alert")).to_contain_text(message)
 

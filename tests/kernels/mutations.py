@@ -41,7 +41,7 @@ MUTANTS = [
     Mutant(GRU, "dn = dout * (1 - z) * (1 - n * n)", "dn = dout * (1 - z) * (1 - n)"),
     Mutant(GRU, "dr = dn * gh_n * r * (1 - r)", "dr = dn * n * r * (1 - r)"),
     Mutant(GRU, "dy = dn * r", "dy = dn"),
-    Mutant(GRU, "tl.sum(dz * z, 0)", "tl.sum(dz, 0)"),
+    Mutant(GRU, "begun, dr * r, dz * z, dn * n, ACC)", "begun, dr * r, dz, dn * n, ACC)"),
     Mutant(GRU, "rstd * (dn - mean - n * slope)", "rstd * (dn - n * slope)"),
     Mutant(GRU, "(pid // blocks).to(tl.int64)", "(pid // blocks)"),
     Mutant(GRU, "begun = start >= tl.num_programs(1) * BLOCK_M", "begun = start < 0"),

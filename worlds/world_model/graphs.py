@@ -91,14 +91,15 @@ def filled(x: torch.Tensor, rows: int) -> torch.Tensor:
 def capture(run: Callable[[Tensors], Tensors], given: Tensors) -> Graph:
     """`run` on `given` as a CUDA graph. RuntimeError for what cannot be captured: a copy from the host, a look at a
     value."""
-    current, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-    aside.wait_stream(current)
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
-            run(given)
-    current.wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads prepare seats meanwhile: what they allocate is no part of the graph, nor does it end the capture.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        outputs = run(given)
+    with torch.cuda.device(given[0].device):
+        current, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(current)
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                run(given)
+        current.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads prepare seats meanwhile: what they allocate is no part of the graph and does not end it.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            outputs = run(given)
     return Graph(given, outputs, graph.replay)

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import torch  # noqa: E402
 from kernel_checks import GRADIENTS, LAYOUTS, VALUES, laid_out  # noqa: E402
 
+from terrarium.kernels.codes import draw_codes, nats, split_factors  # noqa: E402
 from terrarium.kernels.conv_gru import conv_gru_gates, naive, reset_gates, update_gate  # noqa: E402
 from terrarium.kernels.conv_gru.cases import ALL_ROWS  # noqa: E402
 from terrarium.kernels.lpips import naive as lpips  # noqa: E402
@@ -165,6 +166,23 @@ def codes(device: torch.device, dtype: torch.dtype, few: bool) -> float:
     return worst
 
 
+def draws(device: torch.device, dtype: torch.dtype, few: bool) -> float:
+    """How far a drawn code's score may be below the best in float64, and its nats from theirs, in units of 1e-4."""
+    worst = 0.0
+    cases = itertools.product([(1, 3, 5), (2, 16, 16), (8, 7, 33)], [(8, 5, 5, 5), (512,)], LAYOUTS)
+    for (b, h, w), factors, layout in itertools.islice(cases, 1 if few else None):
+        logits = randn(device, dtype, b, sum(factors), h, w, layout=layout)
+        noise = torch.empty(logits.shape, device=device).exponential_().to(dtype).clamp(min=1e-4)
+        heat, cells = torch.rand(b, device=device), torch.zeros(b, h, w, dtype=torch.int64, device=device)
+        made, cost = draw_codes(logits, noise, heat, cells, cells.bool(), factors)
+        scores = logits.double() - heat.double().view(-1, 1, 1, 1) * noise.double().log()
+        for part, digit in zip(scores.split(factors, 1), split_factors(made, factors).unbind(-1), strict=True):
+            below = part.amax(1) - part.gather(1, digit[:, None])[:, 0]
+            worst = max(worst, float(below.max()) / 1e-4)
+        worst = max(worst, float((cost - nats(logits.double(), made, factors)).abs().max()) / 1e-4)
+    return worst
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda")
@@ -189,6 +207,7 @@ def main() -> int:
                     key = (case.name, str(dtype))
                     worst[key] = max(worst.get(key, (0.0, "")), (error, name))
         worst["vector_quantize", str(dtype)] = (codes(device, dtype, given.few), "distance")
+        worst["draw_codes", str(dtype)] = (draws(device, dtype, given.few), "score or nats")
     where = torch.cuda.get_device_name() if device.type == "cuda" else "Triton's interpreter"
     print(f"\n{where}, torch {torch.__version__}: worst error in tolerances")
     for (name, kind), (error, what) in sorted(worst.items()):

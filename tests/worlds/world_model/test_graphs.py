@@ -24,6 +24,7 @@ def capture(run, given):
 
 @torch.inference_mode()
 def test_play_by_graphs_is_eager_play(debug_model):
+    torch.manual_seed(0)
     dynamics, _ = load_world_model(debug_model)
     captured = []
 
@@ -42,7 +43,8 @@ def test_play_by_graphs_is_eager_play(debug_model):
             one, two, before = eager(one, action, cold), by_graph(two, action, cold), two
             kept = before.picture.clone()
             for name, x in one.tensors().items():
-                torch.testing.assert_close(two.tensors()[name], x, rtol=1e-4, atol=1e-4)
+                apart = 1 if x.dtype == torch.uint8 else 1e-4  # another number of rows is summed in another order
+                torch.testing.assert_close(two.tensors()[name], x, rtol=1e-4, atol=apart)
         by_graph(two, action, cold)
         assert torch.equal(kept, before.picture), "a state that was handed out changes with the next replay"
     assert captured == [4, 1, 2]

@@ -67,6 +67,7 @@ function FromPictures() {
   const [problem, setProblem] = useState("");
   const type = typeOf(files);
   const models = usePoll(() => listAssets({ type: MODEL_FOR[type] }, MOST), 10_000, type).value?.items ?? [];
+  const chosen = models.find(({ id }) => id === model)?.id ?? (type === "diffuse" ? models[0]?.id : undefined); // none for one picture ships
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
     setProblem("");
@@ -74,8 +75,7 @@ function FromPictures() {
       setBusy("Uploading…");
       const given = await uploadAsset(await pictureSet(files, crop), () => undefined, type);
       setBusy("Submitting…");
-      const own = models.some(({ id }) => id === model) ? { model } : {};
-      const job = await submitJob({ kind: "material.infer", views: given.id, ...own }, given.name, newKey());
+      const job = await submitJob({ kind: "material.infer", views: given.id, ...(chosen && { model: chosen }) }, given.name, newKey());
       go(`/materials/${job.id}`);
     } catch (error) {
       setProblem(said(error));
@@ -113,13 +113,18 @@ function FromPictures() {
       <label class="check">
         <input type="checkbox" name="crop" checked={crop} onChange={(e) => setCrop(e.currentTarget.checked)} /> Crop to equal squares
       </label>
+      {type === "diffuse" && models.length === 0 && (
+        <p class="quiet">
+          No model for one picture is here yet: train one with <code>terrarium texture</code>, or bring three views.
+        </p>
+      )}
       {models.length > 0 && (
         <label class="field">
           <span>Model for {type === "diffuse" ? "one picture" : "three views"}</span>
           <select name="model" onChange={(e) => setModel(e.currentTarget.value)}>
-            <option value="">the one that comes with Terrarium</option>
+            {type !== "diffuse" && <option value="">the one that comes with Terrarium</option>}
             {models.map(({ id, name }) => (
-              <option key={id} value={id} selected={id === model}>
+              <option key={id} value={id} selected={id === chosen}>
                 {name}
               </option>
             ))}

@@ -15,10 +15,10 @@ from terrarium.worlds.materials.texture.phases import PHASES, MapName, PhaseName
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
 Seed = Annotated[int, Ge(0), Le(2**29), More("Splits and seeds")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
-Network = Literal["debug", "shipped", "small", "default"]
+Network = Literal["debug", "cpu", "small", "default"]
 PARAMETERS: dict[Network, int] = {  # sizes.py
     "debug": 400_000,
-    "shipped": 1_200_000,
+    "cpu": 1_200_000,
     "small": 5_600_000,
     "default": 53_000_000,
 }
@@ -122,8 +122,8 @@ def dataset_debug(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> 
     return TextureDatasetConfig(domain=domain, materials=24, size=64, seed=seed)
 
 
-def dataset_shipped(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> TextureDatasetConfig:
-    """Those of the model that ships: 480 of 128 pixels."""
+def dataset_cpu(domain: Literal["clean", "game"] = "clean", seed: int = 0) -> TextureDatasetConfig:
+    """480 of 128 pixels, for a CPU."""
     return TextureDatasetConfig(domain=domain, materials=480, size=128, seed=seed)
 
 
@@ -149,14 +149,14 @@ def train_debug(phase: PhaseName = "A0", head: MapName | None = None, **inputs: 
     )
 
 
-def train_shipped(phase: PhaseName = "A0", head: MapName | None = None, **inputs: Any) -> TextureTrainConfig:
-    """The model that ships: a small network, on textures of 128 pixels, for some minutes of a CPU core."""
-    epochs, patches, lr = SHIPPED[phase]
+def train_cpu(phase: PhaseName = "A0", head: MapName | None = None, **inputs: Any) -> TextureTrainConfig:
+    """A small network, on textures of 128 pixels, for some minutes of a CPU core."""
+    epochs, patches, lr = CPU[phase]
     return TextureTrainConfig(
         phase=phase,
         map=head,
         **_blank(phase, inputs),
-        network="shipped",
+        network="cpu",
         epochs=epochs,
         patches=patches,
         side=128,
@@ -186,7 +186,7 @@ DEBUG_LR: dict[PhaseName, float] = {
 }
 
 
-SHIPPED: dict[PhaseName, tuple[int, int, float]] = {  # epochs, samples in each, learning rate
+CPU: dict[PhaseName, tuple[int, int, float]] = {  # epochs, samples in each, learning rate
     "A0": (3, 200, 2e-3),
     "A": (8, 200, 2e-3),
     "A_alb_syn": (4, 200, 2e-3),
@@ -245,7 +245,7 @@ KINDS = {
         makes="texture-set",
         queue="cpu",
         title="Draw textures",
-        presets={"debug": dataset_debug, "shipped": dataset_shipped, "default": dataset_default},
+        presets={"debug": dataset_debug, "cpu": dataset_cpu, "default": dataset_default},
         promises=dataset_facts,
         estimate=dataset_bytes,
     ),
@@ -255,7 +255,7 @@ KINDS = {
         makes="texture-model",
         queue="gpu.train",
         title="Train a phase of the texture plan",
-        presets={"debug": train_debug, "shipped": train_shipped, "default": train_default},
+        presets={"debug": train_debug, "cpu": train_cpu, "default": train_default},
         fits=train_misfits,
         promises=trained_facts,
         estimate=train_bytes,

@@ -45,7 +45,7 @@ class Shape:
 
 SHAPES = {
     "debug": Shape(8, "tiny", 8, 16, 2, 1),
-    "shipped": Shape(16, "tiny", 16, 32, 2, 1),
+    "cpu": Shape(16, "tiny", 16, 32, 2, 1),
     "small": Shape(16, "b0", 16, 128, 4, 4),
     "default": Shape(32, "b2", 16, 384, 6, 12),
 }
@@ -144,7 +144,8 @@ def load_model(folder: Path) -> tuple[TextureNet, dict[str, Any]]:
             model.adapt(manifest["rank"])
         return model
 
-    return build(make, tensors, folder), manifest
+    full = {name: tensor.float() for name, tensor in tensors.items()}  # exported ones are stored in bf16
+    return build(make, full, folder), manifest
 
 
 def for_inference(folder: Path) -> tuple[TextureNet, int]:
