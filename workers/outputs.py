@@ -55,7 +55,9 @@ def _ids(config: dict[str, Any]) -> list[str]:
 
 def _existing(field: str, slot: Slot, id: str) -> str:
     folders = [place(type, id) for type in slot.types]
-    for folder in folders:
+    for type, folder in zip(slot.types, folders, strict=True):
+        if type == "play":  # in parts, each by itself
+            shared.mirror(folder)
         if shared.fetch(folder):
             return str(folder)
     raise ValueError(f"{field}: the files of {' or '.join(slot.types)} {id} are gone ({folders[0]})")

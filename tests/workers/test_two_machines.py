@@ -31,7 +31,7 @@ SIDE = 8
 LAWN = [{"position": [x, 0, z], "blockType": "Grass"} for x in range(SIDE) for z in range(SIDE)]
 MAP = {"worldScale": 2, "worldConfig": {"seed": 1, "dimensions": dict.fromkeys("xyz", SIDE)}, "blocks": LAWN}
 WALKS = {"kind": "dataset.record", "episodes": 2, "steps": 24, "val_fraction": 0.5}
-EYE = {"kind": "tokenizer.train", "codes": 64, "channels": 16, "steps": 400, "batch": 8, "log_every": 1}
+EYE = {"kind": "tokenizer.train", "codes": 64, "channels": 16, "steps": 150, "batch": 8, "log_every": 1}
 
 
 class Deployment:
@@ -66,7 +66,7 @@ class Deployment:
     def asset(self, id: str) -> dict[str, Any]:
         until(lambda: self.job(id)["state"] in AT_REST, 600, every_s=0.2)
         job = self.job(id)
-        assert job["state"] == "succeeded", (job, self.http.get(f"/v1/jobs/{id}/logs").text[-2000:])
+        assert job["state"] == "succeeded", (job["kind"], job["error"])
         return self.http.get(f"/v1/assets/{id}").json()
 
     def job(self, id: str) -> dict[str, Any]:
@@ -98,15 +98,14 @@ def test_a_pipeline_runs_on_machines_that_share_no_disk(db: Session, deployment:
     assert house.job(training)["state"] == "queued"
     house.join("other-worker")
     eye = house.asset(training)
-    assert house.steps(training) == list(range(1, 401))
+    assert house.steps(training) == list(range(1, 151))
     resumed = db.scalars(select(JobEvent.data).where(JobEvent.job_id == UUID(training), JobEvent.type == "resumed"))
     assert [data["step"] >= 20 for data in resumed] == [True]
+    db.commit()
 
     model = house.made(**asdict(world_model_debug(walks["id"], eye["id"])))
     evaluation = house.http.get("/v1/jobs", params={"kind": "world-model.evaluate"}).json()["items"][0]
-    assert (
-        house.http.post(f"/v1/jobs/{evaluation['id']}/cancel").status_code == 202
-    )  # takes minutes, and is not the point
+    assert house.http.post(f"/v1/jobs/{evaluation['id']}/cancel").status_code == 202  # it takes minutes
     player = house.join("player", "--no-worker", "--player", house.player_url)
     asyncio.run(play(house, model["id"]))
     house.services.stop(player)  # before it compiles the step
