@@ -30,6 +30,7 @@ from terrarium.api.relay import relay
 from terrarium.store import assets
 from terrarium.store.db import session_scope
 from terrarium.store.errors import InvalidInput, NotFound, TooMany
+from terrarium.store.live_sessions import OpenSessions
 from terrarium.store.places import SHIPPED
 from terrarium.store.play_protocol import CLOSE_LATER, CLOSE_TICKET, MAX_SEED, SUBPROTOCOL, Open
 from terrarium.store.settings import settings
@@ -37,6 +38,7 @@ from terrarium.store.tables import Asset, PlaySession
 
 router = APIRouter(prefix="/v1", tags=["play"])
 TICKET_S = 30
+HELD = OpenSessions()
 OPEN: Counter[str] = Counter()  # sessions that this gateway relays, those in line too, by the API key's id
 
 
@@ -114,7 +116,7 @@ async def play(ws: WebSocket, id: UUID) -> None:
         if opening.key and plays_enough(opening.key):  # several tickets were taken before one was used
             await ws.close(CLOSE_LATER, "too many sessions of one key")
             return
-        with counted(opening.key):
+        with counted(opening.key), HELD.holding(id):
             await relay(ws, opening)
     finally:
         await run_in_threadpool(end_session, id)

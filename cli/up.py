@@ -176,8 +176,9 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         Service(python("gateway", "terrarium.api.server"), needs, probe=lambda: answers(place.reach, place.port)),
         with_pulse("dispatcher", "terrarium.workers.dispatcher"),
     ]
-    if worker:  # has time to save what its runner was doing
-        services.append(with_pulse("worker", "celery", celery, drain_s=25))
+    names = ["worker", *(f"worker-{n}" for n in range(2, settings().workers + 1))] if worker else []
+    for name in names:  # has time to save what its runner was doing
+        services.append(with_pulse(name, "celery", f"{celery} -n {name}@%h", drain_s=25))
     return services, urls["DATABASE_URL"]
 
 

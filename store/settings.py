@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     lease_s: float = 60.0
     heartbeat_s: float = 10.0
     database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
+    runner_memory_gb: float = 0.0  # of a job with its processes; 0: nine tenths of the machine's or the container's
+    workers: int = Field(default=1, ge=1, le=64)  # of `terrarium up`; each runs one job at a time
     hung_after_s: float = 60.0  # a service of `terrarium up` that answers no probe for this long is started again
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused

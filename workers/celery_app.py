@@ -15,6 +15,7 @@ from celery import Celery
 
 from terrarium.store.errors import Unavailable
 from terrarium.store.settings import settings
+from terrarium.workers import redis_transport
 
 LOOK = "jobs.look"
 
@@ -22,6 +23,7 @@ LOOK = "jobs.look"
 def make_app() -> Celery:
     if not settings().redis_url:
         raise Unavailable("no Redis: set REDIS_URL, or start everything with `terrarium up`")
+    redis_transport.install()
     app = Celery("terrarium", broker=settings().broker_url, include=["terrarium.workers.tasks"])
     app.conf.update(
         task_serializer="json",

@@ -14,6 +14,9 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
+from typing import TypeVar
+from uuid import UUID
 
 import psycopg
 from kombu.exceptions import OperationalError as BrokerError
@@ -21,7 +24,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from terrarium.store import jobs, line
+from terrarium.store import jobs, line, live_sessions
 from terrarium.store.broker import connect
 from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
@@ -33,12 +36,14 @@ from terrarium.workers.courier import Courier
 from terrarium.workers.retention import clean_in_background
 
 log = logging.getLogger("terrarium.dispatcher")
+T = TypeVar("T", str, UUID)
 LEADER_LOCK = 0x7E44A02  # any constant of our own
 TICK_S = 0.5  # the longest wait before a stop takes effect
 GATHER_S = 0.05  # after a relay: what is queued meanwhile shares the next
 AHEAD = 200  # messages in a Celery queue: so many jobs can start before the next look
 LOOK_EVERY_S = 2.0  # at leases, retries and lost messages
 ABSENT_FOR_S = 4.0  # a worker whose lock was free at every look for this long is dead
+UNHELD_FOR_S = 15.0  # the same of a live session, whose gateway may need longer after a restart of Postgres
 LOST_AFTER_S = 5.0  # queued for this long and not in Redis: the message is lost
 CLEAN_AFTER_S, CLEAN_EVERY_S = 300.0, 3600.0  # from the beginning of the leadership, and from then on
 
@@ -73,13 +78,14 @@ def lead(stop: threading.Event) -> None:
 
 def work(connection: Connection, redis: Redis, stop: threading.Event) -> None:
     """What the leader does, again and again."""
-    look_at, missed = 0.0, dict[str, float]()
+    look_at, missed, unheld = 0.0, dict[str, float](), dict[UUID, float]()
     clean_at = time.monotonic() + CLEAN_AFTER_S
     while not stop.is_set():
         pulse.beat()
         if time.monotonic() >= look_at:
             relay_outbox(redis)  # what came before we listened
             look_after_workers(missed)
+            look_after_sessions(unheld)
             look_after_leases_and_retries()
             emit_lost(redis)
             beat()
@@ -109,16 +115,28 @@ def relay_outbox(redis: Redis) -> None:
 
 
 def look_after_workers(missed: dict[str, float]) -> None:
-    """Frees the jobs of killed workers. `missed`: whose lock is free, and since when every look has found it so."""
-    now = time.monotonic()
+    """Frees the jobs of killed workers."""
     with session_scope() as session:
-        absent = jobs.absent_workers(session)
-        for worker in missed.keys() - absent:
-            del missed[worker]
-        for worker in absent:
-            if now - missed.setdefault(worker, now) >= ABSENT_FOR_S:
-                for job in jobs.lose_jobs_of(session, worker):
-                    log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
+        for worker in gone(jobs.absent_workers(session), missed, ABSENT_FOR_S):
+            for job in jobs.lose_jobs_of(session, worker):
+                log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
+
+
+def look_after_sessions(missed: dict[UUID, float]) -> None:
+    """Closes the live sessions of killed gateways, and those whose ticket nobody used."""
+    with session_scope() as session:
+        ended = gone(live_sessions.unheld(session), missed, UNHELD_FOR_S)
+        live_sessions.close(session, ended)
+    if ended:
+        log.info("%d live sessions closed: no gateway has them any more", len(ended))
+
+
+def gone(free: Collection[T], missed: dict[T, float], for_s: float) -> list[T]:
+    """Of those whose lock is free those that every look has found so `for_s` long. `missed`: since when, for each."""
+    now = time.monotonic()
+    for back in missed.keys() - set(free):
+        del missed[back]
+    return [one for one in free if now - missed.setdefault(one, now) >= for_s]
 
 
 def look_after_leases_and_retries() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("terrarium.player")
 KEPT = 8  # models in the cache, some tens of megabytes each
 TIMEOUT_S = 1800.0
+DRAFT = ".draft-"  # begins the name of a folder in which something is being compiled
 
 
 class Freezer:
@@ -82,19 +83,24 @@ class Freezer:
     def _compile(self, model: Path, form: Form, folder: Path) -> None:
         """Into `folder`, the package last: where it is, all of it is."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.cache, ignore_cleanup_errors=True) as scratch:
+        for draft in self.cache.glob(f"{DRAFT}*"):
+            if time.time() - draft.stat().st_mtime > TIMEOUT_S:  # of a player that was killed
+                shutil.rmtree(draft, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=DRAFT, dir=self.cache, ignore_cleanup_errors=True) as scratch:
             made = form.package(Path(scratch))
             frozen = [sys.executable, "-m", "terrarium.worlds.world_model.frozen"]
-            self._run([*frozen, str(model.absolute()), str(form), str(made), "--leash"])
+            self._run([*frozen, str(model.absolute()), str(form), str(made), "--leash"], Path(scratch))
             for file in (made.with_suffix(".json"), made):
                 sync(file)
                 file.replace(folder / file.name)
             sync(folder)
-        for old in sorted(self.cache.iterdir(), key=os.path.getmtime)[:-KEPT]:
+        kept = [path for path in self.cache.iterdir() if not path.name.startswith(DRAFT)]
+        for old in sorted(kept, key=os.path.getmtime)[:-KEPT]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
 
-    def _run(self, command: list[str]) -> None:
-        """The command leads a process group, and its stdin ends with this process, however that ends."""
+    def _run(self, command: list[str], scratch: Path) -> None:
+        """The command leads a process group, and its stdin ends with this process, however that ends. What compilers
+        leave behind when they are killed lies in `scratch`."""
         end, leash = os.pipe()
         try:
             with self._lock:
@@ -103,6 +109,7 @@ class Freezer:
                 self._compiler = subprocess.Popen(
                     command,
                     stdin=end,
+                    env=os.environ | {"TMPDIR": str(scratch)},
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from terrarium.store.settings import settings
+
 PROC = Path("/proc")
+CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # versions 2 and 1
+SHARE = 0.9  # of what the machine or the container has, for a runner
 
 
 def resident_bytes(pid: int | None = None) -> int | None:
@@ -34,3 +38,12 @@ def _parent_and_pages(folder: Path) -> tuple[int, int] | None:
         return int(after_name[1]), int((folder / "statm").read_text().split()[1])
     except (OSError, IndexError):
         return None
+
+
+def runner_limit_bytes() -> int:
+    """What a runner and its children may take: TERRARIUM_RUNNER_MEMORY_GB, or nine tenths of what there is."""
+    if settings().runner_memory_gb:
+        return int(settings().runner_memory_gb * 1e9)
+    there = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    there += [int(text) for file in CGROUP if file.is_file() and (text := file.read_text().strip()).isdecimal()]
+    return int(SHARE * min(there))

@@ -23,7 +23,12 @@ from terrarium.worlds.kinds import Slot, kinds
 
 
 def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:
-    """{field: folder or folders} of the ids in a job's config. ValueError for one whose folder is gone."""
+    """{field: folder or folders} of the ids in a job's config. ValueError for one whose folder is gone, and for a kind
+    that is not installed here."""
+    if config["kind"] not in kinds():
+        raise ValueError(
+            f"kind {config['kind']!r} is not installed on this worker; it has {', '.join(sorted(kinds()))}"
+        )
     inputs = kinds()[config["kind"]].inputs
     found: dict[str, str | list[str]] = {}
     for field, value in _given(config).items():

@@ -116,6 +116,8 @@ def _runs_of_ended(session: Session, retry: Job) -> list[Path]:
 
 def _moved_outputs(job: Job) -> list[Path]:
     """Where the end of a run moves its output (workers/outputs.py), if it is there."""
+    if job.kind not in kinds():  # of a room that is not installed any more: what it makes is not known
+        return []
     folder = place(kinds()[job.kind].makes, str(job.id))
     return [folder] if folder.is_dir() else []
 

@@ -30,6 +30,7 @@ from pydantic import ValidationError
 
 from terrarium.store import disk
 from terrarium.store.settings import settings
+from terrarium.workers.memory import resident_bytes, runner_limit_bytes
 from terrarium.worlds.kinds import kinds
 from terrarium.worlds.progress import RecipeError, Role, Stopped
 
@@ -38,6 +39,7 @@ NICENESS = 10  # live play on the same machine comes first
 SEND_EVERY_S = 0.25
 RATE_WINDOW_S = 30.0
 LOOK_AT_DISK_S = 0.2
+LOOK_AT_MEMORY_S = 1.0  # walks all of /proc
 
 
 class Lines:
@@ -186,6 +188,7 @@ def main() -> int:
     threading.Thread(target=_listen, args=(stop,), daemon=True).start()
     out_dir = Path(spec["out_dir"])
     threading.Thread(target=_guard_disk, args=(lines, out_dir), daemon=True).start()
+    threading.Thread(target=_guard_memory, args=(lines,), daemon=True).start()
     reporter = Reporter(lines, out_dir, stop)
     try:
         result = run(spec, reporter)
@@ -241,6 +244,18 @@ def _guard_disk(lines: Lines, out_dir: Path) -> None:
         time.sleep(LOOK_AT_DISK_S)
     message = f"stopped because {disk.human(disk.free_bytes(out_dir))} were left, less than {disk.human(floor)}"
     lines.end("error", code="disk_full", message=message)
+    os._exit(1)
+
+
+def _guard_memory(lines: Lines) -> None:
+    """Ends the run before it takes all there is: the kernel would kill it without a word, or one of the services."""
+    limit = runner_limit_bytes()
+    while (taken := resident_bytes()) is not None and taken <= limit:
+        time.sleep(LOOK_AT_MEMORY_S)
+    if taken is None:  # this system does not tell
+        return
+    much = f"the job took {disk.human(taken)} of memory, more than {disk.human(limit)} (TERRARIUM_RUNNER_MEMORY_GB)"
+    lines.end("error", code="out_of_memory", message=f"{much}: lower batch, channels or frames, or raise the limit")
     os._exit(1)
 
 

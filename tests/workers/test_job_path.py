@@ -313,6 +313,18 @@ def test_jobs_outlive_the_loss_of_redis(house: House) -> None:
     assert "messages again" in house.services.log("dispatcher")
 
 
+def test_a_worker_and_the_dispatcher_outlive_garbage_in_redis(house: House) -> None:
+    house.script({"steps": 1})
+    envelope = {"body": "?", "headers": {}, "properties": {"delivery_tag": "x", "body_encoding": "base64"}}
+    garbage = [b"garbage", b"\xff\xfe", b"{}", b"[]", b"null", json.dumps(envelope).encode()]
+    with connect_to(house.redis) as redis:
+        redis.lpush("cpu", *garbage)
+        id = house.submit()
+        house.until_state(id, "succeeded")
+        until(lambda: redis.llen("cpu") == 0)
+    assert house.worker.alive() and house.dispatcher.alive()
+
+
 def test_messages_that_wait_are_not_sent_again(house: House) -> None:
     house.script({"steps": 130, "pause_s": 0.05}, {"steps": 1})
     first, second = house.submit(), house.submit()

@@ -235,3 +235,20 @@ def test_folders_of_other_names_are_left_alone(job: Job, data_dir: Path) -> None
     (data_dir / "runs" / "notes").mkdir(parents=True)
     sweep()
     assert (data_dir / "runs" / "notes").is_dir()
+
+
+def test_a_kind_that_is_not_installed_any_more_keeps_no_sweep_from_the_others(job: Job, data_dir: Path) -> None:
+    take_over(job)
+    other = claim(submit())
+    take_over(other)
+    with session_scope() as session:
+        session.execute(update(Job).where(Job.id == job.id).values(kind="gone.kind"))
+    fail(job, "invalid_input")
+    fail(other, "invalid_input")
+    sweep()
+    assert not list((data_dir / "runs").iterdir())
+
+
+def test_a_job_of_a_kind_that_is_not_installed_says_so(db: Session, data_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"kind 'gone.kind' is not installed on this worker; it has dataset.import"):
+        outputs.input_folders({"kind": "gone.kind"})

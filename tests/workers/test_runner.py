@@ -67,6 +67,17 @@ def test_stop_and_a_closed_stdin_end_it_with_its_state_saved(tmp_path: Path) -> 
         assert process.wait() == 0
 
 
+def test_one_that_takes_too_much_memory_ends_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERRARIUM_RUNNER_MEMORY_GB", "0.02")
+    process = start(tmp_path, episodes=100_000)
+    assert process.stdout is not None
+    last = json.loads(process.stdout.readlines()[-1])
+    assert process.wait() == 1 and (last["type"], last["code"]) == ("error", "out_of_memory")
+    assert "more than 20.0 MB (TERRARIUM_RUNNER_MEMORY_GB)" in last["message"]
+
+
 def test_asked_by_signal_it_writes_where_it_is_and_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, episodes=100_000)
     assert process.stdout is not None and process.stdin is not None and process.stderr is not None
