@@ -1,7 +1,9 @@
-"""What /metrics says of jobs, queues, workers and deliveries, from rows in a real Postgres."""
+"""What /metrics says, from rows in a real Postgres; and whether the dashboard asks for what is there."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,8 @@ from terrarium.store.play_protocol import Frame, frame_latency_s, pack_frame
 from terrarium.store.settings import settings
 from terrarium.store.tables import Job, Run, Webhook, WebhookDelivery, Worker
 
+DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "terrarium.json"
+METRIC = re.compile(r"\bterrarium_\w+")
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}
 
 
@@ -113,3 +117,16 @@ def test_latency_of_a_frame() -> None:
     frame = Frame(0, 1, 1, 1, 12.0, 3.0, 5.0, 20.0, 0.0, 0, b"", b"")
     assert frame_latency_s(pack_frame(frame)) == pytest.approx(0.02)
     assert frame_latency_s(pack_frame(frame._replace(model_ms=0.0))) is None
+
+
+def test_the_dashboard_draws_what_there_is(http: TestClient, db: Session) -> None:
+    ended = {"started_at": func.now(), "finished_at": func.now()}
+    running = submit(http, db, state="running", fence=1, progress={"rate": 4.0})
+    db.add(Run(job_id=running, fence=1, worker="busy"))
+    submit(http, db, state="succeeded", **ended)
+    there = {name for name, _ in samples(http)}
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    drawn = {name for panel in panels for t in panel["targets"] for name in METRIC.findall(t["expr"])}
+    assert all(panel["targets"] for panel in panels) and drawn <= there, drawn - there
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
