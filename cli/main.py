@@ -305,6 +305,19 @@ def clean(
 
 
 @app.command(rich_help_panel="Run")
+def join(
+    data_dir: DataDir = Path(".terrarium"),
+    worker: Annotated[bool, typer.Option(help="Run jobs.")] = True,
+    player: Annotated[str, typer.Option(help="Serve live play at this address: ws://host:port.")] = "",
+) -> None:
+    """Run jobs or live play for a Terrarium on another machine: DATABASE_URL, REDIS_URL and TERRARIUM_ARTIFACTS_URL say
+    which."""
+    from terrarium.cli.join import join as run
+
+    run(data_dir, worker, player)
+
+
+@app.command(rich_help_panel="Run")
 def dispatcher() -> None:
     """Run a dispatcher against DATABASE_URL and REDIS_URL."""
     runpy.run_module("terrarium.workers.dispatcher", run_name="__main__", alter_sys=True)

@@ -28,7 +28,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8420
     player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
-    artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts; empty: data_dir/artifacts
+    artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts and files of assets (store/shared.py)
+    max_copies_gb: float = 100.0  # of shared assets on this machine; the longest unused go first
     allowed_origins: list[str] = []  # besides the gateway's own origin
     require_keys: bool = False  # on loopback too; on any other address a key is always needed
     key_requests_per_minute: int = 3000  # of an API key, on each gateway
