@@ -239,9 +239,9 @@ def _submit(name: str, steps: Sequence[Step], response: Response, key: str | Non
             new.append(plans.NewStep(step.name, config, kinds()[step.config.kind].queue, job_name))
         check_room(session, *(step.config for step in new))
         plans.submit(session, name, new, ids)
-        for step, id in ids.items():
+        for step_name, id in ids.items():
             with logs.about(job=id):
-                log.info("job %s: submitted, step %s of %r", id, step, name)
+                log.info("job %s: submitted, step %s of %r", id, step_name, name)
         return session.get_one(Job, ids[steps[0].name])
 
     def show(session: Session, job: Job) -> PlanView:

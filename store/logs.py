@@ -47,6 +47,7 @@ def begin(text: str = TEXT) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json() else logging.Formatter(text))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
 
 
 @contextmanager

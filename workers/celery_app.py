@@ -51,6 +51,7 @@ def _log(**_: Any) -> None:
 
 app = make_app()
 if logs.as_json():  # else Celery logs in its own way
+    _log()  # it warns before it sets up logging
     setup_logging.connect(_log)
 
 
