@@ -13,6 +13,7 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     keep_idempotency_days: float = 7.0  # Idempotency-Keys
     webhook_private: bool = False  # webhooks may call private addresses, and by http
     webhook_days: float = 5.0  # a webhook to which nothing was delivered for so long is disabled
+    log: Literal["text", "json"] = "text"  # lines of every service (store/logs.py)
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property
