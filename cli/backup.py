@@ -5,9 +5,9 @@
 
 The file is a tar: database.dump (pg_dump), then files under their paths in the data directory, then manifest.json
 with the size and SHA-256 of each. The database comes first, and its rows say which files are taken: assets, artifacts,
-and the training states of jobs that have not ended; recorded play, which has no rows, as a whole. So a row has its files.
-What was deleted between the two is in the manifest's `gone`, and a restore deletes its row. Where files are in an object
-store (TERRARIUM_ARTIFACTS_URL) they stay there, and the backup holds the database and recorded play.
+and the training states of jobs that have not ended; recorded play, which has no rows, as a whole. So each row has its
+files. What was deleted between the two is in the manifest's `gone`, and a restore deletes its row. Where files are in
+an object store (TERRARIUM_ARTIFACTS_URL) they stay there, and the backup holds the database and recorded play.
 """
 
 from __future__ import annotations
