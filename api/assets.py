@@ -25,10 +25,10 @@ from terrarium.api import paging
 from terrarium.api.body import described, strict_json
 from terrarium.api.brought import add_brought
 from terrarium.api.inputs import uses
-from terrarium.store import assets
+from terrarium.store import assets, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
-from terrarium.store.errors import NotFound
+from terrarium.store.errors import NotFound, Unavailable
 from terrarium.store.places import SHIPPED, place, shipped_folder
 from terrarium.store.settings import settings
 from terrarium.store.tables import Asset
@@ -209,9 +209,15 @@ def download(id: Id) -> Response:
 
 
 def folder_of(asset: Asset) -> Path:
-    """NotFound where its files are gone."""
+    """NotFound where its files are gone; Unavailable where they are on other machines and cannot be fetched."""
     folder = place(asset.type, asset.id)
-    if not folder.is_dir():
+    try:
+        here = shared.fetch(folder)
+    except OSError as e:
+        raise Unavailable(
+            f"the files of asset {asset.id} cannot be fetched: {e.strerror}", code="files_out_of_reach"
+        ) from e
+    if not here:
         raise NotFound(f"the files of asset {asset.id} are gone", code="asset_files_gone")
     return folder
 

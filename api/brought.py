@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from terrarium.store import assets
+from terrarium.store import assets, shared
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict
 from terrarium.store.jsonb import clean
@@ -35,7 +35,11 @@ def register(session: Session, folder: Path) -> bool:
         "evaluation": read_object(report) if report.is_file() else None,
         "made_from": origin.get("made_from", []),
     }
-    return assets.bring(session, origin["type"], folder, clean(facts))
+    staged = None if shared.is_published(folder) else shared.stage(folder)
+    new = assets.bring(session, origin["type"], folder, clean(facts))
+    if new and staged:
+        staged.publish()
+    return new
 
 
 def add_brought() -> None:

@@ -13,11 +13,10 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from terrarium.api import ranges
-from terrarium.api.assets import Id
+from terrarium.api.assets import Id, folder_of
 from terrarium.store import assets
 from terrarium.store.db import session_scope
 from terrarium.store.errors import NotFound
-from terrarium.store.places import place
 from terrarium.worlds.headers import check_npy
 
 router = APIRouter(prefix="/v1", tags=["assets"])
@@ -41,7 +40,7 @@ def get_frames(
     if entry is None:
         raise NotFound(f"asset {id} has no episode {episode!r}", code="episode_not_found")
     shape = (entry["length"], *asset.manifest["frame_size"], 3)
-    file = place(asset.type, asset.id) / "episodes" / episode / "frames.npy"
+    file = folder_of(asset) / "episodes" / episode / "frames.npy"
     try:
         with file.open("rb") as stream:
             begin = check_npy(stream, shape, "|u1", file.stat().st_size, f"episode {episode}: frames.npy")

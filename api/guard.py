@@ -7,9 +7,11 @@ cross-site requests: a browser names the page that a request is from; other clie
 
 from __future__ import annotations
 
+import re
 import time
 from functools import lru_cache
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,10 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from terrarium.api import metrics
 from terrarium.api.access import ACCESS, SAFE_METHODS
 from terrarium.api.errors import DATABASE_DOWN, answer, database_down, shorten
+from terrarium.store import logs
 from terrarium.store.errors import Forbidden, TerrariumError, TooLarge
 from terrarium.store.settings import settings
 
 MAX_BODY = 2**20
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UPLOADS = "/v1/uploads"  # streamed to the disk, not into memory
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -38,14 +42,21 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        request = request_id(scope)
+        with logs.about(request=request):
+            await self._pass(request, scope, receive, send)
+
+    async def _pass(self, request: str, scope: Scope, receive: Receive, send: Send) -> None:
         refused = refusal(scope)
         if scope["type"] == "websocket":  # its ticket is its key
             if refused is None:
                 return await self.app(scope, receive, send)
             return await send({"type": "websocket.close", "code": 1008, "reason": refused.message})
-        await self._http(refused, scope, receive, send)
+        await self._http(request, refused, scope, receive, send)
 
-    async def _http(self, refused: TerrariumError | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(
+        self, request: str, refused: TerrariumError | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         started, status, received = time.perf_counter(), 500, 0
         most, unit = limit(scope)
 
@@ -64,6 +75,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                headers["X-Request-ID"] = request
                 if scope["path"].startswith("/assets/") and status == 200:  # named by their content's hash
                     headers["Cache-Control"] = "public, max-age=31536000, immutable"
             await send(message)
@@ -86,6 +98,12 @@ class Guard:
         except DATABASE_DOWN as e:
             return database_down(e)
         return None
+
+
+def request_id(scope: Scope) -> str:
+    """The client's own where it has the form of one, else a new one: it goes into logs."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
 def refusal(scope: Scope) -> TerrariumError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +19,13 @@ from terrarium.api import paging
 from terrarium.api.artifacts import ArtifactView, read_artifact
 from terrarium.api.catalog import Kind
 from terrarium.api.room import check_room
-from terrarium.store import jobs, plans
+from terrarium.store import jobs, logs, plans
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Job, Metric
 
+log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["jobs"])
 State = Literal[
     "waiting", "queued", "running", "succeeded", "failed", "cancelling", "cancelled", "retry_wait", "quarantined"
@@ -138,6 +140,8 @@ def retry(id: UUID, response: Response) -> JobView:
             again = plans.retry(session, job)
         else:
             again = jobs.submit(session, job.config, job.queue, parent_id=job.id, name=job.name)
+        with logs.about(job=again.id):
+            log.info("job %s: submitted, tries %s again", again.id, job.id)
         response.headers["Location"] = f"/v1/jobs/{again.id}"
         return JobView.of(again)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from terrarium.api.job_body import config_of
 from terrarium.api.jobs import JobView
 from terrarium.api.once import Key, once
 from terrarium.api.room import check_room
-from terrarium.store import assets, plans
+from terrarium.store import assets, logs, plans
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.tables import Job, Plan
@@ -45,6 +46,7 @@ from terrarium.worlds.plans import (
     texture,
 )
 
+log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["plans"])
 State = Literal["queued", "running", "succeeded", "failed", "quarantined", "cancelling", "cancelled"]
 PlanName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
@@ -237,6 +239,9 @@ def _submit(name: str, steps: Sequence[Step], response: Response, key: str | Non
             new.append(plans.NewStep(step.name, config, kinds()[step.config.kind].queue, job_name))
         check_room(session, *(step.config for step in new))
         plans.submit(session, name, new, ids)
+        for step_name, id in ids.items():
+            with logs.about(job=id):
+                log.info("job %s: submitted, step %s of %r", id, step_name, name)
         return session.get_one(Job, ids[steps[0].name])
 
     def show(session: Session, job: Job) -> PlanView:

@@ -63,10 +63,11 @@ def list_plays(
 def get_picture(id: PlayId) -> Response:
     """A frame from the middle of the recording's first minute."""
     folder = plays.play_folder(settings().plays_dir, id)
-    if folder is None or not (folder / plays.PICTURE).is_file():
+    picture = plays.picture_of(folder) if folder else None
+    if picture is None:
         raise NotFound(f"there is no picture of play {id}", code="play_not_found")
     headers = {"Cache-Control": "private, max-age=86400"}
-    return FileResponse(folder / plays.PICTURE, media_type="image/jpeg", headers=headers)
+    return FileResponse(picture, media_type="image/jpeg", headers=headers)
 
 
 @router.delete("/plays/{id}", status_code=204)

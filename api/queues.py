@@ -17,6 +17,7 @@ from terrarium.api.catalog import QUEUES, Queue
 from terrarium.api.jobs import existing
 from terrarium.api.outlook import Desk, Durations, now_of, starts
 from terrarium.store import jobs, line
+from terrarium.store.census import MISSED
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict
 from terrarium.store.settings import settings
@@ -24,7 +25,6 @@ from terrarium.store.tables import Job, Run, Worker
 
 router = APIRouter(prefix="/v1", tags=["queues"])
 SHOWN = 100  # of the jobs in a line, with the times when they start
-MISSED = 3  # heartbeats after which a worker is gone
 Name = Annotated[Queue, Path(description="a queue of GET /v1/queues")]
 
 

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -27,7 +27,13 @@ from terrarium.store.settings import settings
 from terrarium.store.sockets import player_url
 
 log = logging.getLogger("terrarium.gateway")
-SESSIONS = Gauge("terrarium_play_sessions", "Live sessions that this gateway relays")
+SESSIONS = Gauge("terrarium_play_sessions", "Live sessions that this gateway relays, those in line too")
+WAITING = Gauge("terrarium_play_sessions_waiting", "Of those: in line, or without a first frame yet")
+LATENCY = Histogram(
+    "terrarium_play_latency_seconds",
+    "From an input's arrival at the player to its encoded frame, by the player's clock",
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0),
+)
 FRAMES = Counter("terrarium_play_frames", "Frames sent to players")
 DROPPED = Counter("terrarium_play_frames_dropped", "Frames replaced by a newer one before they were sent")
 ACK_HEALS_S = 1.0
@@ -83,6 +89,13 @@ class Relay:
         self.begun = asyncio.Event()  # there was a place: waiting in line does not count as play
 
     async def run(self) -> None:
+        WAITING.inc()
+        try:
+            await self._run()
+        finally:
+            WAITING.dec(not self.begun.is_set())
+
+    async def _run(self) -> None:
         parts = [self._from_client(), self._from_player(), self._to_client()]
         if settings().session_minutes:
             parts.append(self._end_in_time(settings().session_minutes))
@@ -132,7 +145,10 @@ class Relay:
             while True:
                 message = await self.player.recv()
                 if isinstance(message, bytes):
+                    WAITING.dec(not self.begun.is_set())
                     self.begun.set()
+                    if (latency_s := protocol.frame_latency_s(message)) is not None:
+                        LATENCY.observe(latency_s)
                     DROPPED.inc(self.slot.frame is not None)
                     self.slot.put(message)
                 else:

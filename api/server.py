@@ -7,7 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from terrarium.store import keys
+from terrarium.store import keys, logs
 from terrarium.store.db import session_scope
 from terrarium.store.play_protocol import MAX_MESSAGE
 from terrarium.store.settings import settings
@@ -46,7 +46,9 @@ def check_keys() -> None:
 
 def main() -> None:
     check_keys()
-    uvicorn.run("terrarium.api.app:app", host=settings().host, port=settings().port, **OPTIONS)
+    logs.begin()
+    options = OPTIONS | ({"log_config": None} if logs.as_json() else {})  # None: uvicorn's lines go the way of ours
+    uvicorn.run("terrarium.api.app:app", host=settings().host, port=settings().port, **options)
 
 
 if __name__ == "__main__":

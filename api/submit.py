@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -26,12 +27,13 @@ from terrarium.api.inputs import check_inputs, default_name
 from terrarium.api.job_body import job_config
 from terrarium.api.jobs import JobView, missing
 from terrarium.api.room import check_room
-from terrarium.store import jobs, line
+from terrarium.store import jobs, line, logs
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, TerrariumError
 from terrarium.store.tables import Job
 from terrarium.worlds.kinds import MAX_NAME, kinds
 
+log = logging.getLogger("terrarium.gateway")
 router = APIRouter(prefix="/v1", tags=["jobs"])
 MOST = 100  # jobs in a transaction
 Name = Annotated[str | None, Query(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
@@ -60,6 +62,8 @@ async def submit(
         response.status_code = 200
         return view
     response.headers["Location"] = f"/v1/jobs/{view.id}"
+    with logs.about(job=view.id):
+        log.info("job %s: submitted, %s", view.id, config.kind)
     return view
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from terrarium.api import paging
 from terrarium.api.assets import Id, folder_of
-from terrarium.store import assets, disk
+from terrarium.store import assets, disk, shared
 from terrarium.store.db import session_scope
 from terrarium.store.errors import InvalidInput, NotFound
 from terrarium.store.settings import settings
@@ -74,7 +74,8 @@ def get_file(id: Id, file: File) -> FileResponse:
     """A file of a world. Only map.json is in every one: the others come with worlds that a job made, a thumbnail also
     with those that were saved in the browser."""
     with session_scope() as session:
-        path = folder_of(_world(session, id)) / file
+        world = _world(session, id)
+    path = folder_of(world) / file
     if not path.is_file():
         raise NotFound(f"world {id} has no {file}", code="world_file_not_found")
     return FileResponse(path, media_type=MEDIA_TYPES[file])
@@ -96,6 +97,7 @@ def _keep_thumbnail(id: str, png: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".thumbnail-", delete=False) as draft:
             draft.write(png)
         os.replace(draft.name, folder / "thumbnail.png")
+        shared.publish(folder)
         world.size = disk.size_of(folder)
 
 

@@ -156,30 +156,50 @@ def all_services(place: Place, worker: bool = True) -> tuple[list[Service], str]
         }
     )
 
-    def python(name: str, module: str, options: str = "", **more: str) -> Child:
-        argv = [sys.executable, "-m", module, *options.split()]
-        return Child(name, argv, place.logs / f"{name}.log", env=env | more, cwd=ROOT, keep_fds=place.keep_fds)
+    gateway = python(place, env, "gateway", "terrarium.api.server")
+    services = [
+        player_service(place, env, player_url),
+        *stores,
+        Service(gateway, ["schema", *(s.name for s in stores)], probe=lambda: answers(place.reach, place.port)),
+        with_pulse(place, env, "dispatcher", "terrarium.workers.dispatcher", needs=["gateway"]),
+    ]
+    if worker:
+        services += worker_services(place, env, needs=["gateway"])
+    return services, urls["DATABASE_URL"]
 
-    def with_pulse(name: str, module: str, options: str = "", drain_s: float = 15.0) -> Service:
-        pulse = Pulse(socket_dir(place.data_dir) / f"{name}.pulse")
-        child = python(name, module, options, TERRARIUM_PULSE=str(pulse.file))
-        return Service(child, ["gateway"], probe=pulse, awaited=False, drain_s=drain_s, stop_turn=1)
 
-    celery = (
+def player_service(place: Place, env: dict[str, str], url: str) -> Service:
+    return Service(python(place, env, "player", "terrarium.workers.player"), probe=lambda: plays(url))
+
+
+def worker_services(place: Place, env: dict[str, str], needs: Sequence[str]) -> list[Service]:
+    """As many as TERRARIUM_WORKERS says. Each has time to save what its runner was doing."""
+    options = (
         "-q -A terrarium.workers.celery_app worker -P threads -c 1 -Q cpu,gpu.train,gpu.generate "
         "--without-gossip --without-mingle -l INFO"
     )
-    needs = ["schema", *(store.name for store in stores)]
-    services = [
-        Service(python("player", "terrarium.workers.player"), probe=lambda: plays(player_url)),
-        *stores,
-        Service(python("gateway", "terrarium.api.server"), needs, probe=lambda: answers(place.reach, place.port)),
-        with_pulse("dispatcher", "terrarium.workers.dispatcher"),
-    ]
-    names = ["worker", *(f"worker-{n}" for n in range(2, settings().workers + 1))] if worker else []
-    for name in names:  # has time to save what its runner was doing
-        services.append(with_pulse(name, "celery", f"{celery} -n {name}@%h", drain_s=25))
-    return services, urls["DATABASE_URL"]
+    names = ["worker", *(f"worker-{n}" for n in range(2, settings().workers + 1))]
+    return [with_pulse(place, env, name, "celery", f"{options} -n {name}@%h", needs, drain_s=25) for name in names]
+
+
+def with_pulse(
+    place: Place,
+    env: dict[str, str],
+    name: str,
+    module: str,
+    options: str = "",
+    needs: Sequence[str] = (),
+    drain_s: float = 15.0,
+) -> Service:
+    """A service that serves nobody and shows that it lives by touching a file."""
+    pulse = Pulse(socket_dir(place.data_dir) / f"{name}.pulse")
+    child = python(place, env | {"TERRARIUM_PULSE": str(pulse.file)}, name, module, options)
+    return Service(child, needs, probe=pulse, awaited=False, drain_s=drain_s, stop_turn=1)
+
+
+def python(place: Place, env: dict[str, str], name: str, module: str, options: str = "") -> Child:
+    argv = [sys.executable, "-m", module, *options.split()]
+    return Child(name, argv, place.logs / f"{name}.log", env=env, cwd=ROOT, keep_fds=place.keep_fds)
 
 
 def store_services(place: Place) -> tuple[list[Service], dict[str, str]]:

@@ -13,6 +13,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from terrarium.store import shared
 from terrarium.store.disk import size_of
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.jobs import TERMINAL
@@ -147,7 +148,13 @@ def remove_files(session: Session, id: str) -> None:
     """Of an asset that is deleted: it may have been brought again since."""
     asset = session.get(Asset, id, with_for_update=True, populate_existing=True)
     if asset is not None and asset.deleted_at is not None:
+        shared.forget(place(asset.type, asset.id))
         shutil.rmtree(place(asset.type, asset.id), ignore_errors=True)
+
+
+def is_needed(session: Session, id: str) -> bool:
+    """Whether its files must stay: something that runs or waits uses them."""
+    return _job_that_needs(session, id) is not None or _is_played(session, id)
 
 
 def _job_that_needs(session: Session, id: str) -> Job | None:
@@ -178,9 +185,19 @@ def count_sizes(session: Session) -> None:
 
 
 def sweep(session: Session) -> None:
-    """Removes the files of deleted assets that a crash between the commit and the removal has left."""
-    for id in session.scalars(select(Asset.id).where(Asset.deleted_at.is_not(None))).all():
+    """Removes the files of deleted assets that a crash between the commit and the removal has left, and the copies of
+    what another machine has deleted."""
+    for id in left_over(session):
         remove_files(session, id)
+
+
+def left_over(session: Session) -> dict[str, Path]:
+    """{id of a deleted asset: its folder} of those that still have files, here or where machines share them."""
+    rows = session.execute(select(Asset.type, Asset.id).where(Asset.deleted_at.is_not(None))).all()
+    folders = {id: place(type, id) for type, id in rows}
+    parents = {folder.parent for folder in folders.values()}
+    elsewhere = {folder for parent in parents for folder in shared.published(parent)}
+    return {id: folder for id, folder in folders.items() if folder.is_dir() or folder in elsewhere}
 
 
 def files_of(folder: Path) -> list[tuple[str, Path]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
@@ -25,6 +25,9 @@ from sqlalchemy.pool import NullPool
 
 from terrarium.store.errors import Unavailable
 from terrarium.store.settings import settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -109,18 +112,44 @@ def upgrade_database(url: str) -> None:
     Unavailable where a newer Terrarium has written it: there is no way back, since it would drop what the newer keeps.
     """
     from alembic import command
-    from alembic.config import Config
+
+    config = _alembic(url)
+    _check_known(config, url)
+    command.upgrade(config, "head")
+
+
+def check_schema(url: str) -> None:
+    """Unavailable where the schema is not the one that this Terrarium works with."""
     from alembic.script import ScriptDirectory
+
+    config = _alembic(url)
+    found, head = _check_known(config, url), ScriptDirectory.from_config(config).get_current_head()
+    if found != head:
+        raise Unavailable(
+            f"the database has schema {found}, this Terrarium works with {head}: "
+            "start its gateway's machine first, with this version",
+            code="older_schema",
+        )
+
+
+def _alembic(url: str) -> Config:
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = sqlalchemy_url(url)
-    scripts = ScriptDirectory.from_config(config)
-    found = _revision(url)
+    return config
+
+
+def _check_known(config: Config, url: str) -> str | None:
+    """The schema that the database has; Unavailable for one of a newer Terrarium."""
+    from alembic.script import ScriptDirectory
+
+    scripts, found = ScriptDirectory.from_config(config), _revision(url)
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
         message = f"the database has schema {found}, this Terrarium knows up to {scripts.get_current_head()}"
         raise Unavailable(f"{message}: upgrade Terrarium, or choose another --data-dir", code="newer_schema")
-    command.upgrade(config, "head")
+    return found
 
 
 def _revision(url: str) -> str | None:

@@ -54,6 +54,7 @@ VERSION = 2
 INPUT = struct.Struct("<BBxxIffIId")
 FRAME = struct.Struct("<BBHIIffffdIII")
 SEQ_OFFSET = struct.calcsize("<BBH")
+TIMES_OFFSET = struct.calcsize("<BBHII")
 DROPPED_OFFSET = struct.calcsize("<BBHIIffffd")
 SIMULATOR, RESET, PAUSED = 1, 2, 4
 SUBPROTOCOL = "terrarium.play"
@@ -125,6 +126,13 @@ def unpack_frame(data: bytes) -> Frame:
 
 def frame_seq(data: bytes) -> int:
     return struct.unpack_from("<I", data, SEQ_OFFSET)[0]
+
+
+def frame_latency_s(data: bytes) -> float | None:
+    """From an input's arrival at the player to the encoded frame: queue, model and encoding. None for a still, without
+    a step of the model."""
+    model_ms, encode_ms, queue_ms = struct.unpack_from("<fff", data, TIMES_OFFSET)
+    return (model_ms + encode_ms + queue_ms) / 1e3 if model_ms else None
 
 
 class FrameSlot:

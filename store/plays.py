@@ -1,7 +1,7 @@
 """Recorded play on disk, as the player wrote it (workers/play_log.py): listed, looked up, deleted.
 
     plays/<id>/000/{play.json, frames.npy, actions.npy, pose.npy}    a walk, in parts of a minute
-    plays/<id>/picture.jpg                                           a frame of it
+    plays/<id>/000/picture.jpg                                       a frame of its first
 
 A folder that holds its files itself is one part; a name that begins with a dot is still being written.
 """
@@ -21,6 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
+from terrarium.store import shared
 from terrarium.store.jobs import TERMINAL
 from terrarium.store.tables import Job
 
@@ -59,7 +60,8 @@ class Play:
 
 
 def list_plays(folder: Path) -> list[Play]:
-    """Every recording, newest first; a damaged one too, with what is wrong."""
+    """Every recording, newest first; a damaged one too, with what is wrong. OSError as of `shared.mirror`."""
+    shared.mirror(folder)
     found = [_read(path) for path in folder.iterdir() if _is_play(path)] if folder.is_dir() else []
     return sorted(found, key=lambda play: play.recorded_at, reverse=True)
 
@@ -70,9 +72,16 @@ def find_play(folder: Path, id: str) -> Play | None:
 
 
 def play_folder(folder: Path, id: str) -> Path | None:
-    """Where a recording lies; None if there is none."""
+    """Where a recording lies; None if there is none. OSError as of `shared.mirror`."""
     path = play_place(folder, id) if ID.match(id) else None
+    if path is not None:
+        shared.mirror(path)
     return path if path is not None and _is_play(path) else None
+
+
+def picture_of(folder: Path) -> Path | None:
+    """A frame of a recording; of an old one it lies beside the parts."""
+    return next((file for file in (folder / PICTURE, *sorted(folder.glob(f"*/{PICTURE}"))) if file.is_file()), None)
 
 
 def play_place(folder: Path, id: str) -> Path:
@@ -96,6 +105,7 @@ def delete_play(folder: Path, id: str) -> None:
     """Renamed first, so that half of a recording is never listed."""
     path = play_folder(folder, id)
     if path is not None:
+        shared.forget(path)
         gone = path.rename(path.with_name(f".deleted-{id}"))
         shutil.rmtree(gone)
 
@@ -113,7 +123,8 @@ def _parts(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Play:
     facts: list[dict[str, Any]] = []
     problem = None
-    for part in _parts(path):
+    parts = list(_parts(path))
+    for part in parts:
         try:
             facts.append(_facts(part))
         except ValueError as e:
@@ -130,9 +141,15 @@ def _read(path: Path) -> Play:
         seconds=round(frames / first["fps"], 1) if facts else 0.0,
         size=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         action_names=list(first.get("action_names") or []),
-        recorded_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+        recorded_at=datetime.fromtimestamp(max(map(_written, parts), default=path.stat().st_mtime), UTC),
         problem=problem or (None if facts else "no part of it is there"),
     )
+
+
+def _written(part: Path) -> float:
+    """By its file: a folder's own time is when this machine got it."""
+    file = part / "play.json"
+    return (file if file.is_file() else part).stat().st_mtime
 
 
 def _facts(part: Path) -> dict[str, Any]:

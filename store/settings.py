@@ -13,6 +13,7 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,7 +28,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8420
     player_url: str = ""  # ws://host:port or unix:///path; empty: a socket under data_dir
-    artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts; empty: data_dir/artifacts
+    artifacts_url: str = ""  # s3://bucket/prefix, where machines share artifacts and files of assets (store/shared.py)
+    max_copies_gb: float = 100.0  # of shared assets on this machine; the longest unused go first
     allowed_origins: list[str] = []  # besides the gateway's own origin
     require_keys: bool = False  # on loopback too; on any other address a key is always needed
     key_requests_per_minute: int = 3000  # of an API key, on each gateway
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     keep_idempotency_days: float = 7.0  # Idempotency-Keys
     webhook_private: bool = False  # webhooks may call private addresses, and by http
     webhook_days: float = 5.0  # a webhook to which nothing was delivered for so long is disabled
+    log: Literal["text", "json"] = "text"  # lines of every service (store/logs.py)
     heartbeat_file: Path | None = None  # touched by the dispatcher as its loop goes round, for health checks
 
     @property

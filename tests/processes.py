@@ -56,7 +56,7 @@ class Services:
         seen = self.log("worker").count("ready.")
         queues = "cpu,gpu.train,gpu.generate"
         options = ["--without-gossip", "--without-mingle", "-l", "INFO"]
-        argv = ["celery", "-A", app, "worker", "-P", "threads", "-c", "1", "-Q", queues, *options]
+        argv = ["celery", "-q", "-A", app, "worker", "-P", "threads", "-c", "1", "-Q", queues, *options]
         process = self.start("worker", *argv, **env)
         until(lambda: self.log("worker").count("ready.") > seen)
         return process

@@ -11,8 +11,12 @@ Which job it is the worker decides when it looks, in the database: priorities, e
 
 from __future__ import annotations
 
-from celery import Celery
+from typing import Any
 
+from celery import Celery
+from celery.signals import setup_logging
+
+from terrarium.store import logs
 from terrarium.store.errors import Unavailable
 from terrarium.store.settings import settings
 from terrarium.workers import redis_transport
@@ -41,7 +45,14 @@ def make_app() -> Celery:
     return app
 
 
+def _log(**_: Any) -> None:
+    logs.begin()
+
+
 app = make_app()
+if logs.as_json():  # else Celery logs in its own way
+    _log()  # it warns before it sets up logging
+    setup_logging.connect(_log)
 
 
 def queues() -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from terrarium.store import jobs, line, live_sessions
+from terrarium.store import jobs, line, live_sessions, logs
 from terrarium.store.broker import connect
 from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
@@ -49,7 +49,7 @@ CLEAN_AFTER_S, CLEAN_EVERY_S = 300.0, 3600.0  # from the beginning of the leader
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.begin()
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
@@ -119,7 +119,8 @@ def look_after_workers(missed: dict[str, float]) -> None:
     with session_scope() as session:
         for worker in gone(jobs.absent_workers(session), missed, ABSENT_FOR_S):
             for job in jobs.lose_jobs_of(session, worker):
-                log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
+                with logs.about(job=job.id):
+                    log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
 
 
 def look_after_sessions(missed: dict[UUID, float]) -> None:
@@ -142,9 +143,11 @@ def gone(free: Collection[T], missed: dict[T, float], for_s: float) -> list[T]:
 def look_after_leases_and_retries() -> None:
     with session_scope() as session:
         for job in jobs.expire_leases(session):
-            log.warning("job %s: lease expired, now %s", job.id, job.state)
+            with logs.about(job=job.id):
+                log.warning("job %s: lease expired, now %s", job.id, job.state)
         for job in jobs.queue_due_retries(session):
-            log.info("job %s: queued again", job.id)
+            with logs.about(job=job.id):
+                log.info("job %s: queued again", job.id)
 
 
 def emit_lost(redis: Redis, older_than_s: float = LOST_AFTER_S) -> None:

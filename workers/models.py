@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from terrarium.store import shared
 from terrarium.store.places import SHIPPED, place
 from terrarium.workers.freezer import Freezer
 from terrarium.workers.sessions import Seat, Session
@@ -40,7 +41,7 @@ def checkpoint_folder(checkpoint: str) -> Path:
         folder = place("world-model", checkpoint)
     except ValueError:
         raise BadCheckpoint(f"checkpoint {checkpoint!r}: expected {SHIPPED!r} or a checkpoint's id") from None
-    if not folder.is_dir():
+    if not shared.fetch(folder):
         raise BadCheckpoint(f"checkpoint {checkpoint} is not here")
     return folder
 
@@ -50,7 +51,11 @@ def world_source(world: str) -> dict[str, Any]:
     from terrarium.worlds.episodes.record import block_source
 
     folder = place("block-world", world)
-    if not folder.is_dir():
+    try:
+        here = shared.fetch(folder)
+    except OSError as e:
+        raise ValueError(f"world {world} cannot be fetched: {e.strerror}") from e
+    if not here:
         raise ValueError(f"world {world} is not here")
     return block_source(str(folder))
 

@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from terrarium.store import assets, jobs, line
+from terrarium.store import assets, jobs, line, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.jsonb import clean
 from terrarium.store.places import SHIPPED, place
 from terrarium.store.settings import settings
+from terrarium.store.shared import Staged
 from terrarium.store.tables import Asset, Job, TrainingState
 from terrarium.worlds.durable import sync, write_text
 from terrarium.worlds.kinds import Slot, kinds
@@ -34,6 +35,7 @@ def input_folders(config: dict[str, Any]) -> dict[str, str | list[str]]:
     for field, value in _given(config).items():
         folders = [_existing(field, inputs[field], id) for id in inputs[field].named(value)]
         if inputs[field].types == ("play",) and not folders:
+            shared.mirror(settings().plays_dir)
             folders = [str(settings().plays_dir.resolve())]  # none named: all there are
         found[field] = folders if inputs[field].many else folders[0]
     return found
@@ -53,13 +55,24 @@ def _ids(config: dict[str, Any]) -> list[str]:
 
 def _existing(field: str, slot: Slot, id: str) -> str:
     folders = [place(type, id) for type in slot.types]
-    for folder in folders:
-        if folder.is_dir():
+    for type, folder in zip(slot.types, folders, strict=True):
+        if type == "play":  # in parts, each by itself
+            shared.mirror(folder)
+        if shared.fetch(folder):
             return str(folder)
     raise ValueError(f"{field}: the files of {' or '.join(slot.types)} {id} are gone ({folders[0]})")
 
 
-def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
+def stage(job: Job, run_dir: Path) -> Staged | None:
+    """Sends the output to where other machines find it, once it is committed. Takes as long as it is large."""
+    kind = kinds()[job.kind]
+    if kind.makes == "evaluation":
+        return None
+    folder, output = place(kind.makes, str(job.id)), run_dir / "output"
+    return shared.stage(folder, output if output.is_dir() else folder)  # an earlier try has moved it
+
+
+def commit(job: Job, result: dict[str, Any], run_dir: Path, staged: Staged | None = None) -> None:
     """Ends the job: one transaction for its state, its row and the move of its output. Raises LeaseLost.
 
     The move happens under the lock of the job's row, so a worker that lost the job cannot overwrite anything. May be
@@ -74,6 +87,8 @@ def commit(job: Job, result: dict[str, Any], run_dir: Path) -> None:
             _store_evaluation(session, job.config[next(iter(kind.inputs))], result)
         else:
             folder = _move(output, place(kind.makes, str(job.id)))
+            if staged:
+                staged.publish()
             manifest = _manifest(folder, job)
             assets.add(session, job, kind.makes, manifest, _ids(job.config), size_of(folder), _given_name(session, job))
         following = kind.then(str(job.id), manifest) if kind.then else None

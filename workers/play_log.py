@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import simplejpeg
 
-from terrarium.store import disk
+from terrarium.store import disk, shared
 from terrarium.store.plays import PICTURE
 from terrarium.store.settings import settings
 from terrarium.worlds.durable import sync
@@ -37,6 +37,7 @@ class Plays:
     def __init__(self, folder: Path, max_bytes: float) -> None:
         self.folder, self.max_bytes = folder, max_bytes
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="play-writer")
+        self._writer.submit(self._share)
 
     def refusal(self) -> str | None:
         """Why nothing more is kept; None while there is room."""
@@ -63,18 +64,29 @@ class Plays:
             draft = self.folder / f".{part.walk}-{part.number:03d}"
             try:
                 part.write(draft)
+                if part.number == 0:
+                    (draft / PICTURE).write_bytes(part.picture())
                 home = self.folder / part.walk
                 home.mkdir(exist_ok=True)
                 draft.rename(home / f"{part.number:03d}")
                 sync(home)
-                if not (home / PICTURE).exists():
-                    (home / PICTURE).write_bytes(part.picture())
             except OSError as e:
                 reason = f"a part of recorded play could not be written: {e.strerror or e}"
                 shutil.rmtree(draft, ignore_errors=True)
         if reason is not None:
             log.warning("%s (%s)", reason, self.folder)
             lost(reason)
+        self._share()
+
+    def _share(self) -> None:
+        """Whatever other machines do not have yet. An object store that is out of reach gets it after the next part."""
+        for facts in sorted(self.folder.glob("[!.]*/[!.]*/play.json")) if shared.active() else ():
+            try:
+                if not (facts.parent / shared.COPY).is_file():
+                    shared.publish(facts.parent)
+            except OSError as e:
+                log.warning("recorded play %s stays on this machine for now: %s", facts.parent, e)
+                return
 
 
 class Part(NamedTuple):

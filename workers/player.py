@@ -25,6 +25,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve, unix_serv
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from terrarium.store import logs
 from terrarium.store import play_protocol as protocol
 from terrarium.store.places import SHIPPED
 from terrarium.store.play_protocol import MAX_SEED, Command, Open, Reset, Settings
@@ -431,7 +432,7 @@ def threads_of_a_ticker() -> Threads:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    logs.begin(text="%(name)s: %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     spin_briefly()
     import torch  # after the environment is set, and before any thread of ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from terrarium.store import artifacts, disk, jobs
+from terrarium.store import artifacts, disk, jobs, shared
 from terrarium.store.db import session_scope
 from terrarium.store.events import Event
 from terrarium.store.tables import Artifact, Metric, TrainingState
+from terrarium.workers.run_folder import share_state
 
 Message = dict[str, Any]
 
@@ -25,13 +27,26 @@ class Recorder:
     def __init__(self, job_id: UUID, fence: int, run_dir: Path) -> None:
         self.job_id, self.fence, self.run_dir = job_id, fence, run_dir
         self.pending: list[Message] = []
+        self._sharing: list[tuple[Future[Message | None], Message]] = []  # states on their way to other machines
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="states")
 
     def add(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self.pending.append(self._stored(message) if message["type"] == "file" else message)
+            if message["type"] == "checkpoint" and shared.active():
+                self._sharing.append((self._sender.submit(self._share, message), message))
+            else:
+                self.pending.append(self._stored(message) if message["type"] == "file" else message)
+
+    def is_done(self) -> bool:
+        """Whether nothing of what was said waits to be written."""
+        return not self.pending and not self._sharing
 
     def flush(self) -> None:
         """What is pending, in its order, in one transaction; it stays pending if the database does not answer."""
+        while self._sharing and self._sharing[0][0].done():
+            sent, checkpoint = self._sharing.pop(0)
+            problem = sent.result()
+            self.pending += [checkpoint] if problem is None else [problem, checkpoint]
         if not self.pending:
             return
         messages = _thin(self.pending)
@@ -63,6 +78,18 @@ class Recorder:
         except OSError as e:  # a full disk; or the run was taken away, and its folder with it
             return _line(f"file {name!r} is lost: {e}")
         return {"type": "file", "artifact": artifact}
+
+    def _share(self, checkpoint: Message) -> Message | None:
+        """The state where a run on another machine would look for it; a line of log if it does not get there. This
+        machine can go on from it all the same."""
+        state = self._inside(checkpoint["path"])
+        try:
+            share_state(self.job_id, self.run_dir, state)
+        except OSError as e:
+            if not state.is_dir():  # a newer one has replaced it
+                return None
+            return _line(f"the state of step {checkpoint['step']} stays on this machine: {e.strerror or e}")
+        return None
 
     def _write_rows(self, session: Session, message: Message) -> None:
         match message["type"]:

@@ -21,13 +21,12 @@ import obstore
 from sqlalchemy import ColumnElement, delete, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from terrarium.store import artifacts, assets, plays
+from terrarium.store import artifacts, assets, plays, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.jobs import TERMINAL
-from terrarium.store.places import place
 from terrarium.store.settings import settings
-from terrarium.store.tables import Artifact, Asset, Base, IdempotencyKey, Job, JobEvent, PlaySession, WebhookDelivery
+from terrarium.store.tables import Artifact, Base, IdempotencyKey, Job, JobEvent, PlaySession, WebhookDelivery
 from terrarium.workers import run_folder
 from terrarium.worlds.intake import abandoned_drafts
 
@@ -57,6 +56,14 @@ def clean(remove: bool = True) -> dict[str, Heap]:
     return {what: rule(remove) for what, rule in RULES.items()}
 
 
+def clean_after_run() -> None:
+    """On a worker's machine, which may be another than the dispatcher's. OSError where the object store fails."""
+    run_folders(remove=True)
+    if shared.active():
+        deleted_assets(remove=True)
+        copies(remove=True)
+
+
 def clean_in_background() -> None:
     """For a thread: an error is logged, and the next try is the dispatcher's."""
     try:
@@ -75,10 +82,10 @@ def run_folders(remove: bool) -> Heap:
 
 
 def deleted_assets(remove: bool) -> Heap:
-    """Files that a crash has left between the deletion's commit and their removal."""
+    """Files that a crash has left between the deletion's commit and their removal, and copies of what another machine
+    has deleted."""
     with session_scope() as session:
-        rows = session.execute(select(Asset.type, Asset.id).where(Asset.deleted_at.is_not(None))).all()
-    left = {id: folder for type, id in rows if (folder := place(type, id)).is_dir()}
+        left = assets.left_over(session)
     found = {folder: size_of(folder) for folder in left.values()}
     for id in left if remove else ():
         with session_scope() as session:
@@ -136,6 +143,32 @@ def unlisted_artifacts(remove: bool) -> Heap:
     return Heap(unlisted)
 
 
+def copies(remove: bool) -> Heap:
+    """Of shared assets, the longest unused beyond TERRARIUM_MAX_COPIES_GB: who needs them again fetches them."""
+    found: dict[Path, int] = {}
+    sizes = {folder: size_of(folder) for _, folder in shared.copies()}
+    excess = sum(sizes.values()) - settings().max_copies_gb * 1e9
+    for folder, size in sizes.items():
+        if excess <= 0:
+            break
+        with session_scope() as session:
+            if assets.is_needed(session, folder.name):
+                continue
+        found[folder] = size
+        excess -= size
+        if remove:
+            shutil.rmtree(folder, ignore_errors=True)
+    return _listed(found)
+
+
+def superseded(remove: bool) -> Heap:
+    """Files in the object store that are part of no folder: of a try that was cut off, or of an old version."""
+    found = shared.superseded(UNLISTED_DAYS * 86400)
+    if remove and found:
+        obstore.delete(artifacts.object_store(), list(found))
+    return Heap(found)
+
+
 def previews(remove: bool) -> Heap:
     """Of an ended job, those that a later one of the same name has replaced; with the events that show them."""
     newest_first = (Artifact.created_at.desc(), Artifact.id.desc())
@@ -190,6 +223,8 @@ RULES: dict[str, Callable[[bool], Heap]] = {
     "broken uploads": uploads,
     "recorded play": recorded_play,
     "unlisted artifacts": unlisted_artifacts,
+    "unused copies": copies,
+    "superseded files": superseded,
     "replaced previews": previews,
     "events": events,
     "play sessions": play_sessions,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from terrarium.store import jobs
+from terrarium.store import jobs, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.jobs import TERMINAL
@@ -30,7 +30,17 @@ GONE = ".gone-"  # begins the name of what is being removed
 
 
 def folder_of(job: Job) -> Path:
-    return settings().runs_dir.resolve() / str(job.id) / str(job.fence)
+    return _home(job.id) / str(job.fence)
+
+
+def _home(job_id: UUID) -> Path:
+    """Of all runs of a job; in the object store its training states, by their paths within a run."""
+    return settings().runs_dir.resolve() / str(job_id)
+
+
+def _homes(job: Job) -> list[Path]:
+    """Of the job and of the one that it tries again."""
+    return [_home(id) for id in (job.id, job.parent_id) if id is not None]
 
 
 def take_over(job: Job) -> None:
@@ -48,10 +58,34 @@ def take_over(job: Job) -> None:
         for folder in earlier[:-1]:
             shutil.rmtree(folder, ignore_errors=True)
         mine.mkdir(exist_ok=True)
+        _move_fetched(session, job, mine)
         for moved in _moved_outputs(job):  # by a run whose commit failed
             if not (mine / "output").exists():
                 moved.rename(mine / "output")
         _sweep_states(session, job, mine)
+
+
+def fetch_states(job: Job) -> None:
+    """Brings the training states of its earlier runs on other machines to where `take_over` finds them. OSError."""
+    if not shared.active():
+        return
+    with session_scope() as session:
+        rows = session.scalars(select(TrainingState).where(TrainingState.job_id.in_([job.id, job.parent_id]))).all()
+    for path in {row.path for row in rows}:
+        if not any((run / path).is_dir() for home in _homes(job) for run in _runs(home)):
+            any(shared.fetch(home / path) for home in _homes(job))
+
+
+def share_state(job_id: UUID, run_dir: Path, state: Path) -> None:
+    """Puts a training state where the next run finds it on any machine; what the run has removed goes there too.
+
+    Takes as long as it is large. OSError, also where the run has removed it meanwhile.
+    """
+    home = _home(job_id)
+    shared.stage(home / state.relative_to(run_dir), state).publish()
+    for old in shared.published(home):
+        if not (run_dir / old.relative_to(home)).is_dir():
+            shared.forget(old)
 
 
 def make_room(run_dir: Path) -> None:
@@ -67,7 +101,8 @@ def sweep(remove: bool = True) -> dict[Path, int]:
     runs = settings().runs_dir
     found = {path: size_of(path) for path in runs.glob(f"{GONE}*")}  # of a sweep that was killed
     with session_scope() as session:
-        folders = [folder.name for folder in runs.glob("*")]
+        folders = {folder.name for folder in runs.glob("*")}
+        folders |= {state.relative_to(runs.resolve()).parts[0] for state in shared.published(runs)}
         ended = session.scalars(select(Job.id).where(cast(Job.id, Text).in_(folders), Job.state.in_(TERMINAL))).all()
     removable = list(found)
     try:
@@ -80,6 +115,7 @@ def sweep(remove: bool = True) -> dict[Path, int]:
                 rubbish = [path for path in (runs / str(id), *_unfinished(job)) if path.is_dir()]
                 found |= {path: size_of(path) for path in rubbish}
                 if remove:
+                    shared.forget(runs / str(id))
                     removable += [path.rename(runs / f"{GONE}{uuid4().hex}") for path in rubbish]
                     session.execute(delete(TrainingState).where(TrainingState.job_id == id))
     finally:  # without a lock, since it may take long; also where the disk is too full for a commit
@@ -91,7 +127,9 @@ def sweep(remove: bool = True) -> dict[Path, int]:
 def _goes_on(session: Session, job: Job) -> bool:
     """Whether a retry may still take over what this job, which has ended, has left."""
     runs = _runs(settings().runs_dir / str(job.id))
-    if job.state not in RETRIED or (job.error or {}).get("code") in HOPELESS or not any(map(_states, runs)):
+    if job.state not in RETRIED or (job.error or {}).get("code") in HOPELESS:
+        return False
+    if not any(map(_states, runs)) and not shared.published(_home(job.id)):
         return False
     retries = select(Job.id).where(Job.parent_id == job.id, Job.state.not_in(TERMINAL))
     kept = func.clock_timestamp() - timedelta(days=settings().keep_failed_days)
@@ -125,6 +163,16 @@ def _moved_outputs(job: Job) -> list[Path]:
 def _unfinished(job: Job) -> list[Path]:
     """An output that was moved and never committed."""
     return [] if job.state == "succeeded" else _moved_outputs(job)
+
+
+def _move_fetched(session: Session, job: Job, mine: Path) -> None:
+    """States of runs on other machines, which `fetch_states` has brought here, into the folder of this run."""
+    for path in session.scalars(select(TrainingState.path).where(TrainingState.job_id == job.id)).all():
+        for home in _homes(job):
+            if (home / path).is_dir() and not (mine / path).is_dir():
+                (mine / path).parent.mkdir(parents=True, exist_ok=True)
+                (home / path).rename(mine / path)
+                (mine / path / shared.COPY).unlink()
 
 
 def _states(run_dir: Path) -> list[Path]:

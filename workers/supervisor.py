@@ -18,7 +18,9 @@ import logging
 import queue
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -33,9 +35,11 @@ from terrarium.workers import outputs
 from terrarium.workers.log_tail import LogTail
 from terrarium.workers.process import RunnerProcess
 from terrarium.workers.recorder import Message, Recorder
-from terrarium.workers.run_folder import folder_of, make_room, sweep, take_over
+from terrarium.workers.retention import clean_after_run
+from terrarium.workers.run_folder import fetch_states, folder_of, make_room, take_over
 
 log = logging.getLogger("terrarium.worker")
+T = TypeVar("T")
 CANCEL_GRACE_S = 10.0
 DRAIN_GRACE_S = 15.0
 LOOK_EVERY_S = 0.5  # at the job's state, for a cancel
@@ -67,9 +71,10 @@ class Supervisor:
     def run(self) -> None:
         """From start to a settled job. Raises LeaseLost where the job was taken away."""
         try:
+            self._renewing(lambda: fetch_states(self.job))
             take_over(self.job)
             self.log_tail = LogTail(self.log_tail.path)  # what earlier runs have written is known
-            spec = self._spec()
+            spec = self._renewing(self._spec)
         except ValueError as e:
             self.end = {"type": "error", "code": "invalid_input", "message": str(e)}
         except OSError as e:
@@ -77,12 +82,35 @@ class Supervisor:
         else:
             self._run_process(spec)
         self._settle()
-        with contextlib.suppress(*DATABASE_DOWN):
-            sweep()
+        with contextlib.suppress(*DATABASE_DOWN, OSError):
+            clean_after_run()
 
     def _spec(self) -> dict[str, Any]:
         inputs = outputs.input_folders(self.job.config)
         return {"kind": self.job.kind, "config": self.job.config, "inputs": inputs, "out_dir": str(self.run_dir)}
+
+    def _renewing(self, work: Callable[[], T]) -> T:
+        """What `work` returns, which may take longer than a lease: files come and go. LeaseLost where it is lost."""
+        with ThreadPoolExecutor(1) as thread:
+            future = thread.submit(work)
+            while not future.done():
+                wait([future], LISTEN_S)
+                try:
+                    if time.monotonic() >= self.heartbeat_at:
+                        self._heartbeat()
+                except DATABASE_DOWN as e:
+                    log.warning("job %s: the database does not answer: %s", self.job.id, e)
+                    if time.monotonic() > self.lease_ends:
+                        raise LeaseLost(str(self.job.id)) from e
+            return future.result()
+
+    def _heartbeat(self) -> None:
+        """Renews the lease, and sees whether a cancel was asked for. Raises LeaseLost."""
+        now = time.monotonic()
+        with session_scope() as session:
+            state = jobs.heartbeat(session, self.job.id, self.job.fence, settings().lease_s)
+        self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
+        self.cancelling = state == "cancelling"
 
     def _run_process(self, spec: dict[str, Any]) -> None:
         self.process = process = RunnerProcess(self.log_tail.path)
@@ -117,7 +145,7 @@ class Supervisor:
             self._reach_database(process)
             if self.killed_for == "lease":
                 raise LeaseLost(str(self.job.id))
-            if over and not self.recorder.pending:
+            if over and self.recorder.is_done():
                 return
             self._pass_on_stop(process)
             self._end_silence(process)
@@ -145,16 +173,13 @@ class Supervisor:
         try:
             self.recorder.flush()
             if now >= self.heartbeat_at:
-                with session_scope() as session:
-                    state = jobs.heartbeat(session, self.job.id, self.job.fence, settings().lease_s)
-                self.lease_ends, self.heartbeat_at = now + settings().lease_s, now + settings().heartbeat_s
+                self._heartbeat()
             elif now >= self.look_at:
                 with session_scope() as session:
-                    state = jobs.held_state(session, self.job.id, self.job.fence)
+                    self.cancelling = jobs.held_state(session, self.job.id, self.job.fence) == "cancelling"
             else:
                 return
             self.look_at = now + LOOK_EVERY_S
-            self.cancelling = state == "cancelling"
         except LeaseLost:
             self._kill(process, "lease")
         except DATABASE_DOWN as e:
@@ -207,7 +232,8 @@ class Supervisor:
         match self.end:
             case {"type": "result", "result": result}:
                 self._keep_log()
-                outputs.commit(self.job, result, self.run_dir)
+                staged = self._renewing(lambda: outputs.stage(self.job, self.run_dir))
+                outputs.commit(self.job, result, self.run_dir, staged)
             case {"type": "error"}:
                 make_room(self.run_dir)  # also for the rows
                 self._keep_log()

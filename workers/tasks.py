@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from terrarium.store import jobs
+from terrarium.store import jobs, logs
 from terrarium.store.db import session_scope
 from terrarium.store.jobs import LeaseLost
 from terrarium.store.settings import settings
@@ -61,6 +61,11 @@ def look() -> None:
     if job is None:
         log.info("nothing to do in %s", ", ".join(queues()))
         return
+    with logs.about(job=job.id, run=job.fence):
+        _supervise(job)
+
+
+def _supervise(job: Job) -> None:
     log.info("job %s: run %d of %s", job.id, job.fence, job.kind)
     try:
         Supervisor(job, DRAIN).run()

@@ -47,6 +47,9 @@ class House:
         self.worker = self.services.worker("fake_worker", **env)
         return self.worker
 
+    def log_lines(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.services.log(name).splitlines()]
+
     def script(self, *runs: dict[str, Any]) -> None:
         (self.data_dir / "script.json").write_text(json.dumps(runs))
 
@@ -104,6 +107,7 @@ def house(database_url: str, services_dir: Path, tmp_path_factory: pytest.TempPa
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
         "TERRARIUM_LEASE_S": "8",
         "TERRARIUM_HEARTBEAT_S": "1",
+        "TERRARIUM_LOG": "json",
     }
     with services(data_dir / "logs", **env) as started:
         yield House(started, data_dir, redis)
@@ -125,6 +129,23 @@ def test_from_post_to_start_takes_a_moment(house: House) -> None:
         assert job["attempt"] == 1 and house.states(id) == ["queued", "running", "succeeded"]
     print(f"POST to start: {[round(d, 3) for d in delays]} s")
     assert min(delays) < 0.5
+
+
+def test_a_request_is_followed_through_the_logs(house: House) -> None:
+    house.script({"steps": 1})
+    answer = house.http.post("/v1/jobs", json=RECORD, headers={"X-Request-ID": "nightly-7"})
+    id = answer.json()["id"]
+    house.until_state(id, "succeeded")
+    assert answer.headers["x-request-id"] == "nightly-7"
+    made = [line for line in house.log_lines("gateway") if line.get("request") == "nightly-7"]
+    assert [line["job"] for line in made] == [id]
+    until(lambda: f"job {id}: run 1 is over" in house.services.log("worker"))
+    of_job = [line for line in house.log_lines("worker") if line.get("job") == id]
+    assert {line["run"] for line in of_job} == {"1"} and f"job {id}: run 1 of dataset.record" in of_job[0]["message"]
+    assert {"time", "level", "logger", "message"} <= of_job[0].keys()
+    assert house.log_lines("dispatcher")[0]["message"] == "leading"
+    forged = house.http.get("/health/live", headers={"X-Request-ID": 'a "b'}).headers["x-request-id"]
+    assert len(forged) == 32
 
 
 def test_the_result_is_a_dataset_that_others_can_name(house: House) -> None:

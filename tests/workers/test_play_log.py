@@ -21,7 +21,7 @@ from play_client import PlayClient, until
 
 from terrarium.store.places import place
 from terrarium.store.play_protocol import Open
-from terrarium.store.plays import PICTURE, list_plays, play_folder
+from terrarium.store.plays import list_plays, picture_of, play_folder
 from terrarium.store.settings import Settings
 from terrarium.workers import outputs, play_log, runner
 from terrarium.workers.outputs import input_folders
@@ -238,7 +238,9 @@ def test_a_recording_is_listed_with_its_picture(played: Any) -> None:
     assert play.problem is None and play.world == "plains" and play.seed == 7 and play.checkpoint == "shipped"
     assert play.frames == sum(len(np.load(p / "frames.npy")) for p in parts(played[0])) - len(parts(played[0])) + 1
     folder = play_folder(played[0], play.id)
-    assert folder is not None and (folder / PICTURE).read_bytes()[:2] == b"\xff\xd8"
+    assert folder is not None
+    picture = picture_of(folder)
+    assert picture is not None and picture.read_bytes()[:2] == b"\xff\xd8"
 
 
 def test_play_in_a_block_world_is_recorded_with_that_world(tmp_path: Path, data_dir: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MultipleOf
 from pydantic import StringConstraints
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, Misfit, More
@@ -47,12 +47,14 @@ EncoderName = Literal["mobile", "unet", "resnet18", "resnet34", "resnet50", "res
 
 @dataclass(frozen=True, kw_only=True)
 class MaterialDatasetConfig:
-    """Render three views of procedural materials, with their poses and true maps."""
+    """Render three views of materials, procedural or your own, with their poses and true maps."""
 
     __pydantic_config__ = CONFIG
     kind: Literal["material.dataset"] = "material.dataset"
     materials: Annotated[int, Ge(2), Le(100_000)] = 100
-    """Number of materials, taken from all families in turn."""
+    """Number of procedural materials, taken from all families in turn."""
+    own: Annotated[tuple[Annotated[str, Input("material")], ...], MaxLen(1000)] = ()
+    """Your own materials, two or more, in place of procedural ones."""
     samples: Annotated[int, Ge(1), Le(100)] = 2
     """Samples of three views of each material."""
     size: Side = 256
@@ -60,7 +62,7 @@ class MaterialDatasetConfig:
     dirty: bool = True
     """Also write each sample with a shadow, smudges and scratches."""
     seed: Seed = 0
-    """Seed of the first material; every material has its own: `seed`, `seed + 1`, ..."""
+    """Seed of the first material, or of its poses and lights; each has its own: `seed`, `seed + 1`, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +331,13 @@ def infer_misfits(config: MaterialInferConfig, manifests: Manifests) -> list[Mis
     return [("model", f"is a {model}, which takes {TAKES[model]}, but `views` is a {views}")]
 
 
+def dataset_misfits(config: MaterialDatasetConfig, manifests: Manifests) -> list[Misfit]:
+    sizes = [manifest["size"] for manifest in manifests.get("own", []) if "size" in manifest]
+    if not sizes or min(sizes) >= config.size:
+        return []
+    return [("own", f"has maps of {min(sizes)} pixels a side, expected {config.size} or more, as `size`")]
+
+
 def made_facts(config: MaterialMakeConfig, manifests: Manifests) -> dict[str, Any]:
     return {"kind": "material", "size": config.size}
 
@@ -350,7 +359,8 @@ def dataset_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
     """PNGs of about 1.6 bytes a pixel in colour: 6 of them, or 12 with dirty ones, in three views and two maps."""
     pixels = config["size"] ** 2
     views = 3 * config["samples"] * (2 if config["dirty"] else 1)
-    return int(config["materials"] * pixels * (1.9 * views + 5))
+    count = len(config.get("own", ())) or config["materials"]
+    return int(count * pixels * (1.9 * views + 5))
 
 
 def train_bytes(config: Mapping[str, Any], frame_bytes: int) -> int:
@@ -386,6 +396,7 @@ KINDS = {
         queue="cpu",
         title="Render materials",
         presets={"debug": dataset_debug, "default": dataset_default},
+        fits=dataset_misfits,
         estimate=dataset_bytes,
     ),
     "material.make": JobKind(

@@ -48,12 +48,12 @@ LONGEST_MAP = 4096  # pixels along a side
 def describe_material(folder: Path, more: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Writes the manifest.json of a folder of maps, which says `more` besides. ValueError says which map is missing or
     wrong."""
-    write_text(folder / "manifest.json", json.dumps(_facts_of_material(folder) | dict(more), indent=1))
+    write_text(folder / "manifest.json", json.dumps(facts_of_material(folder) | dict(more), indent=1))
 
 
 def check_material(folder: Path) -> None:
     """ValueError where a map is not as it should be, or not what the manifest describes."""
-    _compare(folder, _facts_of_material(folder))
+    _compare(folder, facts_of_material(folder))
 
 
 def describe_views(folder: Path) -> None:
@@ -76,7 +76,8 @@ def check_diffuse(folder: Path) -> None:
     _compare(folder, _facts_of_diffuse(folder))
 
 
-def _facts_of_material(folder: Path) -> dict[str, Any]:
+def facts_of_material(folder: Path) -> dict[str, Any]:
+    """What a manifest says of a folder of maps. ValueError says which map is missing or wrong."""
     for name in REQUIRED:
         if not (folder / f"{name}.png").is_file():
             raise ValueError(f"{folder} has no {name}.png: expected {', '.join(REQUIRED)}")

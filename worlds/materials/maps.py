@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 ALBEDO, ROUGHNESS, METALLIC, NORMAL = slice(0, 3), slice(3, 4), slice(4, 5), slice(5, 8)
@@ -42,6 +43,17 @@ def normals_of(height: np.ndarray, relief: float) -> np.ndarray:
 
 def unit(normal: Tensor, dim: int = -3) -> Tensor:
     return normal / normal.norm(dim=dim, keepdim=True).clamp(min=1e-6)
+
+
+def smaller(maps: Tensor, side: int) -> Tensor:
+    """Maps [C, H, W], the eight and any channels after them, by area until the shorter side is at most `side`; normals
+    are unit vectors again."""
+    shortest = min(maps.shape[-2:])
+    if shortest <= side:
+        return maps
+    small = F.interpolate(maps[None], [round(s * side / shortest) for s in maps.shape[-2:]], mode="area")[0]
+    small[NORMAL] = unit(small[NORMAL])
+    return small
 
 
 def to_pixels(maps: Tensor) -> Tensor:

@@ -4,10 +4,9 @@ adds. A value below zero says that this is not known."""
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from terrarium.worlds.materials.maps import ALBEDO, METALLIC, NORMAL, ROUGHNESS, unit
+from terrarium.worlds.materials.maps import ALBEDO, METALLIC, ROUGHNESS, smaller
 
 AO, HEIGHT, DIFFUSE, LABEL = slice(8, 9), slice(9, 10), slice(10, 13), slice(13, 14)
 TARGETS = {"albedo": ALBEDO, "roughness": ROUGHNESS, "metallic": METALLIC, "ao": AO, "height": HEIGHT}
@@ -26,12 +25,9 @@ def target(x: Tensor, name: str) -> Tensor:
 def scaled(x: Tensor, side: int) -> Tensor:
     """A sample [14, H, W], made smaller by area until its shorter side is at most `side`; normals are unit vectors
     again. What is unknown, and the label, are one value for the whole texture, which stays."""
-    shortest = min(x.shape[-2:])
-    if shortest <= side:
-        return x
-    small = F.interpolate(x[None], [round(s * side / shortest) for s in x.shape[-2:]], mode="area")[0]
-    small[LABEL] = x[LABEL].max()
-    small[NORMAL] = unit(small[NORMAL])
+    small = smaller(x, side)
+    if small is not x:
+        small[LABEL] = x[LABEL].max()
     return small
 
 
