@@ -293,6 +293,28 @@ def doctor(
 
 
 @app.command(rich_help_panel="Run")
+def backup(
+    file: Annotated[Path, typer.Argument(help="The tar to write.")],
+    data_dir: DataDir = Path(".terrarium"),
+) -> None:
+    """Write the database and the files that it names to one file, while everything runs."""
+    from terrarium.cli.backup import backup as write
+
+    write(file, data_dir)
+
+
+@app.command(rich_help_panel="Run")
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `terrarium backup` wrote.")],
+    data_dir: Annotated[Path, typer.Option(help="The new data directory, which must be empty.")],
+) -> None:
+    """Make a new data directory out of a backup; every file's hash is checked."""
+    from terrarium.cli.backup import restore as read
+
+    read(file, data_dir)
+
+
+@app.command(rich_help_panel="Run")
 def clean(
     data_dir: DataDir = Path(".terrarium"),
     dry_run: Annotated[bool, typer.Option(help="Only list what would go.")] = False,

