@@ -125,7 +125,6 @@ class Run:
 
     def calm_down(self, clients: Clients) -> None:
         """Nothing dies any more: all that was accepted ends, nobody's runner goes on, and one can play."""
-        self.machine.revive()
         self.machine.wait_ready()
         clients.closing.set()
         self.say("calm", unfinished=dict(clients.unfinished))

@@ -37,12 +37,13 @@ def sound() -> Record:
         keys={"key": "a"},
         runs={"a": runs},
         events={"a": events},
-        curves={"a": {"loss": {1: 0.5, 2: 0.25}, "fence": {1: 1.0, 2: 2.0}}},
+        curves={"a": {"loss": {1: 0.5, 2: 0.25}, "val_psnr": {1: 19.0, 2: 20.0}, "fence": {1: 1.0, 2: 2.0}}},
         assets={"a": 1},
         artifacts={"picture": "abc"},
         hashes={"picture": "abc"},
     )
-    return Record(told, kept, {json.dumps(CONFIG, sort_keys=True): {"loss": {1: 0.5, 2: 0.25}}}, [])
+    reference = {"loss": {1: 0.5, 2: 0.25}, "val_psnr": {2: 20.0}}
+    return Record(told, kept, {json.dumps(CONFIG, sort_keys=True): reference}, [])
 
 
 def change(record: Record, **values: object) -> None:
@@ -84,6 +85,7 @@ PLANTED: dict[str, tuple[str, Callable[[Record], object]]] = {
         "curve_mismatches",
         lambda r: r.kept.curves["a"]["loss"].update({2: 0.25000000000000006}),
     ),
+    "a validation that is off": ("curve_mismatches", lambda r: r.kept.curves["a"]["val_psnr"].update({2: 20.5})),
     "bytes that changed": ("wrong_hashes", lambda r: r.kept.hashes.update(picture="abd")),
     "bytes that are gone": ("wrong_hashes", lambda r: r.kept.hashes.clear()),
 }
