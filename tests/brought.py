@@ -63,10 +63,24 @@ def make_capture(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def make_textures(folder: Path, seed: int = 0) -> Path:
+    """Two small ones in MatSynth's layout."""
+    from terrarium.worlds.materials.procedural import material
+    from terrarium.worlds.materials.texture.dataset import write_clean
+    from terrarium.worlds.materials.texture.manifest import describe_textures
+
+    folder.mkdir(parents=True)
+    for family in ("brick", "marble"):
+        write_clean(folder / family, material(family, seed, 32))
+    describe_textures(folder)
+    return folder
+
+
 MAKE = {
     "dataset": make_dataset,
     "block-world": make_world,
     "capture-set": make_capture,
+    "texture-set": make_textures,
     "tokenizer": make_tokenizer,
     "world-model": make_world_model,
 }

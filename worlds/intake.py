@@ -25,9 +25,10 @@ from uuid import NAMESPACE_OID, uuid5
 from terrarium.worlds.archive import Found, open_archive
 from terrarium.worlds.durable import sync, write_text
 from terrarium.worlds.json_file import object_of
-from terrarium.worlds.kinds import asset_types, resolve, type_of
+from terrarium.worlds.kinds import AssetType, asset_types, resolve, type_of
 
 ORIGIN = "origin.json"
+MAC_FORKS = "__MACOSX/"  # that macOS adds to the zips that it makes
 MAX_MANIFEST = 2**26  # bytes; a dataset of 200 000 episodes
 
 
@@ -124,11 +125,16 @@ def _files_of(path: Path) -> Iterator[dict[str, Found]]:
         yield {lone: _file(path)}
         return
     with nullcontext(_listed(path)) if path.is_dir() else open_archive(path) as found:
-        tops = [name.removesuffix("manifest.json") for name in found if re.fullmatch(r"[^/]+/manifest\.json", name)]
-        if "manifest.json" not in found and len(tops) == 1:
-            yield {name.removeprefix(tops[0]): file for name, file in found.items() if name.startswith(tops[0])}
-        else:
-            yield found
+        top = _top_of(found)
+        yield {name.removeprefix(top): file for name, file in found.items() if name.startswith(top)}
+
+
+def _top_of(found: Mapping[str, Found]) -> str:
+    """The one folder that holds the manifest, or all there is where there is no manifest; "" where there is none."""
+    tops = {name.removesuffix("manifest.json") for name in found if re.fullmatch(r"([^/]+/)?manifest\.json", name)}
+    if not tops:
+        tops = {name[: name.find("/") + 1] for name in found if not name.startswith(MAC_FORKS)}
+    return tops.pop() if len(tops) == 1 else ""
 
 
 def _lone_name(file: Path) -> str | None:
@@ -150,9 +156,9 @@ def _type_of(found: Mapping[str, Found], wanted: str | None) -> str:
     """What its manifest says that it is. ValueError where that cannot be taken, or is not what was wanted."""
     expected = wanted or " or ".join(asset_types())
     if "manifest.json" not in found:
-        alone = [type for type, row in asset_types().items() if row.alone in found and type == (wanted or type)]
-        if alone:
-            return alone[0]
+        known = [type for type, row in asset_types().items() if _knows(row, found) and type == (wanted or type)]
+        if known:
+            return known[0]
         raise ValueError(f"manifest.json is not there: expected the files of a {expected}")
     file = found["manifest.json"]
     if file.size > MAX_MANIFEST:
@@ -162,6 +168,11 @@ def _type_of(found: Mapping[str, Found], wanted: str | None) -> str:
     if not isinstance(type, str) or type not in asset_types() or type != (wanted or type):
         raise ValueError(f"its manifest.json is that of {str(type)[:40]!r}, expected a {expected}")
     return type
+
+
+def _knows(row: AssetType, found: Mapping[str, Found]) -> bool:
+    """Whether the files are of this type although no manifest says so."""
+    return row.alone in found or (row.known_by is not None and any(re.fullmatch(row.known_by, name) for name in found))
 
 
 def _copy(file: Found, target: Path) -> None:

@@ -206,8 +206,11 @@ class AssetType:
     """`module:function` that opens it as a job would, called where there is torch."""
     alone: str | None = None
     """A file that may come by itself, without a manifest."""
+    known_by: str | None = None
+    """Regular expression of the names of files, one of which says what a folder without a manifest is, where no file
+    has a name that is always the same."""
     describe: str | None = None
-    """`module:function` that writes the manifest of a folder with that file alone; as `check`."""
+    """`module:function` that writes the manifest of a folder that came without one; as `check`."""
 
 
 def resolve(path: str) -> Any:

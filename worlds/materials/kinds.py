@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MultipleOf
 from pydantic import StringConstraints
 
 from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, Misfit, More
+from terrarium.worlds.materials.texture.kinds import ASSETS as TEXTURE_ASSETS
 from terrarium.worlds.materials.texture.kinds import KINDS as TEXTURE_KINDS
 
 Weight = Annotated[float, Ge(0), Le(1000), More("Loss")]
@@ -467,4 +468,5 @@ ASSETS = {  # where three views and maps lie together, the views are taken
         alone="diffuse.png",
         describe="terrarium.worlds.materials.manifest:describe_diffuse",
     ),
+    **TEXTURE_ASSETS,
 }

@@ -53,7 +53,7 @@ def describe_material(folder: Path, more: Mapping[str, Any] = MappingProxyType({
 
 def check_material(folder: Path) -> None:
     """ValueError where a map is not as it should be, or not what the manifest describes."""
-    _compare(folder, facts_of_material(folder))
+    compare(folder, facts_of_material(folder))
 
 
 def describe_views(folder: Path) -> None:
@@ -63,7 +63,7 @@ def describe_views(folder: Path) -> None:
 
 def check_view_set(folder: Path) -> None:
     """ValueError where the views are not three different pictures of one size, or not what the manifest describes."""
-    _compare(folder, _facts_of_views(folder))
+    compare(folder, _facts_of_views(folder))
 
 
 def describe_diffuse(folder: Path) -> None:
@@ -73,7 +73,7 @@ def describe_diffuse(folder: Path) -> None:
 
 def check_diffuse(folder: Path) -> None:
     """ValueError where the texture or its normals are not as they should be, or not what the manifest describes."""
-    _compare(folder, _facts_of_diffuse(folder))
+    compare(folder, _facts_of_diffuse(folder))
 
 
 def facts_of_material(folder: Path) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def facts_of_material(folder: Path) -> dict[str, Any]:
         if file.is_file():
             with opened(file, size, longest=LONGEST_MAP) as image:
                 check(image, file)
-            files[file.name] = _sha256(file)
+            files[file.name] = file_sha256(file)
     return {
         "format_version": FORMAT_VERSION,
         "kind": MATERIAL,
@@ -115,7 +115,7 @@ def _facts_of_views(folder: Path) -> dict[str, Any]:
         "kind": VIEW_SET,
         "size": side,
         "poses": poses.is_file(),
-        "files": {file.name: _sha256(file) for file in files},
+        "files": {file.name: file_sha256(file) for file in files},
     }
 
 
@@ -130,17 +130,18 @@ def _facts_of_diffuse(folder: Path) -> dict[str, Any]:
         "kind": DIFFUSE,
         "size": image.width,
         "normal": bool(normal),
-        "files": {file.name: _sha256(file) for file in files},
+        "files": {file.name: file_sha256(file) for file in files},
     }
 
 
-def _compare(folder: Path, facts: dict[str, Any]) -> None:
+def compare(folder: Path, facts: dict[str, Any]) -> None:
+    """ValueError where the folder's manifest.json says otherwise than these facts of its files."""
     manifest = read_object(folder / "manifest.json")
     for name, found in facts.items():
         if manifest.get(name) != found:
             raise ValueError(f"manifest.json: {name} {str(manifest.get(name))[:80]}, the files have {str(found)[:80]}")
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,7 +8,6 @@ game    a game's pairs: the diffuse has baked sun, occlusion, a cold white balan
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from terrarium.worlds.durable import write_text
 from terrarium.worlds.materials.colour import linear_to_srgb, srgb_to_linear
 from terrarium.worlds.materials.families.layers import CLASSES
 from terrarium.worlds.materials.files import write_picture
@@ -27,11 +25,10 @@ from terrarium.worlds.materials.matsynth import write_category, write_material
 from terrarium.worlds.materials.procedural import FAMILIES, material
 from terrarium.worlds.materials.texture.augment import occlusion_tint, vignette, white_balance
 from terrarium.worlds.materials.texture.kinds import TextureDatasetConfig
+from terrarium.worlds.materials.texture.manifest import describe_textures
 from terrarium.worlds.materials.texture.sunlit import highlight, some_sun, synthetic_diffuse
 from terrarium.worlds.progress import Progress, Stopped
 
-FORMAT_VERSION = 1
-TYPE = "texture-set"
 WITHOUT_DIFFUSE = 5  # of so many game textures one
 SHADE = 0.4  # how much of a diffuse's even light occlusion takes away
 
@@ -50,9 +47,8 @@ def make_textures(config: TextureDatasetConfig, out_dir: Path, progress: Progres
         else:
             write_game(folder, made, np.random.default_rng(config.seed + number), number % WITHOUT_DIFFUSE == 0)
         progress.step(number + 1, config.materials, "drawing")
-    facts = {"domain": config.domain, "materials": config.materials, "size": config.size}
-    write_text(folder / "manifest.json", json.dumps({"format_version": FORMAT_VERSION, "kind": TYPE, **facts}))
-    return facts
+    describe_textures(folder, {"domain": config.domain})
+    return {"domain": config.domain, "materials": config.materials, "size": config.size}
 
 
 def write_clean(folder: Path, made: Material) -> None:

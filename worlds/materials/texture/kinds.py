@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import StringConstraints
 
-from terrarium.worlds.kinds import CONFIG, Conflict, Input, JobKind, Manifests, Misfit, More
+from terrarium.worlds.kinds import CONFIG, AssetType, Conflict, Input, JobKind, Manifests, Misfit, More
 from terrarium.worlds.materials.texture.phases import PHASES, MapName, PhaseName, checkpoint_name, comes_after
 
 Side = Annotated[int, Ge(32), Le(2048), MultipleOf(32)]
@@ -259,5 +259,17 @@ KINDS = {
         fits=train_misfits,
         promises=trained_facts,
         estimate=train_bytes,
+    ),
+}
+
+MAP_FILE = r"(basecolor|roughness|metallic|normal|diffuse|ao|height|displacement|parallax|specular)\.png"
+ASSETS = {
+    "texture-set": AssetType(
+        files=rf"manifest\.json|[^/]+/({MAP_FILE}|metadata\.json)|[^/]+_{MAP_FILE}",
+        content="manifest.json",  # holds a hash of every file
+        check="terrarium.worlds.materials.texture.manifest:check_textures",
+        opens="terrarium.worlds.materials.texture.manifest:check_textures",
+        known_by=r"[^/]+[/_]basecolor\.png",
+        describe="terrarium.worlds.materials.texture.manifest:describe_textures",
     ),
 }

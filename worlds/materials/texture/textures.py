@@ -1,9 +1,4 @@
-"""Textures with their maps on disk, in either of two layouts.
-
-    MatSynth   a folder a material (matsynth.py): basecolor, roughness, metallic, normal; height or displacement, ao,
-               diffuse and metadata.json where there are some
-    a game's   NAME_{basecolor,normal,roughness,metallic}.png; NAME_{diffuse,ao,parallax,specular}.png where there are
-               some. raw.py prepares such a folder of a game's own files
+"""Textures with their maps, read from disk in either layout (layouts.py).
 
 Where there is no diffuse it is synthesised of the maps, the same each time, and the sample counts as synthetic.
 """
@@ -12,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,27 +15,17 @@ from torch import Tensor
 
 from terrarium.worlds.materials.checks import size_of
 from terrarium.worlds.materials.files import read_colour, read_grey, read_normal
-from terrarium.worlds.materials.matsynth import REQUIRED, category_of, read_maps
+from terrarium.worlds.materials.manifest import REQUIRED
+from terrarium.worlds.materials.matsynth import category_of, read_maps
+from terrarium.worlds.materials.texture.layouts import Listing, list_textures
 from terrarium.worlds.materials.texture.sample import AO, CHANNELS, DIFFUSE, HEIGHT, LABEL, UNKNOWN
 from terrarium.worlds.materials.texture.sunlit import sunlit
 
 MAPS = slice(0, 8)
-Layout = Literal["matsynth", "game"]
 
 
-@dataclass(frozen=True, eq=False)
-class Textures:
-    """`names` are sorted."""
-
-    folder: Path
-    layout: Layout
-    names: tuple[str, ...]
-
-    def file(self, name: str, what: str) -> Path:
-        """Of a map of a texture, there or not."""
-        if self.layout == "matsynth":
-            return self.folder / name / f"{what}.png"
-        return self.folder / f"{name}_{what}.png"
+class Textures(Listing):
+    """Those of a folder, read one by one."""
 
     def synthetic(self, name: str) -> bool:
         return not self.file(name, "diffuse").is_file()
@@ -83,16 +66,8 @@ class Textures:
 
 def open_textures(folder: Path) -> Textures:
     """ValueError where the folder has neither layout."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not there: expected a folder of textures")
-    if found := sorted(file.parent.name for file in folder.glob("*/basecolor.png")):
-        return Textures(folder, "matsynth", tuple(found))
-    ending = "_basecolor.png"
-    if found := sorted(file.name.removesuffix(ending) for file in folder.glob(f"*{ending}")):
-        return Textures(folder, "game", tuple(found))
-    raise ValueError(
-        f"{folder} holds no textures: expected folders with {', '.join(REQUIRED)} as PNGs, or NAME{ending} and others"
-    )
+    found = list_textures(folder)
+    return Textures(found.folder, found.layout, found.names)
 
 
 def rng_of(name: str) -> np.random.Generator:
