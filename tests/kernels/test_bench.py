@@ -43,4 +43,4 @@ def test_a_json_line_a_row_and_the_table_of_them(tmp_path: Path) -> None:
 def test_an_operator_that_is_not_there() -> None:
     done = bench("--op", "conv_lstm")
     assert done.returncode == 1
-    assert "conv_lstm: no such operator; there are conv_gru" in done.stderr
+    assert "conv_lstm: no such operator; there are codes, conv_gru" in done.stderr

@@ -110,7 +110,7 @@ WRONG = {
         lambda f: Image.fromarray(np.zeros((SIDE, SIDE), np.float32)).save(
             (f / "output/brick-0/roughness.png"), format="TIFF"
         ),
-        "pixels of mode F, expected 8 or 16 bits",
+        "roughness.png is no picture, expected PNG, JPEG, WEBP or DDS",
     ),
     "a coloured roughness": (
         lambda f: noise(SIDE, SIDE).save(f / "output/brick-0/roughness.png"),
