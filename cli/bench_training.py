@@ -1,4 +1,5 @@
-"""`terrarium bench training`: steps a second and the share of time in each part, against eager dynamics in fp32.
+"""`terrarium bench training`: steps a second and the share of time in each part, in fp32 and in the precision that
+training takes here, against eager dynamics in fp32.
 
 terrarium bench training --preset cpu --steps 20 --threads 2 --json
 terrarium bench training --threads 1 --processor-time
@@ -22,7 +23,7 @@ from terrarium.cli.machine import machine
 
 def training(
     preset: Annotated[str, typer.Option(help="Of world-model.train.")] = "cpu",
-    steps: Annotated[int, typer.Option(min=1, help="Measured steps of either.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Measured steps of each.")] = 20,
     data: Annotated[Path | None, typer.Option(help="Folder of a dataset; none: a small one is recorded.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of torch; none: its own choice.")] = None,
     processor_time: Annotated[
@@ -54,10 +55,13 @@ def training(
 
 
 def show(result: dict[str, Any]) -> None:
-    table = Table("", "fast", "eager")
-    table.add_row("steps/s", f"{result['steps_per_s']:.3f}", f"{result['eager_steps_per_s']:.3f}")
-    for part, share in result["shares"].items():
-        table.add_row(part, f"{share:.1%}", f"{result['eager_shares'][part]:.1%}")
+    rows = result["rows"]
+    table = Table("", *rows)
+    for figure in ("steps_per_s", "speedup", "losses_apart"):
+        table.add_row(figure, *(f"{row[figure]:.4g}" for row in rows.values()))
+    for part in next(iter(rows.values()))["shares"]:
+        table.add_row(part, *(f"{row['shares'][part]:.1%}" for row in rows.values()))
+    for number, losses in enumerate(zip(*(row["losses"] for row in rows.values()), strict=True), start=1):
+        table.add_row(f"loss {number}", *(f"{loss:.4f}" for loss in losses))
     Console().print(table)
-    rest = {k: v for k, v in result.items() if k not in ("shares", "eager_shares", "steps_per_s", "eager_steps_per_s")}
-    print("\n".join(f"{k:<12}  {v}" for k, v in rest.items()))
+    print("\n".join(f"{k:<12}  {v}" for k, v in result.items() if k != "rows"))

@@ -90,6 +90,11 @@ def wide(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def as_taken(x: torch.Tensor) -> torch.Tensor:
+    """As a convolution takes it here. Rounded part by part, what is put together is copied in half the memory."""
+    return x if precision_now(x.device) == "fp32" else x.to(torch.get_autocast_dtype(x.device.type))
+
+
 def convolving_in_bf16(module: M) -> M:
     """The module, its convolutions' weights rounded for good: they take bf16 and give fp32, and all else is as it was.
 

@@ -6,15 +6,14 @@ Shapes as in dynamics.py: B batch, F factors of a code, K = sum of the factors' 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from terrarium.kernels import draw_codes, soft_embed
+from terrarium.kernels import cpu, draw_codes, soft_embed
 from terrarium.kernels.codes import join_factors, largest, naive
-from terrarium.worlds.precision import wide
+from terrarium.worlds.precision import as_taken, wide
 
 TOKEN = 32  # numbers that embed a code
 ROUNDS = 2  # in which the codes of a frame are chosen
@@ -95,10 +94,19 @@ class Refine(nn.Module):
     def forward(self, logits: torch.Tensor, codes: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """logits [N, K, h, w], embedded codes [N, h, w, TOKEN], chosen bool [N, h, w] -> logits [N, K, h, w]."""
         sure = chosen.unsqueeze(-1).to(logits.dtype)
-        known = torch.cat([codes * sure, sure], dim=-1).permute(0, 3, 1, 2)
+        known = [x.permute(0, 3, 1, 2) for x in (codes * sure, sure)]
         odds = [part.log_softmax(dim=1) for part in logits.split(self.factors, dim=1)]
-        x = F.silu(self.near(torch.cat([*odds, known], dim=1)))
-        return logits + self.out(F.silu(x + self.far(x)))
+        x = cpu.silu(self.near(cat_channels([*odds, *known])))
+        return logits + self.out(cpu.silu(x + self.far(x)))
+
+
+def cat_channels(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """[N, C_i, h, w] each -> [N, sum of C_i, h, w] as a convolution takes it here. With the programs of kernels/cpu
+    it is channels-last: `torch.cat` of parts in different memory formats is not, and is copied by the convolution."""
+    taken = [as_taken(x) for x in parts]
+    if cpu.used(*taken):
+        return torch.cat([x.permute(0, 2, 3, 1) for x in taken], dim=-1).permute(0, 3, 1, 2)
+    return torch.cat(taken, dim=1)
 
 
 def _heat(logits: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:

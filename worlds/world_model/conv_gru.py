@@ -13,12 +13,16 @@ the flow moves over is where the next frame's tokens will show it. The flow is b
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from terrarium.kernels import cpu
 from terrarium.kernels.conv_gru import ChannelNorm, ResetAfter, ResetBefore
 from terrarium.worlds.precision import in_full, wide
 
@@ -54,9 +58,25 @@ class ActionMap(nn.Module):
         self.linear = zero_linear(embed, out * places)
 
     def forward(self, action: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        weights = self.linear(action).view(-1, self.places, self.out)
-        cells = basis[: self.places].flatten(1).T @ weights  # [B, HW, out]: channels-last
+        cells = basis[: self.places].flatten(1).T @ self.weights(action)  # [B, HW, out]: channels-last
         return cells.view(-1, *basis.shape[1:], self.out).permute(0, 3, 1, 2)
+
+    def weights(self, action: torch.Tensor) -> torch.Tensor:
+        """[B, E] -> [B, places, out]."""
+        return self.linear(action).view(-1, self.places, self.out)
+
+
+@dataclass
+class Parts:
+    """What the programs of kernels/cpu make a layer's step of, besides the state. Of the action's maps the weights."""
+
+    conv: torch.Tensor  # [B, 3C, H, W], of the input
+    scale: torch.Tensor  # [B, 3C], and the shift's map
+    shift: torch.Tensor  # [B, P, 3C]
+    maps: list[
+        torch.Tensor
+    ]  # of a flow, else none: what its look is multiplied by [B, P, hidden], `direct` [B, P, out]
+    cells: torch.Tensor  # [H, W, P], the place basis
 
 
 class InputPart(nn.Module):
@@ -77,7 +97,7 @@ class InputPart(nn.Module):
 
 
 class ConvGRULayer(nn.Module):
-    """`input` is the hoisted part, `forward` one step of the recurrence."""
+    """`inputs` is the hoisted part, `forward` one step of the recurrence."""
 
     def __init__(
         self,
@@ -96,19 +116,63 @@ class ConvGRULayer(nn.Module):
         self.recurrent = ResetAfter(channels) if reset == "after" else ResetBefore(channels)
         self.flow = Flow(channels, embed, fine=fine, context=context, places=places) if flow else None
 
+    def inputs(
+        self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor, times: int
+    ) -> Sequence[torch.Tensor | Parts]:
+        """x [BT, Cx, H, W], action [BT, E] -> the input part of each of T steps, mixed already or in parts."""
+        if isinstance(self.recurrent, ResetAfter) and cpu.used(x, basis):
+            return self._parts(x, action, basis, times)
+        return self.input(x, action, basis).unflatten(0, (-1, times)).unbind(1)
+
     def forward(
-        self, gx: torch.Tensor, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
+        self, gx: torch.Tensor | Parts, h: torch.Tensor, action: torch.Tensor, basis: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """gx [B, 3C, H, W], h [B, C, H, W], action [B, E] ->
+        """A step of `inputs`, h [B, C, H, W], action [B, E] ->
 
         h' [B, C, H, W] aligned with the frame of gx, the same aligned with the next frame, and the flow between the
         two [B, 2G, H, W] in cells, followed by the residual for the picture (see `Flow`).
         """
+        programs = cpu.used(h)
+        if programs and isinstance(gx, Parts):
+            return self._by_programs(programs, gx, h)
+        assert isinstance(gx, torch.Tensor)
         h = self.recurrent(gx, h)
         if self.flow is None:
-            return h, h, h.new_zeros(h.shape[0], 2 * Flow.GROUPS + 8, *h.shape[2:])
+            return h, h, self._no_flow(h)
         field = self.flow(h, action, basis)
         return h, warp(h, field[:, : 2 * Flow.GROUPS]), field
+
+    def _no_flow(self, h: torch.Tensor) -> torch.Tensor:
+        return h.new_zeros(h.shape[0], 2 * Flow.GROUPS + 8, *h.shape[2:])
+
+    def _parts(self, x: torch.Tensor, action: torch.Tensor, basis: torch.Tensor, times: int) -> list[Parts]:
+        part = self.input
+        rows = [wide(1 + part.scale(action)), wide(part.shift.weights(action))]
+        if self.flow is not None:
+            rows.append(wide(self.flow.act.weights(action)))
+            with in_full(x):
+                rows.append(self.flow.direct.weights(wide(action)))
+        cells = basis[: part.shift.places].permute(1, 2, 0).contiguous()
+        conv = part.conv(x).permute(0, 2, 3, 1)  # so the gradients of all steps are put together channels-last
+        steps = zip(*(y.unflatten(0, (-1, times)).unbind(1) for y in (conv, *rows)), strict=True)
+        return [Parts(y.permute(0, 3, 1, 2), scale, shift, maps, cells) for y, scale, shift, *maps in steps]
+
+    def _by_programs(
+        self, programs: ctypes.CDLL, parts: Parts, h: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        recurrent, flow = self.recurrent, self.flow
+        x_norm, y_norm = ((norm.weight, norm.bias) for norm in (self.input.norm, recurrent.norm))
+        rows = parts.scale, parts.shift, parts.cells
+        # A clip begins with a state of zeros, and its convolution has no bias.
+        starts = not h.requires_grad and not h.any()
+        conv = torch.zeros_like(parts.conv) if starts else recurrent.conv(h)
+        h = cpu.conv_gru_gates(programs, parts.conv, conv, h, x_norm, y_norm, *rows)
+        if flow is None:
+            return h, h, self._no_flow(h)
+        look = flow.look(flow.context(h))
+        act, direct = parts.maps
+        field = cpu.flow(programs, look, act, direct, flow.out.weight, flow.out.bias, parts.cells, MAX_FLOW)
+        return h, cpu.warp(programs, h, field, Flow.GROUPS), field
 
 
 class RecentStates(nn.Module):
@@ -149,8 +213,12 @@ class Context(nn.Module):
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """[B, C, h, w] -> the same shape, each cell with what it saw up to six cells away."""
+        programs = cpu.used(h)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            h = h + F.silu(norm(conv(h)))
+            if programs and isinstance(norm, ChannelNorm):
+                h = cpu.residual(programs, conv(h), h, norm.weight, norm.bias)
+            else:
+                h = h + F.silu(norm(conv(h)))
         return h
 
 

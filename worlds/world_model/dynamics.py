@@ -22,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from terrarium.kernels import cpu
 from terrarium.kernels.codes import split_factors
-from terrarium.worlds.precision import FullWeights
-from terrarium.worlds.world_model.codes import TOKEN, Refine, choose, doubted, likeliest
+from terrarium.worlds.precision import FullWeights, as_taken, in_full
+from terrarium.worlds.world_model.codes import TOKEN, Refine, cat_channels, choose, doubted, likeliest
 from terrarium.worlds.world_model.conv_gru import ActionMap, ConvGRULayer, RecentStates, place_basis, zero_linear
 from terrarium.worlds.world_model.fits import DOWN
 from terrarium.worlds.world_model.geometry import MovingCamera, Seen
@@ -195,9 +196,9 @@ class Dynamics(FullWeights):
         moved_states, states = [], []
         field = codes.new_empty(0)  # of the last layer, after the loop
         for layer, h in zip(self.stack, memory.layers, strict=True):
-            gx = layer.input(x, flat_act, self.basis).unflatten(0, (b, t)).unbind(1)
+            inputs = layer.inputs(x, flat_act, self.basis, t)
             still, after, fields = [], [], []
-            for gx_i, act_i in zip(gx, act.unbind(1), strict=True):
+            for gx_i, act_i in zip(inputs, act.unbind(1), strict=True):
                 now, h, field = layer(gx_i, h, act_i, self.basis)
                 still.append(now)
                 after.append(h)
@@ -227,7 +228,7 @@ class Dynamics(FullWeights):
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
-        x = torch.cat([*moved_states, guess, F.avg_pool2d(known, DOWN)], dim=1)
+        x = cat_channels([*moved_states, guess, F.avg_pool2d(known, DOWN)])
         logits, mask = self.head(x, flat_act, odds, self.basis)
         logits, moved, mask, known, fresh = (
             x.unflatten(0, (b, t)) for x in (logits, moved, mask * known, known, fresh)
@@ -239,10 +240,21 @@ class Dynamics(FullWeights):
     def embed_codes(self, codes: torch.Tensor) -> torch.Tensor:
         """codes int64 [N, h, w] -> [N, h, w, TOKEN], the sum of the factors' embeddings."""
         digits = split_factors(codes, self.factors)
+        if cpu.used(self.corruption):
+            return self._embed_digits(digits)
         x = self.tokens[0](digits[..., 0])
         for f, embedding in enumerate(self.tokens[1:], start=1):
             x = x + embedding(digits[..., f])
         return x
+
+    def _embed_digits(self, digits: torch.Tensor) -> torch.Tensor:
+        """The same as one product: the backward of `Embedding` adds row by row."""
+        table = torch.cat(list(self.tokens.parameters()))
+        first = [sum(self.factors[:f]) for f in range(len(self.factors))]  # row of each factor in the table
+        hot = table.new_zeros(*digits.shape[:-1], len(table))
+        hot.scatter_(-1, digits + digits.new_tensor(first), 1.0)
+        with in_full(table):
+            return hot @ table
 
     def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
         """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
@@ -251,7 +263,7 @@ class Dynamics(FullWeights):
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
         place = self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1)
         seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
-        return torch.cat([x, seen, place], dim=-1).permute(0, 3, 1, 2)
+        return torch.cat([as_taken(y) for y in (x, seen, place)], dim=-1).permute(0, 3, 1, 2)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
@@ -322,7 +334,7 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """x [N, inputs, h, w], act [N, E], odds [N, K, h, w] of the guess -> logits [N, K, h, w], mask [N, 1, H, W]."""
         scale = 1 + self.scale(act)[:, :, None, None]
-        out = self.out(F.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))
+        out = self.out(cpu.silu(torch.addcmul(self.shift(act, basis), self.conv(x), scale)))
         logits, trust, mask = out.split(self.parts, dim=1)
         weight = [w.expand(-1, n, -1, -1) for w, n in zip(F.softplus(trust).split(1, dim=1), self.factors, strict=True)]
         return logits + torch.cat(weight, dim=1) * odds, torch.sigmoid(F.pixel_shuffle(mask, DOWN))

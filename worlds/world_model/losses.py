@@ -8,6 +8,7 @@ Shapes as in dynamics.py: B batch, T time, A action columns, K = sum of the fact
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import reduce
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from terrarium.kernels.codes import nats
+from terrarium.kernels.cpu import using
 from terrarium.worlds.training.task import Step
 from terrarium.worlds.world_model.codes import likeliest, sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import MAX_FLOW
@@ -68,11 +70,22 @@ class Losses:
 
     box, contrast = staticmethod(box), staticmethod(contrast)
 
-    def __init__(self, model: Dynamics, config: WorldModelConfig, camera: Camera | None = None) -> None:
-        """`camera` of the data, where the flow is taught."""
-        self.model, self.config, self.camera = model, config, camera
+    def __init__(
+        self,
+        model: Dynamics,
+        config: WorldModelConfig,
+        camera: Camera | None = None,
+        programs: ctypes.CDLL | None = None,
+    ) -> None:
+        """`camera` of the data, where the flow is taught; `programs` of kernels/cpu, where they are used."""
+        self.model, self.config, self.camera, self.programs = model, config, camera, programs
 
-    def __call__(
+    def __call__(self, step: Step, *batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """A batch as below -> loss, metrics."""
+        with using(self.programs):
+            return self._of(step, *batch)
+
+    def _of(
         self, step: Step, codes: torch.Tensor, actions: torch.Tensor, frames: torch.Tensor, *truth: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """codes int64 [B, T, h, w], actions [B, T-1, A], frames uint8 [B, T, H, W, 3] -> loss, metrics. `truth`, where

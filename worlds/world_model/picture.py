@@ -13,6 +13,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from terrarium.kernels import cpu
 from terrarium.worlds.precision import wide
 from terrarium.worlds.world_model.conv_gru import Flow
 from terrarium.worlds.world_model.fits import DOWN
@@ -24,6 +25,8 @@ FADE = 8.0  # samplings after which a seen pixel counts for 1 / e
 def picture_flow(field: torch.Tensor) -> torch.Tensor:
     """A layer's field in cells (see `Flow`) [N, 12, h, w] -> the picture's flow in pixels [N, 2, H, W]."""
     field = wide(field)
+    if cpu.used(field):
+        field = field.contiguous()  # a few channels last are slow to interpolate
     coarse = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear")
     fine = F.interpolate(F.pixel_shuffle(field[:, 2 * Flow.GROUPS :], 2), scale_factor=DOWN // 2, mode="bilinear")
     return DOWN * (coarse + fine)
@@ -40,9 +43,11 @@ def move_picture(
     """
     canvas, flow = wide(canvas), wide(flow)
     height, width = canvas.shape[2:]
-    y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
     if columns is None:
         columns = torch.arange(left, left + flow.shape[3], dtype=flow.dtype, device=flow.device)
+    if (programs := cpu.used(canvas, flow)) and canvas.shape[1] == cpu.picture.CHANNELS and not canvas.requires_grad:
+        return cpu.move_picture(programs, canvas, flow, columns)
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device).unsqueeze(1) + flow[:, 1]
     x = columns + flow[:, 0]
     at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
     moved = F.grid_sample(canvas, at, mode="bicubic", padding_mode="border", align_corners=True)
@@ -64,6 +69,8 @@ def move_pictures(
     with torch.no_grad():
         for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
             canvas = between_margins(picture, fresh, margins)
+            if cpu.used(canvas):
+                canvas = canvas.contiguous(memory_format=torch.channels_last)
             fresh = torch.ones_like(fresh)
             seen.append(canvas)
             if flow.requires_grad:  # the picture itself is moved below, all T at once
@@ -78,7 +85,8 @@ def move_pictures(
                 moved.append(middle)
                 margins = torch.cat([left, right], dim=-1)
     if flow.requires_grad:
-        return move_picture(torch.stack(seen, dim=1).flatten(0, 1), flow.flatten(0, 1), m), margins
+        canvas = torch.stack([each.permute(0, 2, 3, 1) for each in seen], dim=1).flatten(0, 1).permute(0, 3, 1, 2)
+        return move_picture(canvas, flow.flatten(0, 1), m), margins
     return torch.stack(moved, dim=1).flatten(0, 1), margins
 
 

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from pydantic import TypeAdapter
 from torch import nn
 
+from terrarium.kernels import cpu
 from terrarium.worlds.checkpoint import build, load_checkpoint
 from terrarium.worlds.device import default_device
-from terrarium.worlds.precision import FullWeights, wide
+from terrarium.worlds.precision import FullWeights, precision_now, wide
 from terrarium.worlds.world_model.kinds import TokenizerConfig
 from terrarium.worlds.world_model.manifest import check_tokenizer
 from terrarium.worlds.world_model.quantise import make_quantiser
@@ -27,7 +28,15 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+        return x + self.conv2(cpu.silu(self.conv1(self._normalized(x))))
+
+    def _normalized(self, x: torch.Tensor) -> torch.Tensor:
+        """silu(norm(x))"""
+        norm = self.norm
+        if (programs := cpu.used(x)) and not norm.weight.requires_grad:
+            dtype = torch.bfloat16 if precision_now(x.device) == "bf16" else x.dtype
+            return cpu.group_norm_silu(programs, x, norm.num_groups, norm.weight, norm.bias, dtype)
+        return F.silu(norm(x))
 
 
 class Tokenizer(FullWeights):
@@ -40,7 +49,7 @@ class Tokenizer(FullWeights):
         self.quantiser = make_quantiser(config)
         self.encoder = nn.Sequential(
             nn.Conv2d(3, c, 4, stride=2, padding=1),
-            nn.SiLU(),
+            cpu.SiLU(),
             nn.Conv2d(c, wide, 4, stride=2, padding=1),
             ResBlock(wide),
             ResBlock(wide),

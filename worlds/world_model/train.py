@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from terrarium.kernels.codes import nats
+from terrarium.kernels.cpu import compiled
 from terrarium.worlds.checkpoint import load_checkpoint, load_into, save_checkpoint, tensors_sha256
 from terrarium.worlds.device import default_device
 from terrarium.worlds.episodes.format import Dataset, open_dataset
@@ -36,6 +38,8 @@ from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last, loa
 from terrarium.worlds.world_model.train_painter import painter_stages, painter_steps
 from terrarium.worlds.world_model.train_tokenizer import train_tokenizer
 from terrarium.worlds.world_model.views import camera_of
+
+WORTH_PROGRAMS = 50  # steps: each gains a fifth of a second (preset cpu), compiling takes two
 
 
 def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -63,9 +67,10 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         progress.preview("rollout", out_dir / "rollout.png")
         progress.metrics(step, values)
 
+    losses = Losses(model, config, camera_of(dataset.manifest), training_programs(config))
     task = Task(
         model=model,
-        learners=[adamw(model, Losses(model, config, camera_of(dataset.manifest)), lr=config.lr, steps=config.steps)],
+        learners=[adamw(model, losses, lr=config.lr, steps=config.steps)],
         sample=lambda step: train_clips.sample(step.rng, config.batch, step.part),
         ema=config.ema,
         preview=preview,
@@ -97,6 +102,12 @@ def train_world_model(config: WorldModelConfig, out_dir: Path, progress: Progres
         "parameters": sum(p.numel() for p in ema.parameters() if p.requires_grad),
         "seconds": seconds,
     } | values
+
+
+def training_programs(config: WorldModelConfig) -> ctypes.CDLL | None:
+    """Compiled programs, where they pay: on a processor, in a run that is not over before they are compiled."""
+    pays = default_device().type == "cpu" and config.steps >= WORTH_PROGRAMS and not config.compile
+    return compiled() if pays else None
 
 
 def world_model_of(model: torch.nn.Module) -> Dynamics:

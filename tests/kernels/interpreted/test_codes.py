@@ -7,7 +7,7 @@ from kernel_checks import LAYOUTS, assert_values, laid_out
 from terrarium.kernels.codes import draw_codes, fused, naive
 
 SHAPES = [(1, 1, 1), (2, 7, 17), (3, 3, 130)]  # B, h, w
-FACTORS = [(8, 5, 5, 5), (3,), (2, 130)]
+FACTORS = [((8, 5, 5, 5), SHAPES), ((3,), SHAPES), ((2, 130), [(1, 1, 1), (2, 3, 5), (3, 1, 2)])]  # two cells a program
 
 
 def inputs(shape, factors, dtype=torch.float32, layout="channels_last"):
@@ -19,10 +19,10 @@ def inputs(shape, factors, dtype=torch.float32, layout="channels_last"):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("factors", FACTORS)
-def test_codes_and_nats(dtype, factors):
+@pytest.mark.parametrize(("factors", "shapes"), FACTORS)
+def test_codes_and_nats(dtype, factors, shapes):
     torch.manual_seed(0)
-    for shape, layout in zip(SHAPES, LAYOUTS, strict=True):
+    for shape, layout in zip(shapes, LAYOUTS, strict=True):
         given = inputs(shape, factors, dtype, layout)
         codes, cost = draw_codes(*given)
         expected = naive.draw_codes(*given)[0]

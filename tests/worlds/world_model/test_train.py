@@ -55,8 +55,12 @@ class Log(Silent):
 
 
 @pytest.mark.parametrize("stop_at", [4, 10, 11, 12, 14], ids=lambda n: f"after {n} of 10, 2 and 4")
-def test_stopped_and_resumed_run_repeats_the_undisturbed_one(debug_data, debug_tokenizer, tmp_path, stop_at):
-    """The dynamics' steps, the painter's warm-up, the painter's walks."""
+def test_stopped_and_resumed_run_repeats_the_undisturbed_one(
+    debug_data, debug_tokenizer, tmp_path, stop_at, monkeypatch
+):
+    """The dynamics' steps (by compiled programs, as in longer runs), the painter's warm-up, the painter's walks."""
+    if stop_at < 10:
+        monkeypatch.setattr("terrarium.worlds.world_model.train.WORTH_PROGRAMS", 1)
     config = world_model_debug(str(debug_data), str(debug_tokenizer))
     whole, first, second = Log(), Log(stop_at), Log()
     train_world_model(config, tmp_path / "whole", whole)

@@ -1,9 +1,9 @@
-"""How fast training is, and what takes the time: the fast path, in the precision that training takes here, against the
-eager dynamics in fp32 (eager.py).
+"""How fast training is, and what takes the time: the fast path in fp32 and in the precision that training takes here,
+against the eager dynamics in fp32 (eager.py).
 
-Both make the same steps with the same losses, in turns: what else runs on the machine slows both. The speed-up is the
-median over the pairs of steps, by the clock or, for a busy machine, by processor time. Where no dataset is given a
-small one is recorded; the tokenizer is untrained, which takes the same time as a trained one.
+All make the same steps with the same losses, in turns: what else runs on the machine slows all. A speed-up is the
+median over the steps, by the clock or, for a busy machine, by processor time. Where no dataset is given a small one is
+recorded; the tokenizer is untrained, which takes the same time as a trained one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from terrarium.kernels.cpu import compiled
 from terrarium.worlds.device import synchronize
 from terrarium.worlds.episodes.format import open_dataset
 from terrarium.worlds.kinds import kinds
+from terrarium.worlds.precision import Precision, training_precision
 from terrarium.worlds.progress import Silent
 from terrarium.worlds.training.optimisers import adamw
 from terrarium.worlds.training.prefetch import prefetch
@@ -40,37 +44,36 @@ PARTS = {"data": "load", "forward": "forward", "backward": "backward", "optimize
 def bench_training(
     config: WorldModelConfig, *, steps: int, warm_up: int = 3, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, Any]:
-    """`steps` steps of either, spread over the horizon curriculum; `config.data` "-": recorded for the while.
+    """`steps` steps of each, spread over the horizon curriculum; `config.data` "-": recorded for the while.
 
-    -> steps_per_s and eager_steps_per_s (of the median step), speedup, shares of the time and eager_shares, the losses
-    of all steps, how far they are from those of the eager version at most, as a share of them, and parameters.
+    -> steps, parameters, whether compiled programs were used, and rows: `eager fp32`, `fp32`, and `bf16` where training
+    takes it here. Of each: steps_per_s (of the median step), its speedup, shares of the time, the losses of all steps,
+    and how far they are from the eager ones at most, as a share of them.
     """
     if steps < 1 or warm_up < 1:
         raise ValueError(f"steps {steps}, warm-up {warm_up}: expected at least 1 of both")
     config = replace(config, steps=steps + warm_up, accumulate=1)
     with tempfile.TemporaryDirectory() as folder:
         model, clips = _prepare(config, Path(folder))
+        programs = None if config.compile or model.device.type != "cpu" else compiled()
         twin = eager_twin(model)
-        fast = Timed(model, Losses(model, config), clips, config, clock)
-        eager = Timed(twin, EagerLosses(twin, config), clips, config, clock, straightforward=True)
-        inline = map(eager.sample, eager.trainer.parts())
-        with prefetch(fast.sample, fast.trainer.parts()) as ahead:
+        timed = {"eager fp32": Timed(twin, EagerLosses(twin, config), clips, config, clock, "fp32", fused=False)}
+        for precision in dict.fromkeys(("fp32", training_precision(model.device))):
+            own = deepcopy(model)
+            timed[precision] = Timed(own, Losses(own, config, programs=programs), clips, config, clock, precision)
+        with ExitStack() as stack:
+            batches = {
+                name: stack.enter_context(prefetch(each.sample, each.trainer.parts())) for name, each in timed.items()
+            }
             for _ in range(config.steps):
-                fast.step(ahead)
-                eager.step(inline)
-    pairs = zip(fast.seconds[warm_up:], eager.seconds[warm_up:], strict=True)
+                for name, each in timed.items():
+                    each.step(batches[name])
+    eager = timed["eager fp32"]
     return {
         "steps": steps,
-        "steps_per_s": 1 / statistics.median(fast.seconds[warm_up:]),
-        "eager_steps_per_s": 1 / statistics.median(eager.seconds[warm_up:]),
-        "speedup": statistics.median(b / a for a, b in pairs),
-        "shares": fast.shares(warm_up),
-        "eager_shares": eager.shares(warm_up),
-        "losses": [round(loss, 4) for loss in fast.losses],
-        "eager_losses": [round(loss, 4) for loss in eager.losses],
-        "losses_apart": max(abs(a - b) / abs(b) for a, b in zip(fast.losses, eager.losses, strict=True)),
-        "precision": fast.trainer.precision,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "programs": programs is not None,
+        "rows": {name: each.row(eager, warm_up) for name, each in timed.items()},
     }
 
 
@@ -102,18 +105,18 @@ class Timed:
         clips: ClipStore,
         config: WorldModelConfig,
         clock: Callable[[], float],
+        precision: Precision,
         *,
-        straightforward: bool = False,
+        fused: bool = True,
     ) -> None:
         task = Task(
             model=model,
-            learners=[adamw(model, losses, lr=config.lr, steps=config.steps, fused=not straightforward)],
+            learners=[adamw(model, losses, lr=config.lr, steps=config.steps, fused=fused)],
             sample=lambda step: clips.sample(step.rng, config.batch, step.part),
             ema=config.ema,
         )
         self.trainer = Trainer(task, range(config.steps), config.steps, config.seed)
-        if straightforward:
-            self.trainer.precision = "fp32"
+        self.trainer.precision = precision
         self.clock, self.seconds = clock, list[float]()
         self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
         self.losses: list[float] = []
@@ -141,6 +144,17 @@ class Timed:
         metrics, elapsed = self._measure(self.trainer.step, batches)
         self.losses.append(metrics["loss"].item())
         self.seconds.append(elapsed)
+
+    def row(self, eager: Timed, warm_up: int) -> dict[str, Any]:
+        """See `bench_training`."""
+        pairs = zip(self.seconds[warm_up:], eager.seconds[warm_up:], strict=True)
+        return {
+            "steps_per_s": 1 / statistics.median(self.seconds[warm_up:]),
+            "speedup": statistics.median(theirs / own for own, theirs in pairs),
+            "shares": self.shares(warm_up),
+            "losses": [round(loss, 4) for loss in self.losses],
+            "losses_apart": max(abs(a - b) / abs(b) for a, b in zip(self.losses, eager.losses, strict=True)),
+        }
 
     def shares(self, warm_up: int) -> dict[str, float]:
         """Of the time after the warm-up; `rest` is what none of the parts took."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from terrarium.kernels.cpu import compiled
 from terrarium.worlds.training.task import Step
 from terrarium.worlds.world_model.bench.eager import EagerLosses
 from terrarium.worlds.world_model.bench.training import PARTS, bench_training, eager_twin
@@ -11,6 +12,12 @@ from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.kinds import tokenizer_debug, world_model_debug
 from terrarium.worlds.world_model.losses import Losses
 from terrarium.worlds.world_model.tokenizer import Tokenizer, channels_last
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """None where no C compiler is: said by the tests of kernels/cpu."""
+    return compiled()
 
 
 @pytest.fixture(params=[0.0, 1.0], ids=["teacher_forcing", "rollout"])
@@ -25,12 +32,14 @@ def twins(request):
     return model, eager_twin(model), config
 
 
-def test_the_eager_twin_has_the_same_loss_and_gradients(twins):
+@pytest.mark.parametrize("with_programs", [False, True], ids=["", "programs"])
+def test_the_eager_twin_has_the_same_loss_and_gradients(twins, programs, with_programs):
     model, twin, config = twins
     codes = torch.randint(1000, (4, 6, 8, 8))
     actions, frames = torch.randn(4, 5, 9), torch.randint(256, (4, 6, 32, 32, 3), dtype=torch.uint8)
+    fast = Losses(model, config, programs=programs if with_programs else None)
     losses = []
-    for objective in (Losses(model, config), EagerLosses(twin, config)):
+    for objective in (fast, EagerLosses(twin, config)):
         torch.manual_seed(0)
         loss, _ = objective(Step(5, 10, (0, 1), np.random.default_rng(0)), codes, actions, frames)
         loss.backward()
@@ -42,14 +51,15 @@ def test_the_eager_twin_has_the_same_loss_and_gradients(twins):
             assert worst < 2e-3, f"{name}: gradients differ by {worst:.1e} of the largest"
 
 
-def test_shares_are_of_all_the_time(debug_data, in_fp32):
+def test_each_row_makes_the_same_steps(debug_data):
     config = replace(world_model_debug(str(debug_data)), batch=2)
-    found = bench_training(config, steps=2, warm_up=1)
-    for shares in (found["shares"], found["eager_shares"]):
-        assert set(shares) == {*PARTS, "rest"} and sum(shares.values()) == pytest.approx(1)
-        assert all(0 <= share < 1 for share in shares.values())
-    assert len(found["losses"]) == 3 and found["losses_apart"] < 1e-4
-    assert found["speedup"] > 0 and found["steps_per_s"] > 0
+    found = bench_training(config, steps=2, warm_up=1)["rows"]
+    assert list(found)[:2] == ["eager fp32", "fp32"] and found["eager fp32"]["speedup"] == 1
+    for row in found.values():
+        assert set(row["shares"]) == {*PARTS, "rest"} and sum(row["shares"].values()) == pytest.approx(1)
+        assert all(0 <= share < 1 for share in row["shares"].values())
+        assert len(row["losses"]) == 3 and row["speedup"] > 0 and row["steps_per_s"] > 0
+    assert found["fp32"]["losses_apart"] < 1e-4
 
 
 def test_variants_are_refused(debug_data):
