@@ -1,15 +1,26 @@
-"""Video files as small frames. Decoding streams: of an hour of video one full-size frame is in memory at a time."""
+"""Video files as small frames, of an hour of video one at a time. What libav makes of a file that a stranger sent
+happens in a process of its own (decoder.py): one that crashes, hangs or takes too much is a ValueError here."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-import av
-import av.error
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
+
+DECODER = "terrarium.worlds.episodes.sources.decoder"
+MOST_FRAMES = 2**23  # 39 hours at 60 a second; their times are kept
+LONGEST_MESSAGE = 2**20
+SILENCE_S = 60.0  # without a frame
+CPU_S, CPU_S_A_FRAME = 600, 1  # a frame of 4096x4096 takes less than a second (docs/importing.md)
 
 
 def frame_times(path: Path) -> np.ndarray:
@@ -17,16 +28,16 @@ def frame_times(path: Path) -> np.ndarray:
 
     ValueError for a file that is missing, no video, or shorter than two frames.
     """
-    with _open(path) as container:
-        try:
-            stream = _stream(container, path)
-            packets = container.demux(stream)
-            times = [float(p.pts * p.time_base) for p in packets if p.pts is not None and not p.is_discard]
-        except av.error.FFmpegError as e:
-            raise ValueError(f"{path.name} is damaged: {e.strerror}") from None
-    if len(set(times)) < 2:
-        raise ValueError(f"{path.name} has {len(times)} frames: expected at least 2")
-    return np.sort(times)
+    parts, n = [], 0
+    for message in _messages(path, cpu_s=CPU_S):
+        parts.append(np.frombuffer(message, np.float64, offset=1))
+        n += len(parts[-1])
+        if n > MOST_FRAMES:
+            raise ValueError(f"{path.name} has over {MOST_FRAMES} frames: expected a shorter video")
+    times = np.unique(np.concatenate(parts)) if parts else np.empty(0)
+    if len(times) < 2:
+        raise ValueError(f"{path.name} has {n} frames: expected at least 2")
+    return np.sort(np.concatenate(parts))
 
 
 def fps_of(times: np.ndarray) -> float:
@@ -39,45 +50,55 @@ def read_frames(path: Path, wanted: np.ndarray, size: tuple[int, int]) -> Iterat
 
     Shrunk by area averaging, stretched where the sides' ratio differs. ValueError where a frame is damaged or missing.
     """
-    height, width = size
-    at = 0
-    for i, frame in enumerate(_decode(path)):
-        if at == len(wanted):
-            return
-        if wanted[at] > i:
-            continue
-        picture = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
-        while at < len(wanted) and wanted[at] == i:
-            yield picture
-            at += 1
-    if at < len(wanted):
-        raise ValueError(f"{path.name} ends before frame {wanted[at]}")
+    numbers, repeats = np.unique(wanted, return_counts=True)
+    cpu_s = CPU_S + CPU_S_A_FRAME * int(numbers[-1] + 1)
+    shown = (m for m in _messages(path, cpu_s=cpu_s, wanted=numbers.tolist(), size=size) if m[:1] == b"F")
+    for message, n in zip(shown, repeats, strict=True):
+        picture = np.frombuffer(message, np.uint8, offset=1).reshape(*size, 3)
+        yield from [picture] * n
 
 
-def _decode(path: Path) -> Iterator[av.VideoFrame]:
-    with _open(path) as container:
-        stream = _stream(container, path)
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = {"err_detect": "explode"}  # an error, where libav would paint over the damage
+def _messages(path: Path, **spec: Any) -> Iterator[bytes]:
+    """What the decoder sends until it ends well; ValueError where it does not. It never outlives this generator."""
+    with _decoder(spec | {"path": str(path)}) as child, _output(child) as pipe:
+        while pipe.poll(SILENCE_S):
+            try:
+                message = pipe.recv_bytes(LONGEST_MESSAGE)
+            except (EOFError, OSError):  # OSError: within a message
+                break
+            if message.startswith(b"E"):
+                raise ValueError(message[1:].decode())
+            yield message
+        else:
+            raise ValueError(f"{path.name} hangs: expected a frame to decode within {SILENCE_S:g} s")
+        code = child.wait()
+    if code == -signal.SIGXCPU:
+        raise ValueError(f"{path.name} takes over {spec['cpu_s']} s of processor time: expected less to decode")
+    if code:
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        raise ValueError(f"{path.name} crashed the decoder ({how}): expected an intact mp4 file")
+
+
+@contextlib.contextmanager
+def _decoder(spec: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    known = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH") if key in os.environ}
+    child = subprocess.Popen(
+        [sys.executable, "-m", DECODER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=known | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert child.stdin is not None
+    with child:
         try:
-            for i, frame in enumerate(container.decode(stream)):
-                if frame.is_corrupt:
-                    raise ValueError(f"{path.name} is damaged at frame {i}")
-                yield frame
-        except av.error.FFmpegError as e:
-            raise ValueError(f"{path.name} is damaged: {e.strerror}") from None
+            with contextlib.suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(json.dumps(spec).encode() + b"\n")
+            yield child
+        finally:
+            child.kill()
 
 
-def _open(path: Path) -> InputContainer:
-    try:
-        return av.open(str(path))
-    except av.error.FileNotFoundError:
-        raise ValueError(f"{path.name} is missing") from None
-    except av.error.FFmpegError as e:
-        raise ValueError(f"{path.name} is not a video: {e.strerror}") from None
-
-
-def _stream(container: InputContainer, path: Path) -> VideoStream:
-    if not container.streams.video:
-        raise ValueError(f"{path.name} holds no video")
-    return container.streams.video[0]
+def _output(child: subprocess.Popen[bytes]) -> Connection:
+    assert child.stdout is not None
+    return Connection(os.dup(child.stdout.fileno()), writable=False)
