@@ -40,10 +40,12 @@ class Settings(BaseSettings):
     database_timeout_s: float = 5.0  # for a connection, a statement, or a place in the pool; then 503
     runner_memory_gb: float = 0.0  # of a job with its processes; 0: nine tenths of the machine's or the container's
     workers: int = Field(default=1, ge=1, le=64)  # of `terrarium up`; each runs one job at a time
+    processes: int = Field(default=1, ge=1, le=64)  # of a job of a worker: one for each of its GPUs
     hung_after_s: float = 60.0  # a service of `terrarium up` that answers no probe for this long is started again
     silence_s: float = 900.0  # a runner that reports nothing for this long is hung: killed, and its job tried again
     reserve_mb: int = 512  # kept free on the disk of data_dir, for Postgres and logs; what would eat into it is refused
     max_players: int = 16
+    compile_play: bool = True  # the live step of each model in play, in the background: minutes of a core (freezer.py)
     session_minutes: float = 0.0  # the longest live session; 0: as long as somebody plays
     max_upload_gb: float = 20.0  # of an upload, and of what it unpacks to
     max_plays_gb: float = 5.0  # of recorded play; what comes after is not kept
@@ -100,6 +102,7 @@ class Settings(BaseSettings):
         return self.data_dir / "artifacts"
 
 
+@lru_cache
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback

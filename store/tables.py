@@ -1,6 +1,6 @@
 """The tables. Postgres owns the truth; every state change is one conditional UPDATE plus an event row.
 
-Job states (the edges live in store/jobs.py):
+Job states (the edges live in store/moves.py):
     waiting -> queued | cancelled
     queued -> running | cancelled
     running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
@@ -60,6 +60,7 @@ class Job(Base):
     state: Mapped[str] = mapped_column(default="queued")
     queue: Mapped[str]  # Celery queue: gpu.train, gpu.generate or cpu
     priority: Mapped[int] = mapped_column(default=0, server_default="0")  # -10 to 10; the higher starts first
+    processes: Mapped[int] = mapped_column(default=1, server_default="1")  # that share its training, a GPU each
     after: Mapped[list[UUID]] = mapped_column(default=list, server_default="{}")  # jobs that must succeed before it
     fence: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)  # charged attempts: a drained or lost one is given back
@@ -109,6 +110,7 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
     queues: Mapped[list[str]]
+    processes: Mapped[int] = mapped_column(default=1, server_default="1")  # the most that a job may have there
     memory_bytes: Mapped[int | None]  # resident, of the worker and its runner; None where the system does not tell
     disk_free_bytes: Mapped[int | None]  # of its data directory
     started_at: Mapped[datetime] = _now()

@@ -24,11 +24,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from terrarium.store import jobs, line, live_sessions, logs
+from terrarium.store import dispatch, line, live_sessions, logs
 from terrarium.store.broker import connect
 from terrarium.store.db import Connection, session_scope
 from terrarium.store.db import connect as connect_to_database
-from terrarium.store.jobs import OUTBOX_CHANNEL
+from terrarium.store.moves import OUTBOX_CHANNEL
 from terrarium.store.settings import settings
 from terrarium.workers import pulse
 from terrarium.workers.celery_app import LOOK, app
@@ -109,7 +109,7 @@ def relay_outbox(redis: Redis) -> None:
     more = True
     while more:
         with session_scope() as session:
-            batch, more = jobs.take_outbox(session)
+            batch, more = dispatch.take_outbox(session)
             for queue, count in Counter(queue for _, queue in batch).items():
                 publish(queue, min(count, AHEAD - redis.llen(queue)))  # emit_lost sends the rest in time
 
@@ -117,8 +117,8 @@ def relay_outbox(redis: Redis) -> None:
 def look_after_workers(missed: dict[str, float]) -> None:
     """Frees the jobs of killed workers."""
     with session_scope() as session:
-        for worker in gone(jobs.absent_workers(session), missed, ABSENT_FOR_S):
-            for job in jobs.lose_jobs_of(session, worker):
+        for worker in gone(dispatch.absent_workers(session), missed, ABSENT_FOR_S):
+            for job in dispatch.lose_jobs_of(session, worker):
                 with logs.about(job=job.id):
                     log.warning("job %s: worker %s is dead, now %s", job.id, worker, job.state)
 
@@ -142,10 +142,10 @@ def gone(free: Collection[T], missed: dict[T, float], for_s: float) -> list[T]:
 
 def look_after_leases_and_retries() -> None:
     with session_scope() as session:
-        for job in jobs.expire_leases(session):
+        for job in dispatch.expire_leases(session):
             with logs.about(job=job.id):
                 log.warning("job %s: lease expired, now %s", job.id, job.state)
-        for job in jobs.queue_due_retries(session):
+        for job in dispatch.queue_due_retries(session):
             with logs.about(job=job.id):
                 log.info("job %s: queued again", job.id)
 

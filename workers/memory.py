@@ -31,6 +31,14 @@ def resident_bytes(pid: int | None = None) -> int | None:
     return total * os.sysconf("SC_PAGE_SIZE")
 
 
+def children_of(pid: int) -> list[int]:
+    """Those that live; none elsewhere than on Linux, and where `pid` has ended."""
+    try:
+        return [int(child) for child in (PROC / f"{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 def _parent_and_pages(folder: Path) -> tuple[int, int] | None:
     """None where the process has ended meanwhile."""
     try:

@@ -16,11 +16,13 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -35,7 +37,7 @@ from terrarium.workers.freezer import Freezer
 from terrarium.workers.models import BadCheckpoint, Models, load_checkpoint
 from terrarium.workers.play_log import Plays
 from terrarium.workers.sessions import Seat, Session
-from terrarium.workers.threads import Threads, spin_briefly
+from terrarium.workers.threads import Threads, keep_memory, spin_briefly
 from terrarium.workers.ticker import Ticker
 from terrarium.workers.waiting import MOST_WAITING, LineFull, Places, Visitor
 from terrarium.worlds.blocks.actions import MAX_PITCH_DEG, MAX_YAW_DEG
@@ -209,10 +211,10 @@ class Connection:
 
     def _input(self, data: bytes) -> None:
         i = protocol.unpack_input(data)
-        now = self.loop.time()  # the same clock as time.monotonic
+        now = time.monotonic()  # the tickers' clock; a loop's own may stand still while it works through its messages
         self.session.put(i, now)
         if i.keys or i.yaw_deg or i.pitch_deg:
-            self.active_at = now
+            self.active_at = self.loop.time()
 
     async def _complain(self, reason: str) -> None:
         self.bad_messages += 1
@@ -401,7 +403,8 @@ async def play_until_stopped(url: str) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    player = Player(make_threads=threads_of_a_ticker, freezer=Freezer(settings().data_dir / "compiled"))
+    freezer = Freezer(settings().data_dir / "compiled") if settings().compile_play else None
+    player = Player(make_threads=threads_of_a_ticker, freezer=freezer)
     await _first(player.preload(), stop)
     if not stop.is_set():
         server = await listen(player, url)
@@ -435,11 +438,12 @@ def main() -> None:
     logs.begin(text="%(name)s: %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     spin_briefly()
+    keep_memory()
     import torch  # after the environment is set, and before any thread of ours
 
     torch.set_num_threads(settings().torch_threads or 1)
     try:
-        asyncio.run(play_until_stopped(player_url()))
+        uvloop.run(play_until_stopped(player_url()))
     except ValueError as e:
         sys.exit(f"player: {e}")
 

@@ -19,8 +19,8 @@ import psycopg
 
 from terrarium.store import disk
 from terrarium.store.db import connect, connection_options
+from terrarium.store.dispatch import WORKER_LOCKS
 from terrarium.store.errors import Unavailable
-from terrarium.store.jobs import WORKER_LOCKS
 from terrarium.store.settings import settings
 from terrarium.workers.memory import resident_bytes
 
@@ -29,7 +29,7 @@ RETRY_S = 0.5
 TIMEOUT_S = 10.0
 FORGET_AFTER = "1 day"  # a worker that ended without a word
 DESCRIBE = """
-INSERT INTO workers (name, host, queues, memory_bytes, disk_free_bytes) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO workers (name, host, queues, processes, memory_bytes, disk_free_bytes) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (name) DO UPDATE SET queues = EXCLUDED.queues, memory_bytes = EXCLUDED.memory_bytes,
     disk_free_bytes = EXCLUDED.disk_free_bytes, seen_at = clock_timestamp()
 """
@@ -85,5 +85,5 @@ class Presence:
 
     def _describe(self, connection: psycopg.Connection) -> None:
         free = disk.free_bytes(settings().data_dir)
-        facts = [self.worker, socket.gethostname(), list(self.queues()), resident_bytes(), free]
-        connection.execute(DESCRIBE, facts)
+        able = [list(self.queues()), settings().processes]
+        connection.execute(DESCRIBE, [self.worker, socket.gethostname(), *able, resident_bytes(), free])

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from terrarium.workers.memory import children_of
+
 log = logging.getLogger("terrarium.worker")
 RUNNER: Sequence[str] = (sys.executable, "-m", "terrarium.workers.runner")
 # A recipe gets no access to database or broker.
@@ -28,15 +30,16 @@ class RunnerProcess:
     The runner asks the kernel to die with the *thread* that starts it: that must be the one that waits for it.
     """
 
-    def __init__(self, log_path: Path) -> None:
+    def __init__(self, log_path: Path, processes: int = 1) -> None:
+        self.processes = processes
         env = {k: v for k, v in os.environ.items() if k not in SECRETS}
         with log_path.open("ab") as stderr:
             self.popen = subprocess.Popen(
-                RUNNER,
+                RUNNER if processes == 1 else (*RUNNER, str(processes)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=env | {"PYTHONUNBUFFERED": "1"},
+                env=env | {"PYTHONUNBUFFERED": "1", "SUPERVISOR_PID": str(os.getpid())},
                 start_new_session=True,
             )
         assert self.popen.stdin is not None and self.popen.stdout is not None
@@ -66,7 +69,8 @@ class RunnerProcess:
             return True
 
     def kill(self) -> None:
-        """SIGKILL to its whole group, which frees what it holds of a GPU. Only before `reap`."""
+        """SIGKILL to its whole group, which frees what it holds of a GPU. What torchrun has started has groups of its
+        own and dies with it. Only before `reap`."""
         if self.popen.returncode is None:  # else the number may be another's by now
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.popen.pid, signal.SIGKILL)
@@ -79,7 +83,9 @@ class RunnerProcess:
         if self.ended():
             return
         sizes = [log_path.stat().st_size]
-        os.kill(self.popen.pid, signal.SIGUSR1)
+        pid = self.popen.pid
+        for one in [pid] if self.processes == 1 else children_of(pid):
+            os.kill(one, signal.SIGUSR1)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline and (sizes[-1] == sizes[0] or sizes[-1] != sizes[-2]):
             time.sleep(0.1)

@@ -24,7 +24,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from terrarium.store import artifacts, assets, plays, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
-from terrarium.store.jobs import TERMINAL
+from terrarium.store.moves import TERMINAL
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Base, IdempotencyKey, Job, JobEvent, PlaySession, WebhookDelivery
 from terrarium.workers import run_folder

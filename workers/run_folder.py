@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from terrarium.store import jobs, shared
 from terrarium.store.db import session_scope
 from terrarium.store.disk import size_of
-from terrarium.store.jobs import TERMINAL
+from terrarium.store.moves import TERMINAL
 from terrarium.store.places import place
 from terrarium.store.settings import settings
 from terrarium.store.tables import Job, TrainingState

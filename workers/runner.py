@@ -5,6 +5,9 @@
 
 The protocol stands in docs/architecture.md. A later line `stop`, or the end of stdin, asks the recipe to save and
 end. What libraries print goes to stderr, which the supervisor keeps as runner.log. The process dies with its parent.
+
+With a number as its argument it is torchrun, which starts so many runners: they share the recipe's work and end
+together. The first alone speaks; any of them may say what went wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from terrarium.store import disk
 from terrarium.store.settings import settings
 from terrarium.workers.memory import resident_bytes, runner_limit_bytes
 from terrarium.worlds.kinds import kinds
-from terrarium.worlds.progress import RecipeError, Role, Stopped
+from terrarium.worlds.progress import Progress, RecipeError, Role, Silent, Stopped
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 10  # live play on the same machine comes first
@@ -40,6 +43,8 @@ SEND_EVERY_S = 0.25
 RATE_WINDOW_S = 30.0
 LOOK_AT_DISK_S = 0.2
 LOOK_AT_MEMORY_S = 1.0  # walks all of /proc
+SEVERAL = "TORCHELASTIC_RUN_ID" in os.environ  # torchrun has started this process and others
+FIRST = not SEVERAL or os.environ["RANK"] == "0"
 
 
 class Lines:
@@ -148,7 +153,7 @@ class Reporter:
         return self.stop.is_set()
 
 
-def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+def run(spec: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The recipe, from spec to result."""
     kind = kinds()[spec["kind"]]
     config = kind.read(spec["config"] | spec["inputs"])  # ids -> folders
@@ -156,9 +161,9 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     out_dir.mkdir(parents=True, exist_ok=True)
     kind.load()
     _set_torch_threads()
-    if reporter.stop_requested():  # asked while torch was being imported
+    if progress.stop_requested():  # asked while torch was being imported
         raise Stopped
-    return kind.run(config, out_dir, reporter)
+    return kind.run(config, out_dir, progress)
 
 
 def name_error(e: BaseException, out_dir: Path) -> tuple[str, str]:
@@ -176,35 +181,69 @@ def name_error(e: BaseException, out_dir: Path) -> tuple[str, str]:
 
 def main() -> int:
     lines = Lines(_take_stdout())
-    _die_with_parent()
-    _step_back()
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)  # every thread's stack, for a supervisor that takes us for hung
-    line = sys.stdin.readline()
-    if not line:
+    _begin()
+    spec = _shared_spec() if SEVERAL else _read_spec()
+    if spec is None:
         return 2
-    spec = json.loads(line)
-    stop = threading.Event()
-    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
-    out_dir = Path(spec["out_dir"])
-    threading.Thread(target=_guard_disk, args=(lines, out_dir), daemon=True).start()
-    threading.Thread(target=_guard_memory, args=(lines,), daemon=True).start()
+    stop, out_dir = threading.Event(), Path(spec["out_dir"])
     reporter = Reporter(lines, out_dir, stop)
+    if FIRST:
+        for target, args in ((_listen, (stop,)), (_guard_disk, (lines, out_dir)), (_guard_memory, (lines,))):
+            threading.Thread(target=target, args=args, daemon=True).start()
     try:
-        result = run(spec, reporter)
+        result = run(spec, reporter if FIRST else Silent())
         reporter.flush()
-        lines.end("result", result=result)
+        if FIRST:
+            lines.end("result", result=result)
         return 0
     except Stopped:
         reporter.flush()
-        lines.end("stopped")
+        if FIRST:
+            lines.end("stopped")
         return 0
     except Exception as e:
         code, message = name_error(e, out_dir)  # before anything else is written
         traceback.print_exc()
+        if SEVERAL and _lost_another(e):
+            return 1  # without a word: the other says why, if it can
         reporter.flush()
         lines.end("error", code=code, message=message)
         return 1
+
+
+def launch(processes: str) -> None:
+    """torchrun in this process, which ends all that it has started when one of them fails or is killed."""
+    from torch.distributed.run import main as torchrun
+
+    _die_with_parent()
+    torchrun(["--standalone", "--nproc-per-node", processes, "-m", "terrarium.workers.runner"])
+
+
+def _begin() -> None:
+    _die_with_parent()
+    _step_back()
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # every thread's stack, for a supervisor that takes us for hung
+
+
+def _read_spec() -> dict[str, Any] | None:
+    """None where the supervisor has ended."""
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+def _shared_spec() -> dict[str, Any] | None:
+    """What the first process reads, in all of them."""
+    from terrarium.worlds.training import parallel
+
+    parallel.join()
+    return parallel.from_first(_read_spec)
+
+
+def _lost_another(e: Exception) -> bool:
+    from terrarium.worlds.training import parallel
+
+    return parallel.lost_another(e)
 
 
 def _take_stdout() -> IO[str]:
@@ -215,8 +254,13 @@ def _take_stdout() -> IO[str]:
 
 
 def _die_with_parent() -> None:
+    """At once where it is gone already: of its end before the call the kernel says nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        parent = str(os.getppid())
+        gone = parent == "1" if SEVERAL else parent != os.environ.get("SUPERVISOR_PID", parent)
+        if gone:
+            os._exit(1)
 
 
 def _step_back() -> None:
@@ -249,8 +293,8 @@ def _guard_disk(lines: Lines, out_dir: Path) -> None:
 
 def _guard_memory(lines: Lines) -> None:
     """Ends the run before it takes all there is: the kernel would kill it without a word, or one of the services."""
-    limit = runner_limit_bytes()
-    while (taken := resident_bytes()) is not None and taken <= limit:
+    limit, root = runner_limit_bytes(), os.getppid() if SEVERAL else None
+    while (taken := resident_bytes(root)) is not None and taken <= limit:
         time.sleep(LOOK_AT_MEMORY_S)
     if taken is None:  # this system does not tell
         return
@@ -285,6 +329,9 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        launch(sys.argv[1])
+        os._exit(0)
     code = main()
     sys.stderr.flush()
     os._exit(code)  # not sys.exit: a library's thread or a CUDA teardown must not keep a finished run alive

@@ -2,7 +2,7 @@
 
     result            -> succeeded          error             -> failed, at once
     stopped           -> cancelled, or queued again where this worker drains
-    killed, vanished  -> queued again; the third time quarantined
+    killed, vanished  -> queued again (also one of several processes); the third time quarantined
     silent for long   -> hung: killed, tried again later; the third time failed
     on a full disk    -> failed as disk_full, and what it had made is removed
     lease not renewed -> the runner is killed before the lease ends, and nothing more is written
@@ -71,10 +71,7 @@ class Supervisor:
     def run(self) -> None:
         """From start to a settled job. Raises LeaseLost where the job was taken away."""
         try:
-            self._renewing(lambda: fetch_states(self.job))
-            take_over(self.job)
-            self.log_tail = LogTail(self.log_tail.path)  # what earlier runs have written is known
-            spec = self._renewing(self._spec)
+            spec = self._patiently("is not prepared yet", self._prepare)
         except ValueError as e:
             self.end = {"type": "error", "code": "invalid_input", "message": str(e)}
         except OSError as e:
@@ -85,9 +82,27 @@ class Supervisor:
         with contextlib.suppress(*DATABASE_DOWN, OSError):
             clean_after_run()
 
+    def _prepare(self) -> dict[str, Any]:
+        """Its folder, made of what earlier runs have left -> what the runner is told. Harmless to repeat."""
+        self._renewing(lambda: fetch_states(self.job))
+        take_over(self.job)
+        self.log_tail = LogTail(self.log_tail.path)  # what earlier runs have written is known
+        return self._renewing(self._spec)
+
     def _spec(self) -> dict[str, Any]:
         inputs = outputs.input_folders(self.job.config)
         return {"kind": self.job.kind, "config": self.job.config, "inputs": inputs, "out_dir": str(self.run_dir)}
+
+    def _patiently(self, how_far: str, work: Callable[[], T]) -> T:
+        """What `work` returns, tried again while the database does not answer and the lease lasts; then LeaseLost."""
+        while True:
+            try:
+                return work()
+            except DATABASE_DOWN as e:
+                log.warning("job %s %s: %s", self.job.id, how_far, e)
+                if time.monotonic() > self.lease_ends:
+                    raise LeaseLost(str(self.job.id)) from e
+                time.sleep(1.0)
 
     def _renewing(self, work: Callable[[], T]) -> T:
         """What `work` returns, which may take longer than a lease: files come and go. LeaseLost where it is lost."""
@@ -113,7 +128,7 @@ class Supervisor:
         self.cancelling = state == "cancelling"
 
     def _run_process(self, spec: dict[str, Any]) -> None:
-        self.process = process = RunnerProcess(self.log_tail.path)
+        self.process = process = RunnerProcess(self.log_tail.path, self.job.processes)
         over = threading.Event()
         guard = threading.Thread(target=self._guard_lease, args=(process, over), daemon=True)
         guard.start()
@@ -213,14 +228,9 @@ class Supervisor:
             self.end = {"type": "error", "code": "disk_full", "message": self._reason()}
         while True:
             try:
-                self._write_end()
+                self._patiently("has ended, which is not written yet", self._write_end)
                 log.info("job %s: run %d is over: %s", self.job.id, self.job.fence, self._reason())
                 return
-            except DATABASE_DOWN as e:
-                log.warning("job %s: its end is not written yet: %s", self.job.id, e)
-                if time.monotonic() > self.lease_ends:
-                    raise LeaseLost(str(self.job.id)) from e
-                time.sleep(1.0)
             except OSError as e:
                 if self.end is None or self.end["type"] != "result":
                     raise
@@ -301,6 +311,8 @@ class Supervisor:
             return f"the runner said {self.end['type']}"
         assert self.process is not None
         how = self.process.signal_name or f"exit code {self.process.exit_code}"
+        if self.job.processes > 1 and not self.killed_for:
+            return f"one of its {self.job.processes} processes was lost, and torchrun ended the others ({how})"
         return f"the runner was ended by {how}" + (f" (our own, for {self.killed_for})" if self.killed_for else "")
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from terrarium.store import jobs, logs
+from terrarium.store import dispatch, jobs, logs
 from terrarium.store.db import session_scope
 from terrarium.store.jobs import LeaseLost
 from terrarium.store.settings import settings
@@ -54,10 +54,11 @@ def look() -> None:
     """Runs the first job in line, if there is one: any number of messages about it start it once."""
     with session_scope() as session:
         if DRAIN.is_set():
-            jobs.look_again(session, queues())  # the message is ours and already acknowledged: another needs a new one
+            # The message is ours and already acknowledged: another worker needs a new one.
+            dispatch.look_again(session, queues(), settings().processes)
             return
         PRESENCE.announce()  # before the claim: whoever holds a job without it is taken for dead
-        job = jobs.claim_next(session, queues(), PRESENCE.worker, settings().lease_s)
+        job = jobs.claim_next(session, queues(), PRESENCE.worker, settings().lease_s, settings().processes)
     if job is None:
         log.info("nothing to do in %s", ", ".join(queues()))
         return

@@ -1,4 +1,6 @@
-"""How many threads a model's step gets: one, and more only where ticks would be late and more are really faster.
+"""How a player uses its processor: above all, how many threads a model's step gets.
+
+One, and more only where ticks would be late and more are really faster.
 
 Threads wait for each other at every operation. Two hardware threads of a busy machine are often one core, and
 beside a training each wait can last a time slice. Measured with the shipped model on two such threads
@@ -8,12 +10,16 @@ beside a training each wait can last a time slice. Measured with the shipped mod
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import statistics
 from collections.abc import Callable
 
 log = logging.getLogger("terrarium.player")
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+KEPT_BYTES = 64 << 20
+LARGEST_BYTES = 32 << 20  # as large as glibc allows
 LATE = 0.7  # of a tick's period: a step that takes longer leaves too little for the rest
 GAIN = 0.9  # more threads must take at most so much of one thread's time
 SAMPLE = 8  # steps
@@ -27,6 +33,18 @@ def spin_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+
+def keep_memory() -> None:
+    """What a step has freed stays with the process for the next one, up to KEPT_BYTES of it.
+
+    glibc gives large blocks back to the system and asks for them anew at every step; elsewhere nothing is changed. See
+    mallopt(3).
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        for option in (M_TRIM_THRESHOLD, M_TOP_PAD):
+            mallopt(option, KEPT_BYTES)
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES)
 
 
 class Threads:

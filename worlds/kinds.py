@@ -105,6 +105,9 @@ class JobKind:
     """What the job does, as a button would say it."""
     presets: Mapping[str, Callable[[], Any]]
     """Functions whose docstring says in a sentence what the preset is for; forms show it."""
+    several: bool = False
+    """Whether torchrun may start several processes of the recipe, which share its steps and of which the first alone
+    writes (worlds/training/parallel.py)."""
     http: bool = True
     """Whether a client may submit it. False where the config names paths of this machine."""
     then: Callable[[str, dict[str, Any]], Any] | None = None

@@ -11,8 +11,12 @@ from processes import ROOT, until
 
 from terrarium.store.places import shipped_folder
 from terrarium.workers.freezer import Freezer
+from terrarium.worlds.world_model.dynamics import Dynamics
 from terrarium.worlds.world_model.forms import Form, write_gains
 from terrarium.worlds.world_model.frozen import folder_name
+from terrarium.worlds.world_model.kinds import WorldModelConfig
+from terrarium.worlds.world_model.tokenizer import load_tokenizer
+from terrarium.worlds.world_model.train import save_world_model
 
 
 @pytest.fixture
@@ -93,17 +97,28 @@ case "$*" in *version*) echo "g++ (GCC) 12.2.0" ;; *) sleep 600 ;; esac
 """
 
 
-def test_a_killed_player_leaves_no_compiler_behind(tmp_path):
+@pytest.fixture
+def plain_model(tmp_path):
+    """Untrained, of the shipped one's tokenizer, and with all parts left out that would have to be traced first."""
+    tokenizer, manifest = load_tokenizer(shipped_folder())
+    left_out = dict.fromkeys(("flow", "moving", "painter"), False) | {"margin": 0, "views": 0, "film": "uniform"}
+    config = WorldModelConfig(data="-", channels=8, layers=1, **left_out)
+    model = Dynamics(config, tokenizer, tuple(manifest["grid"]), len(manifest["data"]["action_names"]))
+    save_world_model(tmp_path / "plain", model, manifest["data"])
+    return tmp_path / "plain"
+
+
+def test_a_killed_player_leaves_no_compiler_behind(plain_model, tmp_path):
     cxx = tmp_path / "c++"
     cxx.write_text(CXX)
     cxx.chmod(0o755)
     player = subprocess.Popen(
-        [sys.executable, "-c", PLAYER, str(shipped_folder()), str(tmp_path / "cache")],
+        [sys.executable, "-c", PLAYER, str(plain_model), str(tmp_path / "cache")],
         cwd=ROOT,
         env=os.environ | {"CXX": str(cxx), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")},
     )
     try:
-        family = until(lambda: at_work(psutil.Process(player.pid).children(recursive=True)), 240)
+        family = until(lambda: at_work(psutil.Process(player.pid).children(recursive=True)), 240, every_s=0.2)
     finally:
         player.send_signal(signal.SIGKILL)
         player.wait()

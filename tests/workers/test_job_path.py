@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from terrarium.cli.main import app as terrarium
 from terrarium.store.db import engine_for
 from terrarium.store.embedded import Child, Redis
-from terrarium.store.jobs import AT_REST
+from terrarium.store.moves import AT_REST
 from terrarium.store.tables import Base
 
 RECORD = {"kind": "dataset.record", "episodes": 2, "steps": 16}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,11 +24,12 @@ from terrarium.workers.runner import Lines, Rate, Reporter, name_error
 from terrarium.worlds.progress import RecipeError
 
 
-def start(out_dir: Path, **config: Any) -> subprocess.Popen[str]:
-    """A recording, started as the supervisor does."""
+def start(out_dir: Path, supervisor: int | None = None, **config: Any) -> subprocess.Popen[str]:
+    """A recording, started as the supervisor does; by default that is this process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "terrarium.workers.runner"],
         cwd=ROOT,
+        env=os.environ | {"SUPERVISOR_PID": str(supervisor or os.getpid())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -109,6 +111,13 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 3)
+
+
+def test_it_ends_where_its_supervisor_ended_before_it_could_ask_the_kernel(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert start(tmp_path, gone.pid, episodes=100_000).wait(60) == 1
+    assert not list(tmp_path.iterdir())
 
 
 PARENT = """

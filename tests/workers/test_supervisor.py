@@ -17,12 +17,13 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from terrarium.store import artifacts, jobs
-from terrarium.store.db import session_scope
+from terrarium.store import artifacts, dispatch, jobs
+from terrarium.store.db import connect, session_scope
 from terrarium.store.jobs import LeaseLost
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Asset, Job, JobEvent, Metric, Run, TrainingState
 from terrarium.workers import outputs, process, supervisor
+from terrarium.workers.run_folder import take_over
 from terrarium.workers.supervisor import Supervisor
 
 CONFIG = {"kind": "dataset.record", "episodes": 2}
@@ -100,6 +101,24 @@ def test_a_result_becomes_a_dataset(bench: Bench, data_dir: Path) -> None:
     assert bench.events("log") == [{"line": "run 1 of dataset.record"}]
     assert bench.db.scalars(select(Artifact.name)).all() == ["runner.log"]
     assert bench.db.scalars(select(Run.state)).all() == ["succeeded"]
+
+
+def test_connections_cut_before_the_runner_begins_fail_no_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def cut(job: Job) -> None:
+        calls.append(job.id)
+        if len(calls) == 1:
+            with connect() as other:
+                others = "datname = current_database() AND pid <> pg_backend_pid()"
+                other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode())
+        take_over(job)
+
+    monkeypatch.setattr(supervisor, "take_over", cut)
+    bench.script({"steps": 1})
+    bench.db.close()  # it goes back to the pool that is cut
+    job = bench.run()
+    assert (job.state, job.attempt, len(calls)) == ("succeeded", 1, 2)
 
 
 def test_files_of_any_kind_are_kept_with_their_role(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +293,7 @@ def test_a_runner_that_reports_nothing_is_named_killed_and_tried_again(
     for state in ("retry_wait", "failed"):
         with session_scope() as session:
             session.execute(update(Job).values(retry_at=func.clock_timestamp()))
-            assert len(jobs.queue_due_retries(session)) == 1
+            assert len(dispatch.queue_due_retries(session)) == 1
         assert run().state == state
     assert bench.db.scalars(select(Run.state)).all() == ["failed"] * 3
 
@@ -285,7 +304,7 @@ def test_the_lease_is_renewed_for_as_long_as_it_takes(bench: Bench) -> None:
     thread = bench.in_thread()
     while thread.is_alive():
         with session_scope() as session:
-            assert jobs.expire_leases(session) == []
+            assert dispatch.expire_leases(session) == []
         time.sleep(0.1)
     assert bench.job().state == "succeeded"
 

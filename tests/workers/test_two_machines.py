@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from terrarium.cli.main import app as terrarium
 from terrarium.store.embedded import Child
-from terrarium.store.jobs import AT_REST
+from terrarium.store.moves import AT_REST
 from terrarium.store.settings import settings
 from terrarium.store.tables import JobEvent
 from terrarium.worlds.world_model.kinds import world_model_debug

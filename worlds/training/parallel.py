@@ -4,7 +4,8 @@
 
 Every process computes its part of each batch and DistributedDataParallel averages the gradients. The first process
 alone writes: states, previews, outputs. All of them read the states, so `--out` lies on a disk that they share.
-A process that torchrun did not start is alone, and all of this does nothing.
+A worker starts a job of several processes in the same way (workers/runner.py). A process that torchrun did not start
+is alone, and all of this does nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from terrarium.worlds.device import default_device
 
+T = TypeVar("T")
 PATIENCE = timedelta(hours=2)  # the others wait while the first one tokenises a dataset
 
 
@@ -54,14 +57,19 @@ def on_first(work: Callable[[], object]) -> None:
     _sum(torch.zeros(1))
 
 
-def from_first(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What the first process measured, in all of them; the others wait."""
+def from_first(measure: Callable[[], T]) -> T:
+    """What the first process measured or read, in all of them; the others wait."""
     if world_size() == 1:
         return measure()
     found = [measure() if rank() == 0 else None]
     dist.broadcast_object_list(found, device=torch.device("cpu"))
     assert found[0] is not None
     return found[0]
+
+
+def lost_another(e: BaseException) -> bool:
+    """Whether an error only says that another process has gone."""
+    return isinstance(e, dist.DistError) or "gloo" in str(e)
 
 
 def any_of(flag: bool) -> bool:
