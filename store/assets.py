@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from terrarium.store import shared
 from terrarium.store.disk import size_of
 from terrarium.store.errors import Conflict, NotFound
-from terrarium.store.jobs import TERMINAL
+from terrarium.store.moves import TERMINAL
 from terrarium.store.places import SHIPPED, place
 from terrarium.store.tables import Artifact, Asset, Job, PlaySession
 

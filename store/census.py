@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from terrarium.store.jobs import HELD
+from terrarium.store.moves import HELD
 from terrarium.store.settings import settings
 
 MISSED = 3  # heartbeats after which a worker is gone

@@ -29,6 +29,7 @@ from terrarium.store.settings import settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
+TRANSACTION_TIMEOUT_SINCE = 17_00_00  # as libpq writes versions
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -45,8 +46,9 @@ def sqlalchemy_url(url: str) -> URL:
 def connection_options(url: str = "") -> dict[str, Any]:
     """What psycopg needs to connect to `url`, or else to the database of the settings.
 
-    The server cancels a statement after `database_timeout_s`, and a transaction that is left open after `lease_s`: a
-    worker that stands still must not lock its job's row. A peer whose machine vanished is noticed within a minute.
+    The server cancels a statement after `database_timeout_s`, and a transaction in which nothing was asked for
+    `lease_s`: a worker that stands still must not lock its job's row. A peer whose machine vanished is noticed within a
+    minute.
     """
     _, parts = PGDialect_psycopg().create_connect_args(sqlalchemy_url(url or settings().database_url))
     options = str(parts.pop("options", ""))
@@ -86,12 +88,25 @@ def connect() -> Connection:
 def engine_for(url: str) -> Engine:
     return create_engine(
         sqlalchemy_url(url),
-        creator=lambda: Connection.connect(**connection_options(url)),
+        creator=lambda: _connect_for_transactions(url),
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,
         pool_timeout=settings().database_timeout_s,
     )
+
+
+def _connect_for_transactions(url: str) -> Connection:
+    """A connection whose transactions end after `lease_s`, whatever they are at.
+
+    The limits of `connection_options` do not see a client that stands still between the statements of a pipeline: for
+    the server it is neither idle nor in a statement. PostgreSQL before 17 has no limit for that.
+    """
+    connection = Connection.connect(**connection_options(url))
+    if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+        connection.execute(f"SET transaction_timeout = {math.ceil(settings().lease_s * 1000)}")
+        connection.commit()
+    return connection
 
 
 def engine() -> Engine:
@@ -104,6 +119,19 @@ def session_scope() -> Iterator[Session]:
     """One transaction. Objects stay readable after the commit."""
     with Session(engine(), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+@contextmanager
+def read_scope() -> Iterator[Session]:
+    """For reading alone: each statement is a transaction of its own, so Postgres is asked for no BEGIN and no COMMIT.
+    A later statement sees what was committed since the one before."""
+    with Session(_autocommit(settings().database_url), expire_on_commit=False) as session:
+        yield session
+
+
+@lru_cache
+def _autocommit(url: str) -> Engine:
+    return engine_for(url).execution_options(isolation_level="AUTOCOMMIT")
 
 
 def upgrade_database(url: str) -> None:

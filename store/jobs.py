@@ -1,15 +1,5 @@
-"""The life of a job. Every change is one conditional UPDATE and an event row in the caller's transaction.
-
-    waiting -> queued (those in its `after` have succeeded) | cancelled
-    queued -> running | cancelled
-    running -> succeeded | failed | cancelling | retry_wait | queued (drain, lease lost) | quarantined
-    retry_wait -> queued | cancelled
-    cancelling -> cancelled | succeeded (the commit won) | failed
-    quarantined -> queued (an operator releases it)
-
-A job waits for those in its `after`: a step of a plan (store/plans.py) for the steps that make what it takes, any other
-for those that its submitter named. Their ends move it, in the same transaction: queued with the last that succeeds,
-cancelled with the first that does not.
+"""The life of a job, for who submits it and who runs it. Every change is a move (store/moves.py) in the caller's
+transaction.
 
 Of queued jobs a worker takes the one with the highest priority, of several the oldest (store/line.py). Messages in
 Redis name no job, so priorities need nothing of the broker.
@@ -26,36 +16,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Uuid, any_, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Uuid, any_, case, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
 from terrarium.store import events, line, webhooks
 from terrarium.store.events import Event
+from terrarium.store.moves import HELD, OUTBOX_CHANNEL, TERMINAL, go_on, move, requeue, state_event
 from terrarium.store.tables import Job, JobEvent, Outbox, Run
 
-EDGES: dict[str, frozenset[str]] = {
-    "waiting": frozenset({"queued", "cancelled"}),
-    "queued": frozenset({"running", "cancelled"}),
-    "running": frozenset({"succeeded", "failed", "cancelling", "retry_wait", "queued", "quarantined"}),
-    "retry_wait": frozenset({"queued", "cancelled"}),
-    "cancelling": frozenset({"cancelled", "succeeded", "failed"}),
-    "quarantined": frozenset({"queued"}),
-    "succeeded": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
-}
-STATES = tuple(EDGES)
-TERMINAL = frozenset(state for state, after in EDGES.items() if not after)
-AT_REST = TERMINAL | {"quarantined"}  # nothing more happens by itself
-HELD = ("running", "cancelling")  # a worker has it
-
-WORKER_LOCKS = 0x7E44A03  # any constant of our own; a worker holds (this, hash of its name) as long as it lives
 MAX_LOST = 3
 MAX_ATTEMPTS = 3
 RETRY_DELAYS_S = (5.0, 30.0)  # after the first and the second attempt
-
-OUTBOX_CHANNEL = "outbox"
 
 
 class LeaseLost(Exception):
@@ -72,13 +44,15 @@ def new_row(
     name: str = "",
     *,
     priority: int = 0,
+    processes: int = 1,
     after: Collection[UUID] = (),
     **facts: Any,
 ) -> dict[str, Any]:
     """The columns of a job that is to be submitted. It waits unless all of `after` have succeeded. If `name` is
     omitted, it is the kind. `facts`: id, plan_id and step of a job of a plan."""
     row = {"id": uuid4(), "kind": config["kind"], "name": name or config["kind"], "config": config, "queue": queue}
-    return row | {"parent_id": parent_id, "priority": priority, "after": list(after), "last_seq": 1} | facts
+    row |= {"parent_id": parent_id, "priority": priority, "processes": processes, "after": list(after)}
+    return row | {"last_seq": 1} | facts
 
 
 def submit(session: Session, *row: Any, **more: Any) -> Job:
@@ -130,7 +104,7 @@ def edit(session: Session, job_id: UUID, **values: Any) -> Job | None:
 def cancel(session: Session, job_id: UUID) -> Job | None:
     """Waiting jobs end at once, running ones begin to stop, any other stays as it is. None: no such job."""
     waiting = Job.state.in_(("waiting", "queued", "retry_wait"))
-    moved = _move(
+    moved = move(
         session,
         job_id,
         case((waiting, "cancelled"), else_="cancelling"),
@@ -157,32 +131,35 @@ def cancel_all(session: Session, job_ids: Collection[UUID]) -> list[str]:
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     moved = session.scalars(statement).all()
-    events.append_to_each(session, [(job.id, job.last_seq, _state_event(job.state)) for job in moved])
+    events.append_to_each(session, [(job.id, job.last_seq, state_event(job.state)) for job in moved])
     ended = {job.id: job for job in moved if job.state in TERMINAL}
     webhooks.jobs_ended(session, list(ended.values()))
     waited_for = select(func.unnest(Job.after)).where(Job.state == "waiting")
     for id in set(session.scalars(waited_for)) & ended.keys() if ended else ():
-        _go_on(session, ended[id])
+        go_on(session, ended[id])
     return [job.state for job in moved]
 
 
 def release(session: Session, job_id: UUID) -> Job | None:
     """quarantined -> queued, with its losses forgiven. None: it is not quarantined."""
-    return _requeue(session, job_id, (Job.state == "quarantined",), reason="released", lost=0, finished_at=None)
+    return requeue(session, job_id, (Job.state == "quarantined",), reason="released", lost=0, finished_at=None)
 
 
 # ---- the worker's side
 
 
-def claim_next(session: Session, queues: Collection[str], worker: str, lease_s: float) -> Job | None:
-    """Claims the first job in line in any of `queues` that is not paused. None: there is none."""
-    first = session.scalar(line.in_order(queues).limit(1).with_for_update(skip_locked=True, of=Job))
+def claim_next(
+    session: Session, queues: Collection[str], worker: str, lease_s: float, processes: int = 1
+) -> Job | None:
+    """Claims the first job in line in any of `queues` that is not paused, of at most so many processes. None: there is
+    none."""
+    first = session.scalar(line.in_order(queues, processes).limit(1).with_for_update(skip_locked=True, of=Job))
     return None if first is None else claim(session, first, worker, lease_s)
 
 
 def claim(session: Session, job_id: UUID, worker: str, lease_s: float) -> Job | None:
     """queued -> running, for exactly one of those who try. The new fence is `job.fence`."""
-    job = _move(
+    job = move(
         session,
         job_id,
         literal("running"),
@@ -261,7 +238,7 @@ def cancelled(session: Session, job_id: UUID, fence: int) -> Job:
 def drained(session: Session, job_id: UUID, fence: int) -> Job:
     """-> queued (or cancelled, if that was asked for too): the worker goes away. Charges nothing."""
     cancelling = Job.state == "cancelling"
-    job = _requeue(
+    job = requeue(
         session,
         job_id,
         _held(job_id, fence),
@@ -309,7 +286,7 @@ def lose(
     cancelling, too_often = Job.state == "cancelling", Job.lost + 1 >= MAX_LOST
     message = f"lost {MAX_LOST} times, the last time because {evidence['reason']}"
     error = {"code": "worker_lost", "message": message, "evidence": evidence}
-    job = _requeue(
+    job = requeue(
         session,
         job_id,
         (*_held(job_id, fence), *extra),
@@ -326,144 +303,6 @@ def lose(
     return job
 
 
-# ---- the dispatcher's side
-
-_RUN_OF_JOB = (Run.job_id == Job.id) & (Run.fence == Job.fence)
-
-
-def expire_leases(session: Session) -> list[Job]:
-    """Takes jobs away from workers that have not renewed their lease in time."""
-    expired = Job.lease_until < func.clock_timestamp()
-    rows = session.execute(
-        select(Job.id, Job.fence).where(Job.state.in_(HELD), expired).with_for_update(skip_locked=True)
-    ).all()
-    evidence = {"reason": "the worker stopped renewing its lease"}
-    return [lose(session, job_id, fence, evidence, (expired,)) for job_id, fence in rows]
-
-
-def absent_workers(session: Session) -> set[str]:
-    """The workers that hold jobs and whose lock (workers/presence.py) is free: killed, or cut off for a moment.
-
-    Until the caller's transaction ends, none of them can take its lock again.
-    """
-    holders = session.scalars(select(Run.worker).join(Job, _RUN_OF_JOB).where(Job.state.in_(HELD)).distinct()).all()
-    free = func.pg_try_advisory_xact_lock
-    return {name for name in holders if session.scalar(select(free(WORKER_LOCKS, func.hashtext(name))))}
-
-
-def lose_jobs_of(session: Session, worker: str) -> list[Job]:
-    """Takes its jobs away from a worker that is gone."""
-    held = select(Job.id, Job.fence).join(Run, _RUN_OF_JOB).where(Job.state.in_(HELD), Run.worker == worker)
-    rows = session.execute(held.with_for_update(of=Job, skip_locked=True)).all()
-    return [lose(session, job_id, fence, {"reason": f"its worker {worker} ended"}) for job_id, fence in rows]
-
-
-def queue_due_retries(session: Session) -> list[Job]:
-    """retry_wait -> queued for those whose time has come."""
-    due = (Job.state == "retry_wait", Job.retry_at <= func.clock_timestamp())
-    ids = session.scalars(select(Job.id).where(*due).with_for_update(skip_locked=True)).all()
-    moved = (_requeue(session, job_id, due, reason="retry", finished_at=None) for job_id in ids)
-    return [job for job in moved if job is not None]
-
-
-def emit(session: Session, job_id: UUID) -> None:
-    """Asks the dispatcher to publish the job's id (again): twice is harmless, only one claim wins."""
-    session.add(Outbox(job_id=job_id))
-    session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
-
-
-def look_again(session: Session, queues: Collection[str]) -> None:
-    """Has another worker look at these queues: the caller has a message that it cannot follow."""
-    first = session.scalar(line.in_order(queues).limit(1))
-    if first is not None:
-        emit(session, first)
-
-
-def take_outbox(session: Session, limit: int = 500) -> tuple[list[tuple[UUID, str]], bool]:
-    """The oldest outbox rows, deleted here, as (job id, queue) of those that are still queued, and whether there may be
-    more. Publish them, then commit."""
-    oldest = select(Outbox.id).order_by(Outbox.id).limit(limit).with_for_update(skip_locked=True)
-    take = delete(Outbox).where(Outbox.id.in_(oldest)).returning(Outbox.id, Outbox.job_id)
-    taken = dict(session.execute(take, execution_options={"synchronize_session": False}).all())
-    statement = select(Job.id, Job.queue).where(Job.id.in_(taken.values()), Job.state == "queued")
-    queues = dict(session.execute(statement).all()) if taken else {}
-    return [(id, queues[id]) for _, id in sorted(taken.items()) if id in queues], len(taken) == limit
-
-
-# ---- those that wait
-
-
-def _go_on(session: Session, ended: Job) -> None:
-    """Moves the jobs that wait for one that has ended. Their rows are locked first, so of several that end at once the
-    last sees the others' ends."""
-    for job in _lock_waiting(session, ended):
-        if ended.id not in job.after or job.state != "waiting":
-            continue
-        states = session.scalars(select(Job.state).where(Job.id.in_(job.after))).all()
-        if all(state == "succeeded" for state in states):
-            which = f"step {ended.step}" if _same_plan(job, ended) else f"job {ended.id}"
-            _requeue(session, job.id, (Job.state == "waiting",), reason=f"{which} succeeded")
-        elif any(state in ("failed", "cancelled") for state in states):
-            _move(
-                session,
-                job.id,
-                literal("cancelled"),
-                (Job.state == "waiting",),
-                error=_not_made(job, ended),
-                finished_at=func.clock_timestamp(),
-            )
-
-
-def _lock_waiting(session: Session, ended: Job) -> Sequence[Job]:
-    """The jobs that wait for it, and all that wait for those: every transaction locks them in the same order."""
-    waits = Job.state == "waiting"
-    behind = select(Job.id).where(waits, Job.after.contains([ended.id])).cte("behind", recursive=True)
-    behind = behind.union(select(Job.id).where(waits, behind.c.id == any_(Job.after)))
-    locked = select(Job).where(waits, Job.id.in_(select(behind.c.id))).order_by(Job.created_at, Job.id)
-    return session.scalars(locked.with_for_update().execution_options(populate_existing=True)).all()
-
-
-def _same_plan(job: Job, other: Job) -> bool:
-    return job.plan_id is not None and job.plan_id == other.plan_id
-
-
-def _not_made(job: Job, ended: Job) -> dict[str, Any]:
-    """Why `job` never starts."""
-    if _same_plan(job, ended):
-        message = f"step {ended.step} of its plan {ended.state} (job {ended.id})"
-        return {"code": "step_not_made", "message": message}
-    message = f"job {ended.id} ({ended.name}), after which it was to start, {ended.state}"
-    return {"code": "earlier_not_made", "message": message}
-
-
-# ---- the one UPDATE
-
-
-def _move(
-    session: Session,
-    job_id: UUID,
-    to: ColumnElement[str],
-    where: Sequence[ColumnElement[bool]],
-    reason: str | None = None,
-    **values: Any,
-) -> Job | None:
-    statement = (
-        update(Job)
-        .where(Job.id == job_id, *where)
-        .values(state=to, last_seq=Job.last_seq + 1, **values)
-        .returning(Job)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    job = session.execute(statement).scalar_one_or_none()
-    if job is not None:
-        events.append(session, job.id, job.last_seq, [_state_event(job.state, job.error, reason)])
-        if job.state in AT_REST:
-            webhooks.jobs_ended(session, [job])
-        if job.state in TERMINAL:
-            _go_on(session, job)
-    return job
-
-
 def _settle(
     session: Session,
     job_id: UUID,
@@ -474,26 +313,9 @@ def _settle(
 ) -> Job:
     """The end of a run by the one who holds it."""
     values = {"finished_at": func.clock_timestamp()} | values
-    job = _move(session, job_id, to, (*_held(job_id, fence), *extra), lease_until=None, **values)
+    job = move(session, job_id, to, (*_held(job_id, fence), *extra), lease_until=None, **values)
     if job is None:
         raise LeaseLost(str(job_id))
-    return job
-
-
-def _requeue(
-    session: Session,
-    job_id: UUID,
-    where: Sequence[ColumnElement[bool]],
-    reason: str,
-    to: ColumnElement[str] | None = None,
-    **values: Any,
-) -> Job | None:
-    """Back to queued with an outbox row, or to where `to` sends it."""
-    values = {"error": None, "lease_until": None, "retry_at": None} | values
-    target = literal("queued") if to is None else to
-    job = _move(session, job_id, target, where, reason, queued_at=func.clock_timestamp(), **values)
-    if job is not None and job.state == "queued":
-        emit(session, job.id)
     return job
 
 
@@ -516,12 +338,3 @@ def _held(job_id: UUID, fence: int) -> tuple[ColumnElement[bool], ...]:
 
 def _from_now(seconds: float) -> ColumnElement[Any]:
     return func.clock_timestamp() + timedelta(seconds=seconds)
-
-
-def _state_event(state: str, error: dict[str, Any] | None = None, reason: str | None = None) -> Event:
-    data: dict[str, Any] = {"state": state}
-    if error is not None:
-        data["error"] = error
-    if reason is not None:
-        data["reason"] = reason
-    return Event("state", data)

@@ -1,6 +1,7 @@
 """The lines before the workers: the higher priority first, then the older job. The caller's transaction throughout.
 
-A worker takes the first of all queues that it serves. A paused queue is passed over until it is resumed.
+A worker takes the first of all queues that it serves for which it has enough processes. A paused queue is passed over
+until it is resumed.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ ORDER = (Job.priority.desc(), Job.created_at, Job.id)
 _PAUSED = select(QueuePause.queue)
 
 
-def in_order(queues: Collection[str]) -> Select[UUID]:
-    """Ids of the queued jobs that a worker of `queues` may take, first the one that it takes first."""
-    ready = (Job.state == "queued", Job.queue.in_(queues), Job.queue.not_in(_PAUSED))
+def in_order(queues: Collection[str], processes: int) -> Select[UUID]:
+    """Ids of the queued jobs that a worker of `queues` may take, with room for so many processes, first the one that it
+    takes first."""
+    ready = (Job.state == "queued", Job.queue.in_(queues), Job.queue.not_in(_PAUSED), Job.processes <= processes)
     return select(Job.id).where(*ready).order_by(*ORDER)
 
 

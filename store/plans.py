@@ -2,7 +2,7 @@
 
 All jobs of a plan are made when it is submitted. What a step takes from another is in its config by that job's id,
 which will be that of the asset: lineage and inputs are those of any job. The same ids are the job's `after`, by which
-store/jobs.py hands over.
+store/moves.py hands over.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from terrarium.store import jobs
+from terrarium.store import jobs, moves
 from terrarium.store.tables import Job, Plan
 
 
@@ -72,7 +72,7 @@ def newest(session: Session, plans: Sequence[Plan]) -> dict[UUID, list[Job]]:
 def cancel(session: Session, plan: Plan) -> None:
     """Asks every job of the plan to stop that has not ended. Those at work are locked first, in their order, so that
     none ends, and moves those that wait, while we do."""
-    unended = select(Job.id).where(Job.plan_id == plan.id, Job.state.not_in(jobs.TERMINAL))
+    unended = select(Job.id).where(Job.plan_id == plan.id, Job.state.not_in(moves.TERMINAL))
     unended = unended.order_by(Job.created_at, Job.id)
     session.execute(unended.where(Job.state != "waiting").with_for_update())
     for id in session.scalars(unended).all():
@@ -82,7 +82,7 @@ def cancel(session: Session, plan: Plan) -> None:
 def stopped_by(session: Session, plan: Plan, made: Job) -> list[Job]:
     """The newest jobs of the steps that take what `made` makes and have ended without success."""
     jobs_now = newest(session, [plan])[plan.id]
-    ended = [job for job in jobs_now if job.state in jobs.AT_REST and job.state != "succeeded"]
+    ended = [job for job in jobs_now if job.state in moves.AT_REST and job.state != "succeeded"]
     return [job for job in ended if made.id in job.after]
 
 

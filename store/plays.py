@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
 from terrarium.store import shared
-from terrarium.store.jobs import TERMINAL
+from terrarium.store.moves import TERMINAL
 from terrarium.store.tables import Job
 
 ID = re.compile(r"^\w[\w-]{0,99}$")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import pytest
 from conftest import named_in_environment
+from psycopg import OperationalError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Engine, create_engine, func, inspect, select, text
@@ -17,6 +19,7 @@ from terrarium.store.db import (
     connect,
     connection_options,
     engine,
+    read_scope,
     session_scope,
     sqlalchemy_url,
     upgrade_database,
@@ -71,6 +74,17 @@ def test_the_db_fixture_leaves_a_clean_database(db: Session) -> None:
     assert engine().url.drivername == "postgresql+psycopg"
 
 
+def test_connections_that_died_in_the_pool_are_replaced(db: Session) -> None:
+    db.scalar(select(1))  # keeps its own out of the pool
+    with session_scope() as one, session_scope() as another:
+        dead = {session.scalar(select(func.pg_backend_pid())) for session in (one, another)}
+    for pid in dead:
+        db.scalar(select(func.pg_terminate_backend(pid)))
+    for scope in (session_scope, read_scope):
+        with scope() as session:
+            assert session.scalar(select(func.pg_backend_pid())) not in dead
+
+
 @pytest.mark.parametrize(
     ("url", "message"), [("", "set DATABASE_URL"), ("mysql://x/y", "mysql://, expected postgresql://")]
 )
@@ -116,3 +130,25 @@ def test_a_transaction_that_is_left_open_gives_its_locks_back(
         assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
         with pytest.raises(IdleInTransactionSessionTimeout):
             left.execute("SELECT 1")
+
+
+def test_a_pipeline_that_is_left_open_gives_its_locks_back(
+    db: Session, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the server its client is neither idle nor in a statement."""
+    db.add(Job(kind="dataset.record", config={}, queue="cpu"))
+    db.commit()
+    monkeypatch.setenv("TERRARIUM_LEASE_S", "0.5")
+    settings.cache_clear()
+    engine().dispose()  # a connection keeps the limits that it was opened with
+    pooled = engine().raw_connection()
+    monkeypatch.delenv("TERRARIUM_LEASE_S")  # the limit is not to end the one who waits, too
+    settings.cache_clear()
+    left = cast(Connection, pooled.driver_connection)
+    with pytest.raises(OperationalError, match=r"terminat|closed"), left.pipeline():
+        left.execute("SELECT * FROM jobs FOR UPDATE")
+        left.pgconn.send_flush_request()  # without the sync that would make it idle
+        left.pgconn.flush()
+        assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
+    pooled.invalidate()
+    engine().dispose()

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from terrarium.store import events, jobs
+from terrarium.store import dispatch, events, jobs, moves
 from terrarium.store.db import session_scope
 from terrarium.store.events import Event
 from terrarium.store.jobs import LeaseLost
@@ -52,12 +52,12 @@ def make(db: Session, state: str) -> Job:
 
 def due(db: Session, job_id: UUID) -> None:
     db.execute(update(Job).where(Job.id == job_id).values(retry_at=func.now() - text("interval '1 s'")))
-    jobs.queue_due_retries(db)
+    dispatch.queue_due_retries(db)
 
 
 def expire(db: Session, job_id: UUID) -> None:
     db.execute(update(Job).where(Job.id == job_id).values(lease_until=func.now() - text("interval '1 s'")))
-    jobs.expire_leases(db)
+    dispatch.expire_leases(db)
 
 
 ACTS: dict[str, Callable[[Session, UUID], object]] = {
@@ -89,7 +89,7 @@ AFTER = {
 }
 
 
-@pytest.mark.parametrize("state", jobs.STATES)
+@pytest.mark.parametrize("state", moves.STATES)
 @pytest.mark.parametrize("act", ACTS)
 def test_every_act_on_every_state(db: Session, act: str, state: str) -> None:
     job = make(db, state)
@@ -102,14 +102,14 @@ def test_every_act_on_every_state(db: Session, act: str, state: str) -> None:
     db.refresh(job)
     expected = AFTER[act].get(state, state)
     assert job.state == expected
-    assert expected == state or expected in jobs.EDGES[state], "the act walks an edge that is not drawn"
+    assert expected == state or expected in moves.EDGES[state], "the act walks an edge that is not drawn"
     assert job.last_seq == before + (expected != state), "one event a change, none without"
     last = db.scalars(select(JobEvent).where(JobEvent.job_id == job.id).order_by(JobEvent.seq.desc())).first()
     assert last is not None and last.data["state"] == expected and last.seq == job.last_seq
     if expected == "queued" and state != "queued":
         emitted = db.scalars(select(Outbox).where(Outbox.job_id == job.id)).all()
         assert len(emitted) >= 2, "a queued job needs its message"
-    assert (job.finished_at is not None) == (expected in jobs.AT_REST)
+    assert (job.finished_at is not None) == (expected in moves.AT_REST)
 
 
 def test_only_one_of_many_claims_wins(db: Session) -> None:
@@ -209,7 +209,7 @@ def test_a_lease_that_is_renewed_does_not_expire(db: Session) -> None:
     assert job.lease_until is not None
     before = job.lease_until
     assert jobs.heartbeat(db, job.id, FENCE, 90) == "running"
-    assert jobs.expire_leases(db) == []
+    assert dispatch.expire_leases(db) == []
     db.refresh(job)
     assert job.lease_until > before and job.state == "running"
 
@@ -234,16 +234,16 @@ def test_cancel_and_finish_race_to_one_end(db: Session) -> None:
 def test_outbox_is_taken_once_and_only_for_queued_jobs(db: Session) -> None:
     first, second = make(db, "queued"), make(db, "cancelled")
     db.commit()
-    assert jobs.take_outbox(db) == ([(first.id, "cpu")], False)
-    assert jobs.take_outbox(db) == ([], False) and second.state == "cancelled"
+    assert dispatch.take_outbox(db) == ([(first.id, "cpu")], False)
+    assert dispatch.take_outbox(db) == ([], False) and second.state == "cancelled"
 
 
 def test_outbox_rows_come_back_when_publishing_fails(db: Session) -> None:
     job = make(db, "queued")
     db.commit()
-    jobs.take_outbox(db)
+    dispatch.take_outbox(db)
     db.rollback()
-    assert jobs.take_outbox(db) == ([(job.id, "cpu")], False)
+    assert dispatch.take_outbox(db) == ([(job.id, "cpu")], False)
 
 
 def test_history_leaves_out_progress_that_was_overtaken(db: Session) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from terrarium.store import jobs, line
+from terrarium.store import dispatch, jobs, line
 from terrarium.store.db import session_scope
 from terrarium.store.tables import Job, JobEvent, Outbox
 
@@ -78,11 +78,11 @@ def test_a_paused_queue_gives_nothing_until_it_is_resumed(db: Session) -> None:
 def test_jobs_in_the_outbox_are_announced(db: Session) -> None:
     submit(db)
     assert line.unannounced(db, 0) == {}
-    jobs.take_outbox(db)
+    dispatch.take_outbox(db)
     assert line.unannounced(db, 0) == {"cpu": 1}
-    jobs.look_again(db, ("gpu.train",))
+    dispatch.look_again(db, ("gpu.train",))
     assert line.unannounced(db, 0) == {"cpu": 1}, "there is nothing to look at"
-    jobs.look_again(db, ALL)
+    dispatch.look_again(db, ALL)
     assert line.unannounced(db, 0) == {}
 
 
