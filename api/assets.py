@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, computed_field
@@ -22,11 +22,11 @@ from sqlalchemy.orm import Session
 from zipstream import ZipStream
 
 from terrarium.api import paging
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.api.brought import add_brought
 from terrarium.api.inputs import uses
 from terrarium.store import assets, shared
-from terrarium.store.db import session_scope
+from terrarium.store.db import read_scope, session_scope
 from terrarium.store.disk import size_of
 from terrarium.store.errors import NotFound, Unavailable
 from terrarium.store.places import SHIPPED, place, shipped_folder
@@ -105,6 +105,23 @@ class DatasetView(BaseModel):
         return uses("dataset", self.manifest)
 
 
+class DatasetSummary(DatasetView):
+    """What stands for its episodes, of which there may be thousands."""
+
+    manifest: dict[str, Any] = Field(description="without its episodes, which GET /v1/datasets/{id} has")
+    episodes: int
+    held_out: int = Field(description="those of the split val")
+    frames: int = Field(description="of all episodes")
+
+
+SUMMARY = {  # of DatasetSummary, in SQL
+    "manifest": "assets.manifest - 'episodes'",
+    "episodes": "jsonb_array_length(jsonb_path_query_array(assets.manifest, '$.episodes[*]'))",
+    "held_out": """jsonb_array_length(jsonb_path_query_array(assets.manifest, '$.episodes[*] ? (@.split == "val")'))""",
+    "frames": "(SELECT coalesce(sum(n::bigint), 0) FROM jsonb_path_query(assets.manifest, '$.episodes[*].length') n)",
+}
+
+
 class CheckpointView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: str
@@ -120,7 +137,7 @@ class CheckpointView(BaseModel):
 
 
 class DatasetPage(BaseModel):
-    items: list[DatasetView]
+    items: list[DatasetSummary]
     next_cursor: str | None
 
 
@@ -163,13 +180,8 @@ def get_lineage(id: Id) -> Lineage:
 CHANGE = TypeAdapter(Change)
 
 
-async def change_of_asset(request: Request) -> Change:
-    """A dependency."""
-    return await strict_json(request, CHANGE)
-
-
 @router.patch("/assets/{id}", openapi_extra=described(CHANGE))
-def change_asset(id: Id, change: Annotated[Change, Depends(change_of_asset)]) -> AssetView:
+def change_asset(id: Id, change: Annotated[Change, Depends(body_of(CHANGE))]) -> AssetView:
     """A name, notes, tags: what is left out stays as it is."""
     with session_scope() as session:
         asset = assets.get(session, id)
@@ -225,9 +237,20 @@ def folder_of(asset: Asset) -> Path:
 @router.get("/datasets")
 def datasets(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> DatasetPage:
     """The assets of type `dataset`, newest first."""
+    found = assets.search(["dataset"])
+    with read_scope() as session:
+        items, next_cursor = paging.page_of(DatasetSummary, session, Asset, found, limit, cursor, **SUMMARY)
+    return DatasetPage(items=items, next_cursor=next_cursor)
+
+
+@router.get("/datasets/{id}")
+def dataset(id: Id) -> DatasetView:
+    """With its whole manifest."""
     with session_scope() as session:
-        rows, next_cursor = paging.page(session, Asset, assets.search(["dataset"]), limit, cursor)
-    return DatasetPage(items=[DatasetView.model_validate(row) for row in rows], next_cursor=next_cursor)
+        asset = assets.get(session, id)
+    if asset.type != "dataset":
+        raise NotFound(f"asset {id} is a {asset.type}, expected a dataset", code="asset_not_found")
+    return DatasetView.model_validate(asset)
 
 
 @router.get("/checkpoints")

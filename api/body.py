@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
@@ -25,6 +26,15 @@ async def strict_json(request: Request, type: TypeAdapter[T]) -> T:
         return type.validate_json(await request.body(), strict=True)
     except ValidationError as e:
         raise refused(e) from None
+
+
+def body_of(type: TypeAdapter[T]) -> Callable[[Request], Awaitable[T]]:
+    """A dependency: the request's body as `type`."""
+
+    async def read(request: Request) -> T:
+        return await strict_json(request, type)
+
+    return read
 
 
 def refused(e: ValidationError) -> RequestValidationError:

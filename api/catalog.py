@@ -28,6 +28,7 @@ class JobKindView(BaseModel):
     config_schema: dict[str, Any] = Field(alias="schema", description="JSON schema of the config")
     title: str = Field(description="what the job does, as a button would say it")
     makes: str = Field(description="type of what it makes")
+    several: bool = Field(description="whether several processes may share a job of it")
     presets: dict[str, dict[str, Any]] = Field(description="{name: config}, without the inputs")
     preset_help: dict[str, str] = Field(description="{name: what the preset is for}, in a sentence")
     inputs: dict[str, list[str]] = Field(
@@ -72,6 +73,7 @@ def _view(kind: JobKind) -> JobKindView:
         schema=kind.schema,
         title=kind.title,
         makes=kind.makes,
+        several=kind.several,
         presets={
             name: {field: value for field, value in config.items() if field not in kind.inputs}
             for name, config in presets.items()

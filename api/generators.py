@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy.orm import Session
 
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.api.errors import FieldError, InvalidFields, echo
 from terrarium.store import assets
 from terrarium.store.db import session_scope
@@ -43,13 +43,8 @@ def get_promoted() -> Promoted:
         return _promoted(session)
 
 
-async def choice(request: Request) -> Choice:
-    """A dependency."""
-    return await strict_json(request, CHOICE)
-
-
 @router.put("/promoted-generator", openapi_extra=described(CHOICE))
-def promote(choice: Annotated[Choice, Depends(choice)]) -> Promoted:
+def promote(choice: Annotated[Choice, Depends(body_of(CHOICE))]) -> Promoted:
     """One in place of the one before. If `generator` is null, the one that comes with the project draws again."""
     with session_scope() as session:
         found = {row.id: row for row in session.scalars(assets.search(["generator"]).with_for_update())}

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrarium.api.access import check_priority, identity_of
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.api.catalog import Kind, Queue
 from terrarium.api.inputs import check_inputs
 from terrarium.api.job_body import config_of
@@ -55,18 +55,8 @@ class Cancelled(BaseModel):
 CHANGE, CANCELLATION = TypeAdapter(JobChange), TypeAdapter(Cancellation)
 
 
-async def job_change(request: Request) -> JobChange:
-    """A dependency."""
-    return await strict_json(request, CHANGE)
-
-
-async def cancellation(request: Request) -> Cancellation:
-    """A dependency."""
-    return await strict_json(request, CANCELLATION)
-
-
 @router.patch("/jobs/{id}", openapi_extra=described(CHANGE))
-def change(id: UUID, body: Annotated[JobChange, Depends(job_change)], request: Request) -> JobView:
+def change(id: UUID, body: Annotated[JobChange, Depends(body_of(CHANGE))], request: Request) -> JobView:
     """Change a job that has not started; 409 where it has. Its config can be changed until it has run once, and not in
     a plan, whose steps are checked against each other."""
     with session_scope() as session:
@@ -86,7 +76,7 @@ def change(id: UUID, body: Annotated[JobChange, Depends(job_change)], request: R
 
 
 @router.post("/cancellations", openapi_extra=described(CANCELLATION))
-def cancel_many(body: Annotated[Cancellation, Depends(cancellation)]) -> Cancelled:
+def cancel_many(body: Annotated[Cancellation, Depends(body_of(CANCELLATION))]) -> Cancelled:
     """Ask many jobs to end, and say how many did. Those that have ended stay as they are."""
     given = {name: value for name, value in body if value is not None}
     if not given:

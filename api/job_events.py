@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 from terrarium.api.errors import DATABASE_DOWN
 from terrarium.api.jobs import existing
-from terrarium.store import events, jobs
+from terrarium.store import events, moves
 from terrarium.store.db import connection_options, session_scope
 from terrarium.store.events import CHANNEL, Numbered
 from terrarium.store.tables import Job
@@ -124,7 +124,7 @@ def start_after(
     start = max(after, last_event_id)  # a browser that comes again still has its first address
     with session_scope() as session:
         job = existing(session, id)
-        if job.state in jobs.AT_REST and start >= job.last_seq:
+        if job.state in moves.AT_REST and start >= job.last_seq:
             raise HTTPException(204)  # tells an EventSource not to come again
     return start
 
@@ -157,5 +157,5 @@ async def stream_events(
 def read(id: UUID, after: int) -> tuple[list[Numbered], bool]:
     """The next events, and whether they are the last. The state is read first: no event follows a state at rest."""
     with session_scope() as session:
-        ended = existing(session, id).state in jobs.AT_REST
+        ended = existing(session, id).state in moves.AT_REST
         return events.history(session, id, after, BATCH), ended

@@ -11,7 +11,7 @@ from uuid import UUID
 from annotated_types import Len
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,8 +19,8 @@ from terrarium.api import paging
 from terrarium.api.artifacts import ArtifactView, read_artifact
 from terrarium.api.catalog import Kind
 from terrarium.api.room import check_room
-from terrarium.store import jobs, logs, plans
-from terrarium.store.db import session_scope
+from terrarium.store import jobs, logs, moves, plans
+from terrarium.store.db import read_scope, session_scope
 from terrarium.store.errors import Conflict, NotFound
 from terrarium.store.settings import settings
 from terrarium.store.tables import Artifact, Job, Metric
@@ -57,8 +57,9 @@ class JobView(BaseModel):
     config: dict[str, Any]
     queue: str
     priority: int = Field(description="of those in a queue the highest starts first, of several the oldest")
+    processes: int = Field(description="that share its training, started by torchrun")
     after: list[UUID] = Field(description="jobs that must have succeeded before it starts")
-    progress: Progress | None
+    progress: Annotated[Progress | None, BeforeValidator(lambda row: row or None)]
     result: dict[str, Any] | None
     error: JobError | None
     attempt: int
@@ -72,8 +73,7 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> JobView:
-        shown = {name: getattr(job, name) for name in cls.model_fields}
-        return cls.model_validate(shown | {"progress": job.progress or None})
+        return cls.model_validate(job)
 
 
 class JobPage(BaseModel):
@@ -90,14 +90,14 @@ class ArtifactList(BaseModel):
     items: list[ArtifactView]
 
 
-@router.get("/jobs")
+@router.get("/jobs", response_model=JobPage)
 def list_jobs(
     state: State | None = None,
     kind: Kind | None = None,
     parent: UUID | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
-) -> JobPage:
+) -> Response:
     """Newest first. `parent`: only the jobs that try this one again or follow it."""
     statement = select(Job)
     if state is not None:
@@ -106,9 +106,10 @@ def list_jobs(
         statement = statement.where(Job.kind == kind)
     if parent is not None:
         statement = statement.where(Job.parent_id == parent)
-    with session_scope() as session:
-        rows, next_cursor = paging.page(session, Job, statement, limit, cursor)
-    return JobPage(items=[JobView.of(job) for job in rows], next_cursor=next_cursor)
+    with read_scope() as session:
+        items, next_cursor = paging.page_of(JobView, session, Job, statement, limit, cursor)
+    page = JobPage(items=items, next_cursor=next_cursor)
+    return Response(page.model_dump_json(), media_type="application/json")
 
 
 @router.get("/jobs/{id}")
@@ -133,13 +134,15 @@ def retry(id: UUID, response: Response) -> JobView:
     again, too, once it is made."""
     with session_scope() as session:
         job = existing(session, id)
-        if job.state not in jobs.AT_REST:
+        if job.state not in moves.AT_REST:
             raise Conflict(f"job {id} is {job.state}: cancel it first, or wait for its end", code="job_not_ended")
         check_room(session, job.config)
         if job.plan_id is not None:
             again = plans.retry(session, job)
         else:
-            again = jobs.submit(session, job.config, job.queue, parent_id=job.id, name=job.name)
+            again = jobs.submit(
+                session, job.config, job.queue, parent_id=job.id, name=job.name, processes=job.processes
+            )
         with logs.about(job=again.id):
             log.info("job %s: submitted, tries %s again", again.id, job.id)
         response.headers["Location"] = f"/v1/jobs/{again.id}"

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from terrarium.api import paging
 from terrarium.api.access import ACCESS, cookie_name
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.store import keys
 from terrarium.store.db import session_scope
 from terrarium.store.tables import ApiKey
@@ -58,16 +58,6 @@ class Login(BaseModel):
 KEY, LOGIN = TypeAdapter(KeyRequest), TypeAdapter(Login)
 
 
-async def key_request(request: Request) -> KeyRequest:
-    """A dependency."""
-    return await strict_json(request, KEY)
-
-
-async def login_request(request: Request) -> Login:
-    """A dependency."""
-    return await strict_json(request, LOGIN)
-
-
 @router.get("/api-keys")
 def list_keys(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> KeyPage:
     """Newest first, those that expired or were revoked among them."""
@@ -77,7 +67,7 @@ def list_keys(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> KeyPage
 
 
 @router.post("/api-keys", status_code=201, openapi_extra=described(KEY))
-def make_key(body: Annotated[KeyRequest, Depends(key_request)]) -> NewKeyView:
+def make_key(body: Annotated[KeyRequest, Depends(body_of(KEY))]) -> NewKeyView:
     """Make a key. Its text is in this answer and nowhere else."""
     with session_scope() as session:
         key, token = keys.make(session, body.name, body.scopes, body.expires_in_days)
@@ -93,7 +83,7 @@ def revoke_key(id: UUID) -> None:
 
 
 @router.post("/login", status_code=204, openapi_extra=described(LOGIN))
-def login(body: Annotated[Login, Depends(login_request)], request: Request, response: Response) -> None:
+def login(body: Annotated[Login, Depends(body_of(LOGIN))], request: Request, response: Response) -> None:
     """Exchange a key for a cookie that scripts cannot read and other sites cannot send."""
     with session_scope() as session:
         key = keys.verify(session, body.key)

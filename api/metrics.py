@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from terrarium.api.catalog import QUEUES
 from terrarium.store import census, disk
 from terrarium.store.db import session_scope
-from terrarium.store.jobs import STATES, TERMINAL
+from terrarium.store.moves import STATES, TERMINAL
 from terrarium.store.settings import settings
 
 REQUESTS = Counter("terrarium_http_requests", "HTTP requests", ["method", "route", "status"])

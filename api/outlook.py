@@ -26,16 +26,17 @@ class Desk:
     """A worker, and in how many seconds it is free; math.inf: nobody knows."""
 
     queues: frozenset[str]
+    processes: int
     free_in_s: float
 
 
-def starts(desks: Iterable[Desk], line: Sequence[tuple[str, float]]) -> list[float]:
-    """For each of `line`, (queue, seconds that it takes) in the order in which workers take them: in how many seconds
-    it starts, at the latest if several workers serve its queue. math.inf where that is not known."""
+def starts(desks: Iterable[Desk], line: Sequence[tuple[str, int, float]]) -> list[float]:
+    """For each of `line`, (queue, processes, seconds that it takes) in the order in which workers take them: in how
+    many seconds it starts, at the latest if several workers may take it. math.inf where that is not known."""
     free = list(desks)
     found = []
-    for queue, seconds in line:
-        able = [i for i, desk in enumerate(free) if queue in desk.queues]
+    for queue, processes, seconds in line:
+        able = [i for i, desk in enumerate(free) if queue in desk.queues and processes <= desk.processes]
         if not able:
             found.append(math.inf)
             continue

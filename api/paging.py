@@ -7,16 +7,19 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
-from sqlalchemy import Select, tuple_
+from sqlalchemy import ColumnElement, Select, literal_column, tuple_
 from sqlalchemy.orm import Session
 
 from terrarium.api.errors import FieldError, InvalidFields, echo
 
 Row = TypeVar("Row", bound=Any)
+View = TypeVar("View", bound=BaseModel)
 Limit = Annotated[int, Query(ge=1, le=200, description="rows in an answer")]
 Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the answer before")]
 
@@ -33,19 +36,49 @@ class OneOf:
 
 def page(
     session: Session, table: type[Row], statement: Select[Row], limit: int, cursor: str | None
-) -> tuple[Sequence[Row], str | None]:
+) -> tuple[list[Row], str | None]:
     """-> rows of `statement`, newest first, and the cursor of the next page (None at the end)."""
-    key = tuple_(table.created_at, table.id)
+    return _cut(session.scalars(_after(cursor, table, statement, limit)).all(), limit)
+
+
+def page_of(
+    view: type[View],
+    session: Session,
+    table: type[Any],
+    statement: Select[Any],
+    limit: int,
+    cursor: str | None,
+    **fields: str,
+) -> tuple[list[View], str | None]:
+    """As `page`, of views whose fields are columns, or what `fields` says in SQL. Postgres writes the rows as JSON and
+    pydantic reads that, in a third of the time that an object a row takes."""
+    written = {name: f"{table.__tablename__}.{name}" for name in view.model_fields} | fields
+    pairs = ", ".join(f"'{name}', {sql}" for name, sql in written.items())
+    text: ColumnElement[str] = literal_column(f"json_build_object({pairs})::text")
+    texts = statement.with_only_columns(text, maintain_column_froms=True)
+    rows = session.scalars(_after(cursor, table, texts, limit)).all()
+    return _cut(_list_of(view).validate_json(f"[{','.join(rows)}]"), limit)
+
+
+@lru_cache
+def _list_of(view: type[View]) -> TypeAdapter[list[View]]:
+    return TypeAdapter(list[view])  # type: ignore[valid-type]
+
+
+def _after(cursor: str | None, table: type[Any], statement: Select[Row], limit: int) -> Select[Row]:
+    """Selects what comes after the cursor, newest first, and a row more than `limit`, which tells that there is one."""
     if cursor is not None:
         created_at, id = _decode(cursor)
         try:
             id = table.id.type.python_type(id)
         except ValueError:
             raise _bad(cursor) from None
-        statement = statement.where(key < tuple_(created_at, id))
-    rows = session.scalars(statement.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)).all()
-    more = len(rows) > limit
-    return rows[:limit], _encode(rows[limit - 1]) if more else None
+        statement = statement.where(tuple_(table.created_at, table.id) < tuple_(created_at, id))
+    return statement.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
+
+
+def _cut(rows: Sequence[Row], limit: int) -> tuple[list[Row], str | None]:
+    return list(rows[:limit]), _encode(rows[limit - 1]) if len(rows) > limit else None
 
 
 def _encode(row: Any) -> str:

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Len
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrarium.api import paging
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.api.errors import FieldError, InvalidFields, field_error
 from terrarium.api.inputs import Choice, check_inputs
 from terrarium.api.job_body import config_of
@@ -106,33 +106,13 @@ class PlanPage(BaseModel):
     next_cursor: str | None
 
 
-async def plan_body(request: Request) -> PlanBody:
-    """A dependency."""
-    return await strict_json(request, PLAN)
-
-
-async def playable_body(request: Request) -> PlayableConfig:
-    """A dependency."""
-    return await strict_json(request, PLAYABLE)
-
-
-async def release_body(request: Request) -> ReleaseBody:
-    """A dependency."""
-    return await strict_json(request, RELEASE)
-
-
-async def texture_body(request: Request) -> TextureConfig:
-    """A dependency."""
-    return await strict_json(request, TEXTURE)
-
-
 @router.post(
     "/plans",
     status_code=201,
     responses={200: {"description": "That key's plan", "model": PlanView}},
     openapi_extra=described(PLAN),
 )
-def submit(body: Annotated[PlanBody, Depends(plan_body)], response: Response, key: Key = None) -> PlanView:
+def submit(body: Annotated[PlanBody, Depends(body_of(PLAN))], response: Response, key: Key = None) -> PlanView:
     """Queue jobs that follow each other. Each runs as soon as what it takes is made; if one fails or is cancelled,
     those that need it never start. All are checked before any begins."""
     steps = []
@@ -149,7 +129,7 @@ def submit(body: Annotated[PlanBody, Depends(plan_body)], response: Response, ke
     openapi_extra=described(PLAYABLE),
 )
 def make_playable(
-    config: Annotated[PlayableConfig, Depends(playable_body)], response: Response, key: Key = None
+    config: Annotated[PlayableConfig, Depends(body_of(PLAYABLE))], response: Response, key: Key = None
 ) -> PlanView:
     """From words, or from a block world, to a world model that plays in it: generate, record, train."""
     name = config.prompt
@@ -166,7 +146,7 @@ def make_playable(
     openapi_extra=described(TEXTURE),
 )
 def train_texture(
-    config: Annotated[TextureConfig, Depends(texture_body)], response: Response, key: Key = None
+    config: Annotated[TextureConfig, Depends(body_of(TEXTURE))], response: Response, key: Key = None
 ) -> PlanView:
     """The staged texture plan: a job a phase, each from the best of the one before. A closed gate ends it."""
     return _submit(f"Texture plan, {config.preset}", texture(config), response, key)
@@ -197,7 +177,7 @@ def cancel(id: UUID) -> PlanView:
 
 
 @router.post("/plans/{id}/release", status_code=202, openapi_extra=described(RELEASE))
-def release(id: UUID, body: Annotated[ReleaseBody, Depends(release_body)]) -> PlanView:
+def release(id: UUID, body: Annotated[ReleaseBody, Depends(body_of(RELEASE))]) -> PlanView:
     """Go on although a step's gate is closed: what it stopped is tried again, with the steps after that."""
     with session_scope() as session:
         plan = _existing(session, id)

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from terrarium.api.access import identity_of
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.api.guard import allowed_origin
 from terrarium.api.relay import relay
 from terrarium.store import assets
@@ -62,13 +62,8 @@ class PlayTicket(BaseModel):
 BODY = TypeAdapter(PlayRequest)
 
 
-async def play_request(request: Request) -> PlayRequest:
-    """A dependency."""
-    return await strict_json(request, BODY)
-
-
 @router.post("/play/sessions", status_code=201, openapi_extra=described(BODY))
-def create_session(body: Annotated[PlayRequest, Depends(play_request)], request: Request) -> PlayTicket:
+def create_session(body: Annotated[PlayRequest, Depends(body_of(BODY))], request: Request) -> PlayTicket:
     """Reserve a live session and get the one-use ticket of its WebSocket."""
     identity = identity_of(request)
     if identity is not None and plays_enough(str(identity.id)):

@@ -10,13 +10,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from terrarium.api.catalog import QUEUES, Queue
 from terrarium.api.jobs import existing
 from terrarium.api.outlook import Desk, Durations, now_of, starts
-from terrarium.store import jobs, line
+from terrarium.store import line, moves
 from terrarium.store.census import MISSED
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict
@@ -33,6 +33,7 @@ class Place(BaseModel):
     queue: str
     position: int = Field(description="1 is the next to start")
     starts_in_s: float | None = Field(description="at the latest; null: nothing is known of what is ahead")
+    waits_for: str | None = Field(default=None, description="what must change before it can start at all")
 
 
 class QueueView(BaseModel):
@@ -59,6 +60,7 @@ class WorkerView(BaseModel):
     name: str
     host: str
     queues: list[str]
+    processes: int = Field(description="the most that a job may have there")
     alive: bool = Field(description="it was seen within the last heartbeats")
     memory_bytes: int | None = Field(description="resident, of the worker and its runner")
     disk_free_bytes: int | None = Field(description="of its data directory")
@@ -101,8 +103,18 @@ def get_place(id: UUID) -> Place:
         job = existing(session, id)
         if job.state != "queued":
             raise Conflict(f"job {id} is {job.state}, expected queued", code="job_not_queued")
-        shown = next((place for place in _queue(session, job.queue).first if place.id == id), None)
-        return shown or Place(id=id, queue=job.queue, position=line.position(session, job), starts_in_s=None)
+        place = next((place for place in _queue(session, job.queue).first if place.id == id), None)
+        place = place or Place(id=id, queue=job.queue, position=line.position(session, job), starts_in_s=None)
+        place.waits_for = _lacks(session, job)
+        return place
+
+
+def _lacks(session: Session, job: Job) -> str | None:
+    """What no worker has that the job needs; None where one has it, and where that is not known, without workers."""
+    rooms = [row.processes for row in _alive(session) if job.queue in row.queues]
+    if not rooms or job.processes <= max(rooms):
+        return None
+    return f"a worker with {job.processes} processes (TERRARIUM_PROCESSES): the largest of {job.queue} has {max(rooms)}"
 
 
 @router.get("/workers")
@@ -145,7 +157,7 @@ def _queues(session: Session) -> list[QueueView]:
 
 def _running(session: Session) -> dict[str, Job]:
     """{worker: the job that it runs}"""
-    held = (Job.state.in_(jobs.HELD), Run.fence == Job.fence)
+    held = (Job.state.in_(moves.HELD), Run.fence == Job.fence)
     rows = session.execute(select(Run.worker, Job).join(Job, Run.job_id == Job.id).where(*held))
     return dict(rows.all())
 
@@ -156,10 +168,20 @@ def _starts(session: Session, running: Mapping[str, Job], lines: Mapping[str, Se
     first = [job for queue, some in lines.items() if queue not in paused for job in some]
     first.sort(key=lambda job: (-job.priority, job.created_at, job.id))
     durations = Durations(session, {job.kind for job in (*first, *running.values())} if first else ())
-    alive = select(Worker).where(Worker.seen_at > now - timedelta(seconds=MISSED * settings().heartbeat_s))
     desks = [
-        Desk(frozenset(worker.queues), durations.left(running[worker.name], now) if worker.name in running else 0.0)
-        for worker in session.scalars(alive)
+        Desk(
+            frozenset(worker.queues),
+            worker.processes,
+            durations.left(running[worker.name], now) if worker.name in running else 0.0,
+        )
+        for worker in _alive(session)
     ]
-    known = zip(first, starts(desks, [(job.queue, durations.of(job)) for job in first]), strict=True)
+    wanted = [(job.queue, job.processes, durations.of(job)) for job in first]
+    known = zip(first, starts(desks, wanted), strict=True)
     return {job.id: round(seconds, 1) for job, seconds in known if math.isfinite(seconds)}
+
+
+def _alive(session: Session) -> Sequence[Worker]:
+    """Workers that were seen within the last heartbeats."""
+    since = func.clock_timestamp() - timedelta(seconds=MISSED * settings().heartbeat_s)
+    return session.scalars(select(Worker).where(Worker.seen_at > since)).all()

@@ -41,6 +41,10 @@ Priority = Annotated[
     int,
     Query(ge=line.LOWEST, le=line.HIGHEST, description="the higher starts first; more than 0 takes the scope admin"),
 ]
+Processes = Annotated[
+    int,
+    Query(ge=1, le=64, description="that share its training, a GPU each; only kinds whose `several` is true take more"),
+]
 After = Annotated[list[UUID], Query(max_length=50, description="jobs that must have succeeded before it starts")]
 
 
@@ -52,12 +56,14 @@ async def submit(
     key: once.Key = None,
     name: Name = None,
     priority: Priority = 0,
+    processes: Processes = 1,
     after: After = [],  # noqa: B006
 ) -> JobView:
     """Queue a job. With an `Idempotency-Key`, the same body again gives the same job, and no second one. If `name` is
     omitted, it is made of the kind, its inputs and the preset."""
     check_priority(identity_of(request), priority)
-    view, new = await WRITER.write(await run_in_threadpool(draft, config, key, name, priority, after))
+    check_processes(config.kind, processes)
+    view, new = await WRITER.write(await run_in_threadpool(draft, config, key, name, priority, processes, after))
     if not new:
         response.status_code = 200
         return view
@@ -81,7 +87,14 @@ class Draft:
 Written = tuple[JobView, bool]  # a job, and whether it is new
 
 
-def draft(config: Any, key: str | None, name: str | None, priority: int = 0, after: Sequence[UUID] = ()) -> Draft:
+def draft(
+    config: Any,
+    key: str | None,
+    name: str | None,
+    priority: int = 0,
+    processes: int = 1,
+    after: Sequence[UUID] = (),
+) -> Draft:
     """Checks what the config alone does not tell. A request whose key has made its job is right, whatever has become of
     its inputs since."""
     body = json.loads(json.dumps(asdict(config)))
@@ -94,8 +107,17 @@ def draft(config: Any, key: str | None, name: str | None, priority: int = 0, aft
     except TerrariumError:
         if key is None or not once.is_used(key):
             raise
-    row = jobs.new_row(body, kinds()[config.kind].queue, name=name or "", priority=priority, after=after)
+    row = jobs.new_row(
+        body, kinds()[config.kind].queue, name=name or "", priority=priority, processes=processes, after=after
+    )
     return Draft(row, key, once.Use(once.sha256_of(body), row["id"]))
+
+
+def check_processes(kind: str, processes: int) -> None:
+    """Conflict where the kind cannot share its work."""
+    if processes > 1 and not kinds()[kind].several:
+        able = ", ".join(name for name, row in kinds().items() if row.several)
+        raise Conflict(f"processes: {kind} takes 1, found {processes}; {able} take more", code="one_process")
 
 
 def check_after(session: Session, after: Sequence[UUID]) -> None:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrarium.api import paging
-from terrarium.api.body import described, strict_json
+from terrarium.api.body import body_of, described
 from terrarium.store import callout, webhooks
 from terrarium.store.db import session_scope
 from terrarium.store.errors import Conflict, NotFound
@@ -80,16 +80,6 @@ class WebhookChange(BaseModel):
 REQUEST, CHANGE = TypeAdapter(WebhookRequest), TypeAdapter(WebhookChange)
 
 
-async def webhook_request(request: Request) -> WebhookRequest:
-    """A dependency."""
-    return await strict_json(request, REQUEST)
-
-
-async def webhook_change(request: Request) -> WebhookChange:
-    """A dependency."""
-    return await strict_json(request, CHANGE)
-
-
 @router.get("/webhooks")
 def list_webhooks(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> WebhookPage:
     """Newest first."""
@@ -99,7 +89,7 @@ def list_webhooks(limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Web
 
 
 @router.post("/webhooks", status_code=201, openapi_extra=described(REQUEST))
-def make_webhook(body: Annotated[WebhookRequest, Depends(webhook_request)]) -> NewWebhookView:
+def make_webhook(body: Annotated[WebhookRequest, Depends(body_of(REQUEST))]) -> NewWebhookView:
     """Have an address told of events. The secret that signs them is in this answer and nowhere else."""
     callout.check(body.url)
     with session_scope() as session:
@@ -113,7 +103,7 @@ def get_webhook(id: UUID) -> WebhookView:
 
 
 @router.patch("/webhooks/{id}", openapi_extra=described(CHANGE))
-def change_webhook(id: UUID, body: Annotated[WebhookChange, Depends(webhook_change)]) -> WebhookView:
+def change_webhook(id: UUID, body: Annotated[WebhookChange, Depends(body_of(CHANGE))]) -> WebhookView:
     """What is omitted stays. `enabled`: false stops it, true lets one go on that was disabled."""
     if body.url is not None:
         callout.check(body.url)

@@ -123,6 +123,21 @@ def test_the_newest_picture_of_its_job_stands_for_an_asset(http: TestClient, db:
     assert [a["preview"] for a in http.get("/v1/assets?type=dataset").json()["items"]] == [newest]
 
 
+def test_a_list_of_datasets_counts_their_episodes(http: TestClient, db: Session) -> None:
+    episodes = [{"id": f"{i:06}", "length": 65, "split": split} for i, split in enumerate(("train", "train", "val"))]
+    for id, manifest in (("full", {"fps": 20, "episodes": episodes}), ("bare", {"fps": 30})):
+        db.add(Asset(id=id, type="dataset", name=id, manifest=manifest))
+        db.commit()
+    bare, full = http.get("/v1/datasets").json()["items"]
+    assert full["manifest"] == {"fps": 20}
+    assert (full["episodes"], full["held_out"], full["frames"]) == (3, 1, 195)
+    assert (bare["episodes"], bare["held_out"], bare["frames"]) == (0, 0, 0)
+    assert http.get("/v1/datasets/full").json()["manifest"]["episodes"] == episodes
+    db.add(Asset(id="other", type="world", name="w", manifest={}))
+    db.commit()
+    assert http.get("/v1/datasets/other").status_code == http.get("/v1/datasets/none").status_code == 404
+
+
 def test_a_name_notes_and_tags_can_be_changed(http: TestClient, db: Session) -> None:
     id = make(db, "dataset")
     changed = http.patch(f"/v1/assets/{id}", json={"name": "  Harbour ", "tags": ["b", "a", "b"]}).json()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from terrarium.api import errors, jobs, web
 from terrarium.api.app import app
-from terrarium.store.jobs import STATES
+from terrarium.store.moves import STATES
 from terrarium.worlds.kinds import kinds
 
 

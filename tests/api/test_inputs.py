@@ -147,4 +147,4 @@ def test_candidates_are_judged_beside_what_is_chosen(http: TestClient, shelf: Sh
         assert http.post("/v1/job-kinds/world-model.train/candidates", json=body).status_code == 422
     assert http.post("/v1/job-kinds/dataset.import/candidates", json={}).status_code == 422
     id = UUID(shelf.ids["small"])
-    assert http.get("/v1/datasets").json()["items"][-1]["manifest"]["episodes"], f"{id} keeps its episodes"
+    assert http.get(f"/v1/datasets/{id}").json()["manifest"]["episodes"], "judging it leaves its episodes"

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -202,6 +202,18 @@ def test_lists_by_cursor_neither_skip_nor_repeat(http: TestClient) -> None:
         cursor = page["next_cursor"]
         submit(http)  # newer ones do not shift the pages
     assert seen == made[::-1] and cursor is None
+
+
+def test_a_list_shows_what_each_job_alone_shows(http: TestClient, db: Session) -> None:
+    first, second = submit(http), submit(http)
+    for id, change in (
+        (first["id"], {"progress": {"step": 1, "total": 2}, "result": {"loss": 1e-7, "ü": [None, "\u2028"]}}),
+        (second["id"], {"state": "failed", "error": {"code": "x", "message": "y"}, "after": [UUID(first["id"])]}),
+    ):
+        db.execute(update(Job).where(Job.id == UUID(id)).values(change | {"finished_at": func.now()}))
+    db.commit()
+    alone = [http.get(f"/v1/jobs/{job['id']}").json() for job in (second, first)]
+    assert http.get("/v1/jobs").json() == {"items": alone, "next_cursor": None}
 
 
 def test_lists_filter(http: TestClient) -> None:

@@ -51,9 +51,10 @@ def serve(db: Session, name: str = "w", queues: tuple[str, ...] = ("cpu",)) -> N
 
 def test_starts_follow_who_is_free_first() -> None:
     both, cpu = frozenset({"cpu", "gpu"}), frozenset({"cpu"})
-    desks = [Desk(both, 10.0), Desk(cpu, 3.0)]
-    line = [("cpu", 5.0), ("cpu", 1.0), ("gpu", math.inf), ("cpu", 1.0), ("gpu", 1.0), ("none", 1.0)]
+    desks = [Desk(both, 2, 10.0), Desk(cpu, 1, 3.0)]
+    line = [("cpu", 1, 5.0), ("cpu", 1, 1.0), ("gpu", 2, math.inf), ("cpu", 1, 1.0), ("gpu", 1, 1.0), ("none", 1, 1.0)]
     assert starts(desks, line) == [3.0, 8.0, 10.0, 9.0, math.inf, math.inf]
+    assert starts(desks, [("gpu", 3, 1.0)]) == [math.inf]
 
 
 def test_places_and_starts(http: TestClient, db: Session) -> None:
