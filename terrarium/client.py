@@ -12,47 +12,26 @@ and of a job or an asset the beginning of the id. What the server refuses is a T
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
 from terrarium.store.errors import InvalidInput, NotFound, TerrariumError, Unavailable
-from terrarium.worlds.archive import open_archive
-from terrarium.worlds.durable import new_folder
+from terrarium.transport import Event, Transport, parse_events, raise_problem, unpack
 
-HERE = "http://127.0.0.1:8420"  # where neither an argument nor TERRARIUM_URL names another
 AT_REST = ("succeeded", "failed", "cancelled", "quarantined")
-RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # waits before a broken stream or download goes on; a gateway restarts in between
 SHOWN = 5  # ids that an error names
-CHUNK = 2**16
 Row = Mapping[str, Any]  # a job, an asset or an artifact
 
 
-class Event(NamedTuple):
-    seq: int
-    type: str  # state, progress, metrics, file, checkpoint, resumed, log
-    data: dict[str, Any]
-
-
-class Client:
+class Client(Transport):
     """`url`: that of the gateway; if omitted, TERRARIUM_URL, else this machine's. `key`: an API key; if omitted,
     TERRARIUM_API_KEY. `options` are httpx.Client's, such as `auth`, `headers` and `verify` for a proxy in between."""
-
-    def __init__(self, url: str | None = None, key: str | None = None, **options: Any) -> None:
-        self.url = (url or os.environ.get("TERRARIUM_URL") or HERE).rstrip("/")
-        self.http = httpx.Client(base_url=self.url, **{"timeout": 10.0} | options)
-        if key := key or os.environ.get("TERRARIUM_API_KEY"):
-            self.http.headers["Authorization"] = f"Bearer {key}"
-
-    def __repr__(self) -> str:
-        return f"Client({self.url!r})"
 
     # Jobs
 
@@ -67,18 +46,24 @@ class Client:
         *,
         name: str | None = None,
         priority: int = 0,
+        processes: int = 1,
         after: Sequence[str | Row] = (),
         **fields: Any,
     ) -> dict[str, Any]:
         """Queues a job and returns it. `fields` of the config go on top of the preset's; inputs are assets. `priority`:
-        -10 to 10, the higher starts first. `after`: jobs that must have succeeded before it starts."""
+        -10 to 10, the higher starts first. `processes`: so many share a training, a GPU each. `after`: jobs that must
+        have succeeded before it starts."""
         kinds = self.kinds()
         if kind not in kinds:
             raise InvalidInput(f"unknown kind {kind!r}, expected one of {', '.join(kinds)}")
         config = _preset(kind, kinds[kind], preset) | fields
         config |= self._full_ids(kinds[kind], config) | {"kind": kind}
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        params: dict[str, Any] = {"priority": priority, "after": [self._job_id(job) for job in after]}
+        params: dict[str, Any] = {
+            "priority": priority,
+            "processes": processes,
+            "after": [self._job_id(job) for job in after],
+        }
         return self.call(
             "POST", "/jobs", json=config, headers=headers, params=params | ({"name": name} if name else {})
         )
@@ -105,7 +90,7 @@ class Client:
                 with self.http.stream("GET", f"/v1/jobs/{id}/events", params={"after": after}, timeout=30.0) as answer:
                     if answer.status_code == 204:
                         return
-                    _raise_problem(answer)
+                    raise_problem(answer)
                     for event in parse_events(answer.iter_lines()):
                         after, broken = event.seq, 0
                         yield event
@@ -358,49 +343,12 @@ class Client:
                     break
                 except (httpx.TransportError, Unavailable) as e:
                     broken = self._wait_after(broken, e)
-            _unpack(archive, target)
+            unpack(archive, target)
         except ValueError as e:
             raise TerrariumError(f"asset {id}: {e}", code="damaged_download") from None
         finally:
             archive.unlink(missing_ok=True)
         return target
-
-    def _fetch(self, path: str, draft: Path) -> str:
-        """Appends to `draft` what it lacks; returns the ETag, which is the sha256 of an artifact."""
-        have = draft.stat().st_size if draft.exists() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        with self.http.stream("GET", f"/v1{path}", headers=headers, timeout=30.0) as answer:
-            if answer.status_code == 416:  # there is no more
-                draft.unlink()
-                raise Unavailable(f"{draft} is longer than {path}")
-            _raise_problem(answer)
-            with draft.open("ab" if answer.status_code == 206 else "wb") as file:
-                for chunk in answer.iter_bytes():
-                    file.write(chunk)
-            return answer.headers.get("etag", "").strip('"')
-
-    # HTTP
-
-    def call(self, method: str, path: str, **options: Any) -> Any:
-        """Any request below /v1; JSON, or else text. TerrariumError for a problem that the server names."""
-        try:
-            response = self.http.request(method, f"/v1{path}", **options)
-        except httpx.TransportError as e:
-            raise self._unreachable(e) from None
-        _raise_problem(response)
-        json_like = response.headers.get("content-type", "").startswith("application/json")
-        return response.json() if json_like and response.content else response.text
-
-    def _items(self, path: str, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Every item of a list, page by page; `limit` is how many are wanted, for the size of a page."""
-        given = {name: value for name, value in params.items() if value is not None}
-        given["limit"] = 200 if limit is None else min(max(limit, 1), 200)
-        while True:
-            page = self.call("GET", path, params=given)
-            yield from page["items"]
-            if page["next_cursor"] is None:
-                return
-            given["cursor"] = page["next_cursor"]
 
     def _full_ids(self, facts: Row, config: Row) -> dict[str, Any]:
         """The fields that name assets, their ids written out. Recorded play has names, not ids."""
@@ -419,47 +367,10 @@ class Client:
     def _asset_id(self, asset: str | Row) -> str:
         return _id(asset) if isinstance(asset, Mapping) else self.asset(asset)["id"]
 
-    def _wait_after(self, broken: int, problem: Exception) -> int:
-        """Waits before attempt number `broken` + 1; raises after the last."""
-        if broken == len(RETRY_S):
-            raise problem if isinstance(problem, TerrariumError) else self._unreachable(problem)
-        time.sleep(RETRY_S[broken])
-        return broken + 1
-
-    def _unreachable(self, e: Exception) -> Unavailable:
-        hint = "is `terrarium up` running? TERRARIUM_URL, url= or --url names another"
-        return Unavailable(f"{self.url} does not answer ({e}): {hint}")
-
-
-def parse_events(lines: Iterable[str]) -> Iterator[Event]:
-    """Server-Sent Events."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            fields[name] = value.removeprefix(" ")
-        else:
-            if "data" in fields:
-                yield Event(int(fields["id"]), fields["event"], json.loads(fields["data"]))
-            fields = {}
-
 
 def print_progress(data: Row) -> None:
     left = "" if data["eta_s"] is None else f", {data['eta_s']:.0f} s left"
     print(f"{data['phase']} {data['step']}/{data['total']}{left}", flush=True)
-
-
-def _raise_problem(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    response.read()
-    try:
-        body = response.json()
-        detail, code = body["detail"], body["code"]
-    except (ValueError, KeyError, TypeError):
-        detail, code = f"{response.status_code} {response.reason_phrase}", "http"
-    error = Unavailable if response.status_code == 503 else TerrariumError
-    raise error(detail, code=code, status=response.status_code)
 
 
 def _id(row: str | Row) -> str:
@@ -486,22 +397,3 @@ def _preset(kind: str, facts: Row, preset: str | None) -> dict[str, Any]:
     if preset not in presets:
         raise InvalidInput(f"{kind} has no preset {preset!r}, expected one of {', '.join(presets) or 'none'}")
     return presets[preset]
-
-
-def _unpack(archive: Path, target: Path) -> None:
-    """ValueError where a file differs from its checksum."""
-    with open_archive(archive) as files:
-        if target.suffix == ".zip":
-            for file in files.values():
-                with file.open() as stream:
-                    while stream.read(CHUNK):  # compares checksums
-                        pass
-        else:
-            with new_folder(target) as draft:
-                for name, file in files.items():
-                    (draft / name).parent.mkdir(parents=True, exist_ok=True)
-                    with file.open() as stream, (draft / name).open("xb") as copy:
-                        while chunk := stream.read(CHUNK):
-                            copy.write(chunk)
-    if target.suffix == ".zip":
-        archive.replace(target)

@@ -16,7 +16,7 @@ from processes import gateway_thread
 from sqlalchemy.orm import Session
 
 import terrarium
-from terrarium import client as module
+from terrarium import transport
 from terrarium.client import Client
 from terrarium.store import artifacts, jobs
 from terrarium.store.db import session_scope
@@ -27,7 +27,7 @@ from terrarium.store.tables import Metric
 
 @pytest.fixture
 def url(db: Session, redis_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(module, "RETRY_S", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(transport, "RETRY_S", (0.01, 0.02, 0.03))
     with gateway_thread() as url:
         monkeypatch.setenv("TERRARIUM_URL", url)
         yield url
