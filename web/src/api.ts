@@ -9,12 +9,14 @@ export type Asset = api.AssetView;
 export type AssetBrief = api.Brief;
 export type Candidate = api.Candidate;
 export type Checkpoint = api.CheckpointView;
+export type Delivery = api.DeliveryView;
 export type DiskUse = api.DiskUse;
 export type Config = Record<string, unknown>;
 export type Job = api.JobView;
 export type JobError = api.JobError;
 export type JobKind = Omit<api.JobKindView, "schema"> & { schema: Schema };
 export type JobState = Job["state"];
+export type Key = api.KeyView;
 export type Lineage = api.Lineage;
 export type Metrics = api.Series;
 export type Place = api.Place;
@@ -26,7 +28,10 @@ export type Promoted = api.Promoted;
 export type Queue = api.QueueView;
 export type RecordedPlay = api.PlayView;
 export type RecordedPlays = api.PlayList;
+export type Scope = Key["scopes"][number];
 export type Series = Metrics["series"];
+export type Webhook = api.WebhookView;
+export type WebhookEvent = Webhook["events"][number];
 export type Worker = api.WorkerView;
 
 /** JSON schema, as far as forms read it. */
@@ -247,6 +252,19 @@ export const openPlay = (checkpoint: string, seed: number, world: string | null)
 export const artifactUrl = (id: string): string => `/v1/artifacts/${id}`;
 
 export const releaseJob = (id: string): Promise<Job> => post(`/jobs/${id}/release`);
+
+export const listKeys = (): Promise<Key[]> => items("/api-keys");
+/** `days`: null for a key that does not expire. */
+export const makeKey = (name: string, scopes: Scope[], days: number | null): Promise<api.NewKeyView> =>
+  post("/api-keys", { name, scopes, expires_in_days: days });
+export const revokeKey = (id: string): Promise<void> => request(`/api-keys/${id}`, { method: "DELETE" });
+export const listWebhooks = (): Promise<Webhook[]> => items("/webhooks");
+export const makeWebhook = (url: string, events: WebhookEvent[]): Promise<api.NewWebhookView> => post("/webhooks", { url, events });
+export const changeWebhook = (id: string, change: { enabled: boolean }): Promise<Webhook> => send("PATCH", `/webhooks/${id}`, change);
+export const rotateWebhook = (id: string): Promise<api.NewWebhookView> => post(`/webhooks/${id}/rotate`);
+export const pingWebhook = (id: string): Promise<Delivery> => post(`/webhooks/${id}/ping`);
+export const deleteWebhook = (id: string): Promise<void> => request(`/webhooks/${id}`, { method: "DELETE" });
+export const listDeliveries = (id: string): Promise<Delivery[]> => items(`/webhooks/${id}/deliveries?limit=10`);
 
 /** Nothing more happens by itself. */
 export const AT_REST: ReadonlySet<JobState> = new Set(["succeeded", "failed", "cancelled", "quarantined"]);

@@ -1,5 +1,6 @@
 import { render, type ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { Access } from "./access/Access";
 import { Align } from "./generators/Align";
 import { RunPage } from "./generators/RunPage";
 import { JobPage } from "./jobs/JobPage";
@@ -56,6 +57,8 @@ function page(at: string): ComponentChildren {
       return <Jobs />;
     case "/library":
       return <Library />;
+    case "/access":
+      return <Access />;
     default:
       return (
         <main class="page">
@@ -91,6 +94,9 @@ function App() {
             );
           })}
         </nav>
+        <a class="to-access" href="/access" aria-label="Access" aria-current={at === "/access" ? "page" : undefined}>
+          <KeyMark />
+        </a>
       </header>
       <p class="unreachable" role="status" hidden={reachable.value}>
         {!reachable.value && "The server does not answer. This page goes on by itself as soon as it is back."}
@@ -108,6 +114,16 @@ function Jar() {
       <path class="jar-top" d="M16 12l7 3.6-7 3.6-7-3.6z" />
       <path class="jar-left" d="M9 15.6l7 3.6v6.4l-7-3.6z" />
       <path class="jar-right" d="M23 15.6l-7 3.6v6.4l7-3.6z" />
+    </svg>
+  );
+}
+
+/** API keys and webhooks are behind it. */
+function KeyMark() {
+  return (
+    <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round">
+      <circle cx="8" cy="15" r="4.5" />
+      <path d="M11.2 11.8L20 3M16 7l3 3" />
     </svg>
   );
 }

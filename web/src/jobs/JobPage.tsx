@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { cancelJob, getAsset, getJob, getJobKinds, getPlace, listChildren, Problem, releaseJob, retryJob, AT_REST } from "../api";
 import type { Asset, Job, JobKind } from "../api";
+import { useAttempt } from "../attempt";
 import { ago, duration, figures, label } from "../format";
 import { usePoll } from "../poll";
 import { assetType, resultView } from "../domains";
@@ -138,16 +139,8 @@ function AssetLink({ id }: { id: string }) {
 }
 
 function Actions({ job, kind }: { job: Job; kind: JobKind | undefined }) {
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const attempt = (what: () => Promise<void>) => async (): Promise<void> => {
-    try {
-      setProblem(null);
-      await what();
-    } catch (error) {
-      setProblem(error as Problem);
-    }
-  };
-  const cancel = attempt(async () => void (await cancelJob(job.id)));
+  const { attempt, problem } = useAttempt();
+  const cancel = attempt(() => cancelJob(job.id));
   const retry = attempt(async () => go(`/jobs/${(await retryJob(job.id)).id}`));
   const release = attempt(async () => (await releaseJob(job.id), location.reload()));
   const ended = AT_REST.has(job.state);

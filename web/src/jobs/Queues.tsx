@@ -1,22 +1,13 @@
 // The lines before the workers: what runs, how many wait, pause and resume; and the workers themselves.
 
-import { useState } from "preact/hooks";
-import { cancelQueued, listWorkers, pauseQueue, Problem, resumeQueue, type Queue, type Worker } from "../api";
+import { cancelQueued, listWorkers, pauseQueue, resumeQueue, type Queue, type Worker } from "../api";
+import { useAttempt } from "../attempt";
 import { bytes } from "../format";
 import { usePoll } from "../poll";
 
 export function Queues({ queues, changed }: { queues: Queue[]; changed: () => void }) {
   const workers = usePoll(listWorkers, 5000).value;
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const act = (what: () => Promise<unknown>) => async (): Promise<void> => {
-    try {
-      setProblem(null);
-      await what();
-      changed();
-    } catch (error) {
-      setProblem(error as Problem);
-    }
-  };
+  const { attempt, problem } = useAttempt(changed);
   return (
     <section class="card queues" aria-labelledby="queues-title">
       <h2 id="queues-title">Queues</h2>
@@ -29,12 +20,12 @@ export function Queues({ queues, changed }: { queues: Queue[]; changed: () => vo
               {queue.queued > 0 && (
                 <button
                   type="button"
-                  onClick={act(async () => confirm(`Cancel ${queue.queued} queued jobs?`) && cancelQueued(queue.name))}
+                  onClick={attempt(async () => confirm(`Cancel ${queue.queued} queued jobs?`) && cancelQueued(queue.name))}
                 >
                   Cancel queued
                 </button>
               )}
-              <button type="button" onClick={act(() => (queue.paused_at ? resumeQueue : pauseQueue)(queue.name))}>
+              <button type="button" onClick={attempt(() => (queue.paused_at ? resumeQueue : pauseQueue)(queue.name))}>
                 {queue.paused_at ? "Resume" : "Pause"}
               </button>
             </span>
@@ -59,6 +50,7 @@ function lengthOf({ paused_at, queued, running }: Queue): string {
 function WorkerLine({ worker }: { worker: Worker }) {
   const facts = [
     worker.queues.join(", "),
+    worker.processes > 1 && `${worker.processes} processes`,
     worker.memory_bytes !== null && `${bytes(worker.memory_bytes)} of memory`,
     worker.disk_free_bytes !== null && `${bytes(worker.disk_free_bytes)} free on its disk`,
   ];

@@ -15,7 +15,7 @@ export function placesOf(queues: Queue[]): Map<string, string> {
   return new Map(texts);
 }
 
-export function inWords({ position, queue, starts_in_s }: Place, paused: boolean): string {
-  const when = paused ? "which is paused" : starts_in_s === null ? null : starts_in_s < 1 ? "starts next" : `starts in about ${duration(starts_in_s)}`;
+export function inWords({ position, queue, starts_in_s, waits_for }: Place, paused: boolean): string {
+  const when = waits_for ? `waits for ${waits_for}` : paused ? "which is paused" : starts_in_s === null ? null : starts_in_s < 1 ? "starts next" : `starts in about ${duration(starts_in_s)}`;
   return [`${ordinal(position)} in line for ${queue}`, when].filter(Boolean).join(", ");
 }

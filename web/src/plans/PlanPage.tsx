@@ -2,7 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { AT_REST, cancelPlan, getPlan, getJobKinds, Problem, releaseGate, retryJob, type Job, type JobKind, type Plan } from "../api";
+import { AT_REST, cancelPlan, getPlan, getJobKinds, releaseGate, retryJob, type Job, type JobKind, type Plan } from "../api";
+import { useAttempt } from "../attempt";
 import { assetType } from "../domains";
 import { ago, duration, label } from "../format";
 import { ProgressBar, StateMark } from "../jobs/Jobs";
@@ -131,18 +132,10 @@ function Release({ plan, step, next, done }: ReleaseProps) {
   const [why, setWhy] = useState("");
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current?.focus(), []);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const submit = async (e: Event): Promise<void> => {
-    e.preventDefault();
-    try {
-      await releaseGate(plan.id, step, why.trim());
-      done();
-    } catch (error) {
-      setProblem(error as Problem);
-    }
-  };
+  const { attempt, problem } = useAttempt(done);
+  const release = attempt(() => releaseGate(plan.id, step, why.trim()));
   return (
-    <form class="release" onSubmit={submit}>
+    <form class="release" onSubmit={(e) => (e.preventDefault(), release())}>
       <label class="field">
         <span>Why {next.join(" and ")} may go on all the same; it is recorded</span>
         <input name="why" required maxLength={500} value={why} onInput={(e) => setWhy(e.currentTarget.value)} ref={input} />
@@ -171,16 +164,7 @@ interface ActionsProps {
 }
 
 function Actions({ plan, kinds, changed }: ActionsProps) {
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const attempt = (what: () => Promise<unknown>) => async (): Promise<void> => {
-    try {
-      setProblem(null);
-      await what();
-      changed();
-    } catch (error) {
-      setProblem(error as Problem);
-    }
-  };
+  const { attempt, problem } = useAttempt(changed);
   const jobs = plan.steps.map((step) => step.job);
   const play = playLink(jobs, kinds);
   const stopped = jobs.find((job) => job.state === "failed" || job.state === "quarantined") ?? jobs.find((job) => job.state === "cancelled");

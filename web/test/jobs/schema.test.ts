@@ -23,6 +23,7 @@ const KIND: JobKind = {
   preset_help: { debug: "Tries everything out." },
   title: "Train a tokenizer",
   makes: "tokenizer",
+  several: false,
   inputs: { data: ["dataset"], start: ["tokenizer", "world-model"], more: ["dataset"] },
 };
 
