@@ -29,6 +29,7 @@ from typing import Annotated, Any, TypeVar
 
 import httpx
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from websockets.exceptions import WebSocketException
@@ -104,7 +105,7 @@ def play(
     with nullcontext(url) if url else running(data_dir, max(n for n, _ in asked), checkpoint) as at:
         for count, pace in asked:
             try:
-                played = asyncio.run(play_all(at, count, seconds, pace, checkpoint, WARM_UP_S))
+                played = uvloop.run(play_all(at, count, seconds, pace, checkpoint, WARM_UP_S))
             except (BenchFailed, httpx.HTTPError, WebSocketException, OSError, TimeoutError) as e:
                 raise Unavailable(f"{at} cannot be played: {e or type(e).__name__}") from e
             results.append(summary(played, seconds, pace) | {"checkpoint": checkpoint} | machine())

@@ -26,12 +26,15 @@ async def ask(
     port: int, paths: Sequence[str], clients: int, seconds: float, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Each client asks for one path after the other, the next as soon as it has the answer to the last: by POST where
-    there is a body, with an Idempotency-Key of its own. -> milliseconds of each answer after the warm-up."""
+    there is a body, with an Idempotency-Key of its own. -> milliseconds of each answer after the warm-up, their time in
+    seconds, and how many answers there were with it."""
     latencies_ms: list[float] = []
+    answers = 0  # those of the warm-up too
     begin = time.perf_counter() + WARM_UP_S
     end = begin + seconds
 
     async def client(first: int) -> None:
+        nonlocal answers
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for path in cycle([*paths[first:], *paths[:first]]):
             request = request_of(path, body)
@@ -41,6 +44,7 @@ async def ask(
             now = time.perf_counter()
             if status not in (200, 201):
                 raise SystemExit(f"{path}: {status} {text[:500].decode(errors='replace')}")
+            answers += 1
             if sent >= begin:
                 latencies_ms.append((now - sent) * 1e3)
             if now >= end:
@@ -50,7 +54,7 @@ async def ask(
     async with asyncio.TaskGroup() as tasks:
         for i in range(clients):
             tasks.create_task(client(i % len(paths)))
-    return {"latencies_ms": latencies_ms, "seconds": time.perf_counter() - begin}
+    return {"latencies_ms": latencies_ms, "seconds": time.perf_counter() - begin, "answers": answers}
 
 
 async def watch(port: int, paths: Sequence[str]) -> None:

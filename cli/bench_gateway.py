@@ -201,9 +201,15 @@ def measure_submissions(side: Side, seconds: float) -> dict[str, Any]:
 def measure_lists(side: Side, jobs: int, seconds: float) -> dict[str, Any]:
     """Pages of 50: the newest, the failed ones, and one near the end of the list."""
     pages = {"first": side.path, "filtered": f"{side.path}?state=failed", "deep": f"{side.path}?{deep(side, jobs)}"}
-    return {
-        f"list_{name}_ms": load(side.port, [path], READERS, seconds)["latencies_ms"] for name, path in pages.items()
-    }
+    found: dict[str, Any] = {}
+    for name, path in pages.items():
+        before, database_before = cpu_s(side.gateway), postgres_s(side)
+        answered = load(side.port, [path], READERS, seconds)
+        asked = answered["answers"]
+        found[f"list_{name}_ms"] = answered["latencies_ms"]
+        found[f"list_{name}_server_cpu_ms"] = [(cpu_s(side.gateway) - before) * 1e3 / asked]
+        found[f"list_{name}_postgres_cpu_ms"] = [(postgres_s(side) - database_before) * 1e3 / asked]
+    return found
 
 
 def deep(side: Side, jobs: int) -> str:

@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from terrarium.client import AT_REST, HERE, Client
+from terrarium.client import AT_REST, Client
 from terrarium.store.errors import InvalidInput
+from terrarium.transport import HERE
 
 app = typer.Typer(no_args_is_help=True, help="Submit, list, watch and cancel jobs of a running Terrarium.")
 Url = Annotated[str | None, typer.Option(help=f"Address of the gateway (TERRARIUM_URL, or {HERE}).")]
@@ -44,6 +45,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="Its name. If omitted, it says what the job does.")] = None,
     set: Annotated[list[str], typer.Option(help="A field: --set data=ID --set steps=500")] = [],  # noqa: B006
     priority: Annotated[int, typer.Option(min=-10, max=10, help="The higher starts first.")] = 0,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="So many share a training, a GPU each.")] = 1,
     after: Annotated[list[str], typer.Option(help="A job that must have succeeded before it starts.")] = [],  # noqa: B006
     watch: Annotated[bool, typer.Option(help="Show its progress until it ends.")] = False,
     url: Url = None,
@@ -51,7 +53,7 @@ def submit(
     """Queue a job and print its id."""
     client = Client(url)
     fields = dict(map(parse_field, set))
-    job = client.submit(kind, preset, name=name, priority=priority, after=after, **fields)
+    job = client.submit(kind, preset, name=name, priority=priority, processes=processes, after=after, **fields)
     print(job["id"])
     if watch:
         follow(client, job)

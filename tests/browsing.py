@@ -56,6 +56,7 @@ def running_terrarium() -> Iterator[str]:
         env = {
             k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")
         }  # its own, not other tests'
+        env["TERRARIUM_WEBHOOK_PRIVATE"] = "true"
         with output.open("wb") as out:
             up = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:

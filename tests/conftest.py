@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch and numba are loaded: one thread for each process of the tests
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+# Of every player that a test starts: minutes of a core for each. tests/workers/test_freezer.py compiles by itself.
+os.environ.setdefault("TERRARIUM_COMPILE_PLAY", "false")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ RUNNERS = """
 import pathlib
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
     try:
-        if b"terrarium.workers.runner" in (folder / "cmdline").read_bytes():
+        if b"terrarium.workers.runner" in (folder / "cmdline").read_bytes().split(bytes(1)):
             print(folder.name)
     except OSError:
         pass

@@ -20,7 +20,14 @@ import pytest
 from browsing import DESK, PHONE, NewPage, Page, check_accessible, done_by_form, expect, shoot, wait_frames
 from processes import until
 
-PAGES = {"play": "/", "worlds": "/worlds", "jobs": "/jobs", "library": "/library", "asset": "/library/shipped"}
+PAGES = {
+    "play": "/",
+    "worlds": "/worlds",
+    "jobs": "/jobs",
+    "library": "/library",
+    "asset": "/library/shipped",
+    "access": "/access",
+}
 
 
 def probe(page: Page) -> dict[str, Any]:
@@ -320,3 +327,46 @@ def test_accessible_and_fits(new_page: NewPage, name: str, color_scheme: str) ->
             assert page.locator(".panel").evaluate("e => e.scrollWidth <= e.clientWidth"), "controls are cut off"
         check_accessible(page, f"{name} on {size}")
         page.close()
+
+
+def test_a_key_is_made_once_shown_and_revoked(new_page: NewPage, url: str) -> None:
+    page = new_page("/access")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_label("Name: who or what uses it").fill("nightly")
+    page.get_by_label("Valid for").select_option("a week")
+    page.get_by_role("checkbox", name="play: play live").uncheck()
+    page.get_by_role("button", name="Make a key").click()
+    shown = page.get_by_label("The key nightly.")
+    expect(shown).to_have_value(re.compile("^trm_"))
+    shoot(page, "access-new-key")
+    login = {"key": shown.input_value()}
+    assert httpx.post(f"{url}/v1/login", json=login).status_code == 204
+    page.get_by_role("button", name="Done").click()
+    expect(shown).to_have_count(0)
+    row = page.locator("[data-key]", has_text="nightly")
+    expect(row).to_contain_text("read, submit · until")
+    page.get_by_role("button", name="Revoke nightly").click()
+    expect(row).to_have_attribute("data-over", "true")
+    assert httpx.post(f"{url}/v1/login", json=login).status_code == 401
+
+
+def test_a_webhook_is_made_tried_and_deleted(new_page: NewPage) -> None:
+    page = new_page("/access")
+    page.on("dialog", lambda dialog: dialog.accept())
+    address = page.get_by_label("Address")
+    address.fill("ftp://127.0.0.1/hook")
+    page.get_by_role("button", name="Add a webhook").click()
+    expect(page.get_by_role("alert")).to_contain_text("scheme 'ftp', expected https")
+    address.fill("http://127.0.0.1:9/hook")  # where nobody listens
+    page.get_by_role("checkbox", name="a plan has ended").uncheck()
+    page.get_by_role("button", name="Add a webhook").click()
+    expect(page.get_by_label("The secret that signs")).to_have_value(re.compile("^whsec_"))
+    row = page.locator("[data-webhook]", has_text="127.0.0.1:9")
+    expect(row).to_contain_text("job.ended · on")
+    row.get_by_role("button", name="Send a test").click()
+    expect(row.locator("[data-event=ping]")).to_be_visible()
+    shoot(page, "access-webhook")
+    row.get_by_role("button", name="Switch off").click()
+    expect(row).to_have_attribute("data-over", "true")
+    row.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)

@@ -20,6 +20,7 @@ from terrarium.store.tables import Base, TrainingState
 
 pytestmark = pytest.mark.timeout(900)  # runners are niced: on a busy machine they wait
 END = ("succeeded", "failed", "cancelled", "quarantined")
+EVALUATIONS = "gpu.generate"  # their queue
 
 
 class House:
@@ -38,6 +39,9 @@ class House:
         response = self.http.post("/v1/jobs", json=config | {"kind": kind} | fields)
         assert response.status_code == 201, response.text
         return response.json()["id"]
+
+    def queue(self, name: str, do: str) -> None:
+        assert self.http.post(f"/v1/queues/{name}/{do}").is_success
 
     def finished(self, id: str, timeout_s: float = 240) -> dict[str, Any]:
         job = until(lambda: (job := self.get(f"/v1/jobs/{id}"))["state"] in END and job, timeout_s, every_s=0.1)
@@ -67,7 +71,11 @@ def house(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFa
         started.dispatcher()
         worker = started.worker()
         assert worker.pid is not None
-        yield House(started.gateway(), worker.pid, data_dir)
+        house = House(started.gateway(), worker.pid, data_dir)
+        house.queue(
+            EVALUATIONS, "pause"
+        )  # one follows each training, for minutes; a test lets the one go that it wants
+        yield house
     Redis.from_url(redis_url).flushall()
     names = ", ".join(table.name for table in Base.metadata.sorted_tables)
     with engine_for(database_url).begin() as connection:
@@ -108,7 +116,12 @@ def test_from_recording_to_an_evaluated_world_model(house: House, dataset: str, 
     (follower,) = house.get(f"/v1/jobs?parent={model}")["items"]  # submitted by the end of the training
     assert (follower["kind"], follower["config"]["checkpoint"]) == ("world-model.evaluate", model)
     evaluation = follower["id"]
+    changed = house.http.patch(f"/v1/jobs/{evaluation}", json={"config": {"episodes": 2}})
+    assert changed.is_success, changed.text
+    house.queue(EVALUATIONS, "resume")
     result = house.finished(evaluation)["result"]
+    house.queue(EVALUATIONS, "pause")
+    assert result["episodes"] == 2
     (checkpoint,) = [c for c in house.get("/v1/checkpoints?kind=world-model")["items"] if c["id"] == model]
     assert checkpoint["evaluation"] == result and "counterfactual_retrieval" in result
     assert checkpoint["manifest"]["inputs"] == {"data": dataset, "tokenizer": tokenizer}

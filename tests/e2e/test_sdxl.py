@@ -13,7 +13,7 @@ pytest.importorskip("diffusers", reason="the extra `sds` is not installed")
 
 from tiny_sdxl import save_tiny_sdxl
 
-from terrarium.store.jobs import AT_REST
+from terrarium.store.moves import AT_REST
 
 
 @pytest.mark.timeout(600)

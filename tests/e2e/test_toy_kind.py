@@ -15,7 +15,7 @@ import pytest
 from processes import ROOT, services, until
 from sqlalchemy.orm import Session
 
-from terrarium.store.jobs import AT_REST
+from terrarium.store.moves import AT_REST
 from terrarium.store.places import place
 from terrarium.store.tables import Asset
 

@@ -134,7 +134,7 @@ def job_costs(count: int, reports: int) -> dict[str, float]:
     """`count` jobs, one after the other."""
     from sqlalchemy import text
 
-    from terrarium.store import jobs
+    from terrarium.store import dispatch, jobs
     from terrarium.store.db import session_scope
     from terrarium.store.events import Event
     from terrarium.store.tables import Metric
@@ -154,7 +154,7 @@ def job_costs(count: int, reports: int) -> dict[str, float]:
             made = jobs.submit(session, body, "gpu.train")
             found = made.id
         with session_scope() as session:
-            jobs.take_outbox(session)
+            dispatch.take_outbox(session)
         with session_scope() as session:
             job = jobs.claim(session, found, "worker@units", 60)
             assert job is not None
