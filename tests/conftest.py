@@ -105,6 +105,7 @@ def db(database_url: str) -> Iterator[Session]:
         yield session
         session.rollback()
     empty()
+    engine.dispose()  # a connection keeps the limits that it was opened with, and tests shorten them
 
 
 @pytest.fixture

@@ -126,6 +126,8 @@ def test_a_transaction_that_is_left_open_gives_its_locks_back(
     monkeypatch.setenv("TERRARIUM_LEASE_S", "0.5")
     settings.cache_clear()
     with Connection.connect(**connection_options(database_url)) as left:
+        monkeypatch.delenv("TERRARIUM_LEASE_S")  # the limit is not to end the one who waits, too
+        settings.cache_clear()
         left.execute("SELECT * FROM jobs FOR UPDATE")
         assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
         with pytest.raises(IdleInTransactionSessionTimeout):
@@ -151,4 +153,3 @@ def test_a_pipeline_that_is_left_open_gives_its_locks_back(
         left.pgconn.flush()
         assert db.scalars(select(Job).with_for_update()).one(), "waits until the server ends the other"
     pooled.invalidate()
-    engine().dispose()
