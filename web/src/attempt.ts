@@ -1,18 +1,22 @@
 // What a button asks of the server.
 
 import { useState } from "preact/hooks";
-import type { Problem } from "./api";
+import { Problem } from "./api";
 
-/** `attempt(what)` is a handler that does `what`, then `done`; what went wrong is `problem` until the next attempt. */
+/** `attempt(what)` is a handler that does `what`, then `done`, and resolves to whether it went well; what the server
+ *  refused is `problem` until the next attempt, in words that name each field. */
 export function useAttempt(done: () => void = () => undefined) {
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const attempt = (what: () => Promise<unknown>) => async (): Promise<void> => {
+  const [problem, setProblem] = useState("");
+  const attempt = (what: () => Promise<unknown>) => async (): Promise<boolean> => {
     try {
-      setProblem(null);
+      setProblem("");
       await what();
       done();
-    } catch (error) {
-      setProblem(error as Problem);
+      return true;
+    } catch (reason) {
+      if (!(reason instanceof Problem)) throw reason;
+      setProblem([reason.message, ...Object.entries(reason.fields).map(([name, what]) => `${name}: ${what}`)].join(" "));
+      return false;
     }
   };
   return { attempt, problem };

@@ -2,9 +2,9 @@
 
 import { useState } from "preact/hooks";
 import { listKeys, makeKey, revokeKey, type Key, type Scope } from "../api";
+import { useAttempt } from "../attempt";
 import { ago } from "../format";
 import { usePoll } from "../poll";
-import { useAct } from "./act";
 import { Secret } from "./Secret";
 
 const SCOPES: [Scope, string][] = [
@@ -23,7 +23,7 @@ const LASTS: [string, number | null][] = [
 export function Keys() {
   const { value, error, refresh } = usePoll(listKeys, 10_000);
   const [made, setMade] = useState<{ name: string; key: string } | null>(null);
-  const { problem, act } = useAct(refresh);
+  const { attempt, problem } = useAttempt(refresh);
   const wrong = problem || error?.message;
   return (
     <section class="card" aria-labelledby="keys-title">
@@ -40,11 +40,11 @@ export function Keys() {
       {made && <Secret title={`The key ${made.name}.`} text={made.key} done={() => setMade(null)} />}
       <ul class="entries">
         {value?.map((key) => (
-          <KeyRow key={key.id} of={key} revoke={() => confirm(`Revoke ${key.name}? Whoever uses it is shut out at once, for good.`) && void act(() => revokeKey(key.id))} />
+          <KeyRow key={key.id} of={key} revoke={() => confirm(`Revoke ${key.name}? Whoever uses it is shut out at once, for good.`) && void attempt(() => revokeKey(key.id))()} />
         ))}
         {value?.length === 0 && <li class="quiet">There is none: only this machine's own users get in.</li>}
       </ul>
-      <NewKey make={(name, scopes, days) => act(async () => setMade(await makeKey(name, scopes, days)))} />
+      <NewKey make={(name, scopes, days) => attempt(async () => setMade(await makeKey(name, scopes, days)))()} />
     </section>
   );
 }
@@ -74,14 +74,13 @@ function KeyRow({ of: key, revoke }: { of: Key; revoke: () => void }) {
   );
 }
 
-function NewKey({ make }: { make: (name: string, scopes: Scope[], days: number | null) => Promise<void> }) {
+function NewKey({ make }: { make: (name: string, scopes: Scope[], days: number | null) => Promise<boolean> }) {
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<Scope[]>(["read", "submit", "play"]);
   const [lasts, setLasts] = useState(1);
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
-    await make(name, scopes, LASTS[lasts]![1]);
-    setName("");
+    if (await make(name, scopes, LASTS[lasts]![1])) setName("");
   };
   return (
     <form class="new-entry" onSubmit={(e) => void submit(e)} aria-label="New API key">

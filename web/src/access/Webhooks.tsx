@@ -13,9 +13,9 @@ import {
   type Webhook,
   type WebhookEvent,
 } from "../api";
+import { useAttempt } from "../attempt";
 import { ago } from "../format";
 import { usePoll } from "../poll";
-import { useAct } from "./act";
 import { Secret } from "./Secret";
 
 const EVENTS: [WebhookEvent, string][] = [
@@ -26,7 +26,7 @@ const EVENTS: [WebhookEvent, string][] = [
 export function Webhooks() {
   const { value, error, refresh } = usePoll(listWebhooks, 10_000);
   const [secret, setSecret] = useState<{ url: string; secret: string } | null>(null);
-  const { problem, act } = useAct(refresh);
+  const { attempt, problem } = useAttempt(refresh);
   const wrong = problem || error?.message;
   return (
     <section class="card" aria-labelledby="webhooks-title">
@@ -45,24 +45,24 @@ export function Webhooks() {
           <WebhookRow
             key={hook.id}
             hook={hook}
-            act={act}
-            rotate={() => void act(async () => setSecret(await rotateWebhook(hook.id)))}
+            attempt={attempt}
+            rotate={attempt(async () => setSecret(await rotateWebhook(hook.id)))}
           />
         ))}
         {value?.length === 0 && <li class="quiet">Nobody is told.</li>}
       </ul>
-      <NewWebhook make={(url, events) => act(async () => setSecret(await makeWebhook(url, events)))} />
+      <NewWebhook make={(url, events) => attempt(async () => setSecret(await makeWebhook(url, events)))()} />
     </section>
   );
 }
 
 interface RowProps {
   hook: Webhook;
-  act: (work: () => Promise<unknown>) => Promise<void>;
-  rotate: () => void;
+  attempt: (what: () => Promise<unknown>) => () => Promise<boolean>;
+  rotate: () => Promise<boolean>;
 }
 
-function WebhookRow({ hook, act, rotate }: RowProps) {
+function WebhookRow({ hook, attempt, rotate }: RowProps) {
   const [open, setOpen] = useState(false);
   const state = hook.disabled_at ? `off since ${ago(hook.disabled_at)}: ${hook.disabled_because}` : hook.failing_since ? `failing since ${ago(hook.failing_since)}` : "on";
   const off = hook.disabled_at !== null;
@@ -73,16 +73,16 @@ function WebhookRow({ hook, act, rotate }: RowProps) {
         <p class={off || hook.failing_since ? "error" : "quiet"}>{[hook.events.join(", "), state].join(" · ")}</p>
       </div>
       <div class="actions">
-        <button type="button" disabled={off} onClick={() => void act(() => pingWebhook(hook.id)).then(() => setOpen(true))}>
+        <button type="button" disabled={off} onClick={() => void attempt(() => pingWebhook(hook.id))().then((sent) => sent && setOpen(true))}>
           Send a test
         </button>
-        <button type="button" onClick={() => void act(() => changeWebhook(hook.id, { enabled: off }))}>
+        <button type="button" onClick={attempt(() => changeWebhook(hook.id, { enabled: off }))}>
           {off ? "Switch on" : "Switch off"}
         </button>
-        <button type="button" onClick={() => confirm("A new secret? For a day the old one signs as well.") && rotate()}>
+        <button type="button" onClick={() => confirm("A new secret? For a day the old one signs as well.") && void rotate()}>
           New secret
         </button>
-        <button type="button" onClick={() => confirm(`Delete ${hook.url}? Nothing more is sent to it.`) && void act(() => deleteWebhook(hook.id))}>
+        <button type="button" onClick={() => confirm(`Delete ${hook.url}? Nothing more is sent to it.`) && void attempt(() => deleteWebhook(hook.id))()}>
           Delete
         </button>
       </div>
@@ -117,13 +117,12 @@ function outcome({ attempts, created_at, delivered_at, due_at, error }: Delivery
   return [`of ${ago(created_at)}`, attempts && tries, error, then].filter(Boolean).join(", ");
 }
 
-function NewWebhook({ make }: { make: (url: string, events: WebhookEvent[]) => Promise<void> }) {
+function NewWebhook({ make }: { make: (url: string, events: WebhookEvent[]) => Promise<boolean> }) {
   const [url, setUrl] = useState("");
   const [events, setEvents] = useState<WebhookEvent[]>(EVENTS.map(([event]) => event));
   const submit = async (e: Event): Promise<void> => {
     e.preventDefault();
-    await make(url, events);
-    setUrl("");
+    if (await make(url, events)) setUrl("");
   };
   return (
     <form class="new-entry" onSubmit={(e) => void submit(e)} aria-label="New webhook">

@@ -169,7 +169,7 @@ function Actions({ job, kind }: { job: Job; kind: JobKind | undefined }) {
       )}
       {problem && (
         <span class="error" role="alert">
-          {problem.message}
+          {problem}
         </span>
       )}
     </span>

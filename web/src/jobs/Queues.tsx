@@ -34,7 +34,7 @@ export function Queues({ queues, changed }: { queues: Queue[]; changed: () => vo
       </ul>
       {problem && (
         <p class="error" role="alert">
-          {problem.message}
+          {problem}
         </p>
       )}
       {workers && (workers.length ? workers.map((w) => <WorkerLine key={w.name} worker={w} />) : <p class="error">No worker runs: nothing starts.</p>)}

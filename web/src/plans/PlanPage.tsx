@@ -150,7 +150,7 @@ function Release({ plan, step, next, done }: ReleaseProps) {
       </span>
       {problem && (
         <span class="error" role="alert">
-          {problem.message}
+          {problem}
         </span>
       )}
     </form>
@@ -187,7 +187,7 @@ function Actions({ plan, kinds, changed }: ActionsProps) {
       )}
       {problem && (
         <span class="error" role="alert">
-          {problem.message}
+          {problem}
         </span>
       )}
     </span>
