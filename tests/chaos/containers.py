@@ -18,7 +18,7 @@ from typing import Any
 from tests.chaos.faults import CLIENTS, HOLD_S, Fault, Struck
 from tests.chaos.machine import ROOM, SETTINGS
 from tests.compose.deployment import Deployment, docker
-from tests.processes import until
+from tests.processes import ROOT, until
 
 RUNNERS = """
 import pathlib
@@ -31,6 +31,7 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
 """
 AGE = "find /data/artifacts -type f -exec touch -d '2 days ago' {} +"
 DOWN_S = (1.0, 6.0)
+WORKERS = 3
 
 
 class Containers:
@@ -43,12 +44,18 @@ class Containers:
         self.url = self.deployment.url
         self.orphans: list[str] = []
         worker, player = self.deployment.worker, self.deployment.player
-        self.services = ("gateway", "dispatcher", worker, player, "redis", "postgres")
+        more = {f"{worker}-{n}": self._another(worker) for n in range(2, WORKERS + 1)}
+        self.workers = (worker, *more)
+        self.services = ("gateway", "dispatcher", *self.workers, player, "redis", "postgres")
         ours = {"PYTHONPATH": "/data/chaos"} | {k: v for k, v in SETTINGS.items() if k != "TERRARIUM_WORKERS"}
         override = Path(self.deployment.scratch.name) / "chaos.json"
-        changed = {name: {"environment": ours} for name in ("gateway", "dispatcher", worker, player)}
+        changed = {name: more.get(name, {}) | {"environment": ours} for name in self.services[:-2]}
         override.write_text(json.dumps({"services": changed}))
         self.deployment.files += ["-f", str(override)]
+
+    @staticmethod
+    def _another(worker: str) -> dict[str, Any]:
+        return {"extends": {"file": str(ROOT / "docker-compose.yml"), "service": worker}}
 
     def start(self) -> None:
         self.deployment.__enter__()
@@ -57,7 +64,7 @@ class Containers:
             text = base64.b64encode(file.read_bytes()).decode()
             target = f"/data/chaos/{file.name}"
             self.deployment.inside(self.worker, f"mkdir -p /data/chaos && echo {text} | base64 -d > {target}")
-        self.deployment.compose("restart", "gateway", "dispatcher", self.worker)
+        self.deployment.compose("restart", "gateway", "dispatcher", *self.workers)
 
     def wait_ready(self) -> None:
         self.revive()
@@ -80,9 +87,12 @@ class Containers:
         return self.deployment.first_key()
 
     @property
-    def runners(self) -> list[str]:
-        """Their pids in the worker's container."""
-        return self._python(self.worker, RUNNERS).split()
+    def runners(self) -> list[tuple[str, str]]:
+        """(worker, pid in its container) of each."""
+        return [(worker, pid) for worker in self.workers for pid in self.runners_of(worker)]
+
+    def runners_of(self, worker: str) -> list[str]:
+        return self._python(worker, RUNNERS).split()
 
     def _python(self, service: str, program: str) -> str:
         return self.deployment.compose("exec", "-T", service, "python", "-c", program)
@@ -139,9 +149,10 @@ def restart(service: str, struck: Struck) -> str:
 
 def kill_runner(struck: Struck) -> str | None:
     with suppress(RuntimeError):
-        if runners := struck.machine.runners:
-            struck.machine.deployment.inside(struck.machine.worker, f"kill -9 {runners[0]}")
-            return "SIGKILL to a runner"
+        for worker in struck.rng.sample(struck.machine.workers, WORKERS):
+            if pids := struck.machine.runners_of(worker):
+                struck.machine.deployment.inside(worker, f"kill -9 {pids[0]}")
+                return f"SIGKILL to a runner of {worker}"
     return None
 
 
