@@ -6,7 +6,6 @@ Datasets and checkpoints are views of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +54,14 @@ class Brief(BaseModel):
     deleted_at: datetime | None
 
 
+class Counts(BaseModel):
+    """What stands for a dataset's episodes in a list: there may be thousands."""
+
+    episodes: int
+    held_out: int = Field(description="those of the split val")
+    frames: int = Field(description="of all episodes")
+
+
 class AssetView(Brief):
     notes: str
     tags: list[str]
@@ -71,13 +78,18 @@ class AssetView(Brief):
         return uses(self.type, self.manifest)
 
     @classmethod
-    def each(cls, session: Session, rows: Sequence[Asset]) -> list[AssetView]:
-        previews = assets.previews(session, rows)
-        return [cls.model_validate(row).model_copy(update={"preview": previews.get(row.id)}) for row in rows]
+    def of(cls, session: Session, row: Asset) -> AssetView:
+        preview = assets.previews(session, {row.id: row.made_by}).get(row.id)
+        return cls.model_validate(row).model_copy(update={"preview": preview})
+
+
+class AssetSummary(AssetView):
+    manifest: dict[str, Any] = Field(description="without a dataset's episodes, which GET /v1/assets/{id} has")
+    counts: Counts | None = Field(description="of a dataset")
 
 
 class AssetPage(BaseModel):
-    items: list[AssetView]
+    items: list[AssetSummary]
     next_cursor: str | None
 
 
@@ -106,19 +118,18 @@ class DatasetView(BaseModel):
 
 
 class DatasetSummary(DatasetView):
-    """What stands for its episodes, of which there may be thousands."""
-
     manifest: dict[str, Any] = Field(description="without its episodes, which GET /v1/datasets/{id} has")
-    episodes: int
-    held_out: int = Field(description="those of the split val")
-    frames: int = Field(description="of all episodes")
+    counts: Counts
 
 
-SUMMARY = {  # of DatasetSummary, in SQL
-    "manifest": "assets.manifest - 'episodes'",
-    "episodes": "jsonb_array_length(jsonb_path_query_array(assets.manifest, '$.episodes[*]'))",
-    "held_out": """jsonb_array_length(jsonb_path_query_array(assets.manifest, '$.episodes[*] ? (@.split == "val")'))""",
-    "frames": "(SELECT coalesce(sum(n::bigint), 0) FROM jsonb_path_query(assets.manifest, '$.episodes[*].length') n)",
+EPISODES = "jsonb_path_query_array(assets.manifest, '$.episodes[*]{}')"
+SUMMARY = {  # in SQL
+    "manifest": "CASE assets.type WHEN 'dataset' THEN assets.manifest - 'episodes' ELSE assets.manifest END",
+    "counts": f"""CASE assets.type WHEN 'dataset' THEN json_build_object(
+        'episodes', jsonb_array_length({EPISODES.format("")}),
+        'held_out', jsonb_array_length({EPISODES.format(' ? (@.split == "val")')}),
+        'frames', (SELECT coalesce(sum(n::bigint), 0) FROM jsonb_array_elements({EPISODES.format(".length")}) n)
+    ) END""",
 }
 
 
@@ -155,16 +166,21 @@ def list_assets(
     cursor: paging.Cursor = None,
 ) -> AssetPage:
     """Newest first; of one type, with `q` in name, notes or id, with a tag."""
-    with session_scope() as session:
-        statement = assets.search([type] if type else [], q, tag)
-        rows, next_cursor = paging.page(session, Asset, statement, limit, cursor)
-        return AssetPage(items=AssetView.each(session, rows), next_cursor=next_cursor)
+    found = assets.search([type] if type else [], q, tag)
+    with read_scope() as session:
+        items, next_cursor = paging.page_of(
+            AssetSummary, session, Asset, found, limit, cursor, **SUMMARY, preview="NULL"
+        )
+        previews = assets.previews(session, {item.id: item.made_by for item in items})
+    for item in items:
+        item.preview = previews.get(item.id)
+    return AssetPage(items=items, next_cursor=next_cursor)
 
 
 @router.get("/assets/{id}")
 def get_asset(id: Id) -> AssetView:
     with session_scope() as session:
-        return AssetView.each(session, [assets.get(session, id)])[0]
+        return AssetView.of(session, assets.get(session, id))
 
 
 @router.get("/assets/{id}/lineage")
@@ -187,7 +203,7 @@ def change_asset(id: Id, change: Annotated[Change, Depends(body_of(CHANGE))]) ->
         asset = assets.get(session, id)
         for field, value in change.model_dump(exclude_none=True).items():
             setattr(asset, field, sorted(set(value)) if field == "tags" else value)
-        return AssetView.each(session, [asset])[0]
+        return AssetView.of(session, asset)
 
 
 @router.delete("/assets/{id}", status_code=204)

@@ -118,9 +118,9 @@ def family(session: Session, asset: Asset) -> list[Asset]:
     return sorted(found.values(), key=lambda row: (row.created_at, row.id))
 
 
-def previews(session: Session, found: Sequence[Asset]) -> dict[str, UUID]:
+def previews(session: Session, made_by: Mapping[str, UUID | None]) -> dict[str, UUID]:
     """{asset id: artifact id} of the newest picture that the job which made it has shown, where there is one."""
-    makers = {asset.made_by: asset.id for asset in found if asset.made_by is not None}
+    makers = {job: id for id, job in made_by.items() if job is not None}
     pictures = select(Artifact.job_id, Artifact.id).where(
         Artifact.job_id.in_(makers), Artifact.media_type.startswith("image/")
     )

@@ -250,11 +250,16 @@ class Client(Transport):
     def assets(
         self, type: str | None = None, *, tag: str | None = None, q: str | None = None, limit: int | None = None
     ) -> list[dict[str, Any]]:
-        """Newest first: of this type, with this tag, with `q` in name, notes or id."""
+        """Newest first: of this type, with this tag, with `q` in name, notes or id. A dataset's episodes are counted
+        (`counts`); `asset` has them."""
         return list(islice(self._items("/assets", limit, type=type, tag=tag, q=q), limit))
 
     def asset(self, asset: str | Row, types: Sequence[str] = ()) -> dict[str, Any]:
-        """As it is now. NotFound where it is none of `types`."""
+        """As it is now, with its whole manifest. NotFound where it is none of `types`."""
+        return self.call("GET", f"/assets/{self._find(asset, types)['id']}")
+
+    def _find(self, asset: str | Row, types: Sequence[str] = ()) -> dict[str, Any]:
+        """As the list has it."""
         id = _id(asset).lower()
         found = [a for a in self._items("/assets", q=id) if not types or a["type"] in types]
         return _only(" or ".join(types) or "asset", id, found, lambda a: f"{a['type']} {a['name']}")
@@ -357,7 +362,7 @@ class Client(Transport):
             value = config.get(field)
             if value and types != ["play"]:
                 named = value if isinstance(value, list | tuple) else [value]
-                ids = [self.asset(one, types)["id"] for one in named]
+                ids = [self._find(one, types)["id"] for one in named]
                 found[field] = ids if isinstance(value, list | tuple) else ids[0]
         return found
 
@@ -365,7 +370,7 @@ class Client(Transport):
         return _id(job) if isinstance(job, Mapping) else self.job(job)["id"]
 
     def _asset_id(self, asset: str | Row) -> str:
-        return _id(asset) if isinstance(asset, Mapping) else self.asset(asset)["id"]
+        return _id(asset) if isinstance(asset, Mapping) else self._find(asset)["id"]
 
 
 def print_progress(data: Row) -> None:

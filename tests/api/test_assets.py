@@ -130,11 +130,15 @@ def test_a_list_of_datasets_counts_their_episodes(http: TestClient, db: Session)
         db.commit()
     bare, full = http.get("/v1/datasets").json()["items"]
     assert full["manifest"] == {"fps": 20}
-    assert (full["episodes"], full["held_out"], full["frames"]) == (3, 1, 195)
-    assert (bare["episodes"], bare["held_out"], bare["frames"]) == (0, 0, 0)
+    assert full["counts"] == {"episodes": 3, "held_out": 1, "frames": 195}
+    assert bare["counts"] == {"episodes": 0, "held_out": 0, "frames": 0}
     assert http.get("/v1/datasets/full").json()["manifest"]["episodes"] == episodes
-    db.add(Asset(id="other", type="world", name="w", manifest={}))
+    db.add(Asset(id="other", type="tokenizer", name="w", manifest={"episodes": 3}))
     db.commit()
+    other, bare, full = (asset for asset in http.get("/v1/assets").json()["items"] if asset["id"] != "shipped")
+    assert full["counts"]["frames"] == 195 and full["manifest"] == {"fps": 20}
+    assert other["counts"] is None and other["manifest"] == {"episodes": 3}
+    assert http.get("/v1/assets/full").json()["manifest"]["episodes"] == episodes
     assert http.get("/v1/datasets/other").status_code == http.get("/v1/datasets/none").status_code == 404
 
 

@@ -6,6 +6,7 @@ import type * as api from "./openapi";
 
 export type Artifact = api.ArtifactView;
 export type Asset = api.AssetView;
+export type AssetSummary = api.AssetSummary;
 export type AssetBrief = api.Brief;
 export type Candidate = api.Candidate;
 export type Checkpoint = api.CheckpointView;

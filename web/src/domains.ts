@@ -2,7 +2,7 @@
 // a folder with a `room.tsx`, and a line here.
 
 import type { ComponentType } from "preact";
-import type { Asset } from "./api";
+import type { Asset, AssetSummary } from "./api";
 import { episodes } from "./episodes/room";
 import { label } from "./format";
 import { generators } from "./generators/room";
@@ -24,7 +24,7 @@ export interface AssetType {
   title: string;
   plural: string;
   /** A line for the list. */
-  summary: (asset: Asset) => string;
+  summary: (asset: AssetSummary) => string;
   facts: (asset: Asset) => Fact[];
   /** The one thing to do with it that its row offers; jobs that can take it come by themselves. */
   action?: (id: string) => Action;

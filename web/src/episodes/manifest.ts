@@ -26,14 +26,12 @@ export const frameShape = (manifest: Manifest): [number, number] | null => {
   return Array.isArray(size) && size.length === 2 ? [Number(size[0]), Number(size[1])] : null;
 };
 
-const framesOf = (manifest: Manifest): number => episodesOf(manifest).reduce((sum, e) => sum + e.length, 0);
-
 const namesOf = (x: unknown): string | null => (Array.isArray(x) && x.length ? x.join(", ") : null);
 
 export function datasetFacts(manifest: Manifest): [name: string, value: string][] {
   const episodes = episodesOf(manifest);
   const held = episodes.filter((e) => e.split === "val").length;
-  const frames = framesOf(manifest);
+  const frames = episodes.reduce((sum, e) => sum + e.length, 0);
   return known([
     origin(manifest) ?? ["Source", null],
     ["Episodes", episodes.length ? `${count(episodes.length)}, ${count(held)} held out` : null],
@@ -45,8 +43,7 @@ export function datasetFacts(manifest: Manifest): [name: string, value: string][
 }
 
 /** `mixed, 64 × 64, 51,400 frames`, as far as the manifest says. */
-export function datasetSummary(manifest: Manifest): string {
-  const frames = framesOf(manifest);
+export function datasetSummary(manifest: Manifest, frames = 0): string {
   return [origin(manifest)?.[1], frameSize(manifest["frame_size"]), frames ? `${count(frames)} frames` : null]
     .filter(Boolean)
     .join(", ");

@@ -8,7 +8,7 @@ export const episodes: Room = {
     dataset: {
       title: "Dataset",
       plural: "Datasets",
-      summary: (asset) => datasetSummary(asset.manifest),
+      summary: (asset) => datasetSummary(asset.manifest, asset.counts?.frames),
       facts: (asset) => datasetFacts(asset.manifest),
       page: Episodes,
     },

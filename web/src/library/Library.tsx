@@ -1,7 +1,7 @@
 // Everything that jobs made or people brought, found by type, text and tag.
 
 import { useEffect, useState } from "preact/hooks";
-import { artifactUrl, listAssets, type Asset } from "../api";
+import { artifactUrl, listAssets, type Asset, type AssetSummary } from "../api";
 import { assetType, knownTypes, sections } from "../domains";
 import { ago, bytes } from "../format";
 import { usePoll } from "../poll";
@@ -102,7 +102,7 @@ function Empty({ filtered }: { filtered: boolean }) {
   );
 }
 
-function Row({ asset }: { asset: Asset }) {
+function Row({ asset }: { asset: AssetSummary }) {
   const view = assetType(asset.type);
   const action = view.action?.(asset.id);
   const summary = view.summary(asset);
