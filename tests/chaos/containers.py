@@ -65,6 +65,7 @@ class Containers:
             target = f"/data/chaos/{file.name}"
             self.deployment.inside(self.worker, f"mkdir -p /data/chaos && echo {text} | base64 -d > {target}")
         self.deployment.compose("restart", "gateway", "dispatcher", *self.workers)
+        self.ids = {service: self.deployment.id(service) for service in self.services}
 
     def wait_ready(self) -> None:
         self.revive()
@@ -95,12 +96,12 @@ class Containers:
         return self._python(worker, RUNNERS).split()
 
     def _python(self, service: str, program: str) -> str:
-        return self.deployment.compose("exec", "-T", service, "python", "-c", program)
+        return docker("exec", self.ids[service], "python", "-c", program)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         rows = f"SELECT coalesce(json_agg(found), '[]') FROM ({sql}) AS found"
         psql = ("psql", "-U", "terrarium", "-d", "terrarium", "-Atc", rows)
-        found: list[dict[str, Any]] = json.loads(self.deployment.compose("exec", "-T", "postgres", *psql))
+        found: list[dict[str, Any]] = json.loads(docker("exec", self.ids["postgres"], *psql))
         return found
 
     def hashes(self) -> dict[str, str]:
@@ -122,20 +123,20 @@ class Containers:
 
 def kill(service: str, struck: Struck) -> str:
     """The engine takes it for an operator's wish, so it is the operator who starts it again."""
-    deployment = struck.machine.deployment
-    docker("kill", deployment.id(service), check=False)
+    id = struck.machine.ids[service]
+    docker("kill", id, check=False)
     seconds = struck.rng.uniform(*DOWN_S)
-    struck.after(seconds, lambda: deployment.compose("start", service) and None)
+    struck.after(seconds, lambda: docker("start", id, check=False) and None)  # without what it depends on
     return f"docker kill {service}, started again after {seconds:.0f} s"
 
 
 def crash(service: str, struck: Struck) -> str:
-    docker("exec", struck.machine.deployment.id(service), "sh", "-c", "kill -9 -1", check=False)
+    docker("exec", struck.machine.ids[service], "sh", "-c", "kill -9 -1", check=False)
     return f"SIGKILL to every process of {service}"
 
 
 def pause(service: str, struck: Struck) -> str:
-    id = struck.machine.deployment.id(service)
+    id = struck.machine.ids[service]
     docker("pause", id, check=False)
     seconds = struck.rng.uniform(*HOLD_S)
     struck.after(seconds, lambda: docker("unpause", id, check=False) and None)
@@ -143,7 +144,7 @@ def pause(service: str, struck: Struck) -> str:
 
 
 def restart(service: str, struck: Struck) -> str:
-    docker("restart", "--time", "20", struck.machine.deployment.id(service), check=False)
+    docker("restart", "--time", "20", struck.machine.ids[service], check=False)
     return f"docker restart {service}"
 
 
@@ -151,14 +152,14 @@ def kill_runner(struck: Struck) -> str | None:
     with suppress(RuntimeError):
         for worker in struck.rng.sample(struck.machine.workers, WORKERS):
             if pids := struck.machine.runners_of(worker):
-                struck.machine.deployment.inside(worker, f"kill -9 {pids[0]}")
+                docker("exec", struck.machine.ids[worker], "sh", "-c", f"kill -9 {pids[0]}")
                 return f"SIGKILL to a runner of {worker}"
     return None
 
 
 def redis(command: str, struck: Struck) -> str | None:
     with suppress(RuntimeError):
-        struck.machine.deployment.inside("redis", f"redis-cli {command}")
+        docker("exec", struck.machine.ids["redis"], "redis-cli", *command.split())
         return command
     return None
 
