@@ -257,13 +257,16 @@ class Dynamics(FullWeights):
             return hot @ table
 
     def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
-        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
+        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]. The places, the same in every sample, are left
+        out where the first layer adds them (`InputPart.convolve`)."""
         x = self.embed_codes(codes)
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
-        place = self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1)
         seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
-        return torch.cat([as_taken(y) for y in (x, seen, place)], dim=-1).permute(0, 3, 1, 2)
+        parts = [x, seen]
+        if not cpu.used(x):
+            parts.append(self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1))
+        return torch.cat([as_taken(y) for y in parts], dim=-1).permute(0, 3, 1, 2)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""
