@@ -8,7 +8,7 @@
 typedef float Pixel __attribute__((vector_size(16), aligned(4)));
 
 typedef struct {
-    int64_t samples, height, width, canvas_width;
+    int64_t samples, height, width, canvas_width, canvas_stride;  // samples of the canvas may lie apart
     const float *canvas, *flow, *columns;
 } Move;
 
@@ -72,7 +72,7 @@ void move_forward(const Move *m, float *restrict out, int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t line = 0; line < m->samples * m->height; line++) {
         int64_t sample = line / m->height, row = line % m->height;
-        const float *canvas = m->canvas + sample * m->height * m->canvas_width * 4;
+        const float *canvas = m->canvas + sample * m->canvas_stride;
         float *to = out + sample * 4 * pixels + row * m->width;
         for (int64_t begin = 0; begin < m->width; begin += CHUNK, to += CHUNK) {
             Taps taps;
@@ -99,7 +99,7 @@ void move_backward(const Move *m, const float *dout, float *restrict dflow, int 
 #pragma omp parallel for num_threads(threads)
     for (int64_t line = 0; line < m->samples * m->height; line++) {
         int64_t sample = line / m->height, row = line % m->height;
-        const float *canvas = m->canvas + sample * m->height * m->canvas_width * 4;
+        const float *canvas = m->canvas + sample * m->canvas_stride;
         const float *from = dout + sample * 4 * pixels + row * m->width;
         float *to = dflow + sample * 2 * pixels + row * m->width;
         for (int64_t begin = 0; begin < m->width; begin += CHUNK, from += CHUNK, to += CHUNK) {

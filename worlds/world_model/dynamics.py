@@ -217,14 +217,15 @@ class Dynamics(FullWeights):
             seen = self.moving_camera(moved_states[-1], flat_act, action.flatten(0, 1))
             flow = seen.flow.unflatten(0, (b, t))
         moved, margins = move_pictures(pictures, flow, memory.margins, memory.fresh)
-        moved, known, fresh = moved.tensor_split((3, 4), dim=1)
+        moved, known, fresh = moved.split([3, 1, moved.shape[1] - 4], dim=1)
         looks = memory.looks
         if self.camera and t == 1 and not flow.requires_grad:
             looks = self.stand(looks, action[:, 0], flow[:, 0])
             view, there = look_back(self.camera, memory.views, memory.looks, looks)
             moved, fresh = torch.where(there, view[:, :3], moved), torch.where(there, view[:, 3:], fresh)
             known = torch.where(there, torch.ones_like(known), known)
-        guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+        planar = cpu.used(moved)  # as the program of the first convolution takes pictures
+        guess = self.tokenizer.encoder(moved if planar else moved.contiguous(memory_format=torch.channels_last))
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
