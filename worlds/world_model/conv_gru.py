@@ -106,7 +106,7 @@ class InputPart(nn.Module):
 
 
 class AddSame(torch.autograd.Function):
-    """x [N, C, H, W], in place, plus the same [1, C, H, W] for every sample. The gradient's sum over samples is taken as
+    """x [N, C, H, W], in place, plus the same [1, C, H, W] for every sample. Its gradient is summed over samples as
     a product, which in bf16 is far faster than `sum`."""
 
     @staticmethod

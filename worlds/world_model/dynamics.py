@@ -195,6 +195,8 @@ class Dynamics(FullWeights):
         x = self._embed(codes.flatten(0, 1), pictures.flatten(0, 1), noise, t)
         moved_states, states = [], []
         field = codes.new_empty(0)  # of the last layer, after the loop
+        # What takes all T states of a layer are convolutions; attention and a camera take the last one's as they are.
+        whole = self.layers[-1] if self.recent or self.moving_camera else None
         for layer, h in zip(self.stack, memory.layers, strict=True):
             inputs = layer.inputs(x, flat_act, self.basis, t)
             still, after, fields = [], [], []
@@ -203,8 +205,8 @@ class Dynamics(FullWeights):
                 still.append(now)
                 after.append(h)
                 fields.append(field)
-            x, field = fold_time(still), fold_time(fields)
-            moved_states.append(fold_time(after))
+            x, field = fold_time([as_taken(state) for state in still]), fold_time(fields)
+            moved_states.append(fold_time(after if layer is whole else [as_taken(state) for state in after]))
             states.append(h)
         recent = memory.recent
         if self.recent is not None:
