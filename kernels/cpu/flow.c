@@ -32,7 +32,7 @@ static inline void mix(const Field *f, int64_t sample, int64_t at, float *restri
 void flow_forward(const Field *f, float *out, int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t sample = 0; sample < f->samples; sample++) {
-        float look[MOST_HIDDEN], act[MOST_HIDDEN], mixed[MOST_HIDDEN];
+        float look[MOST_HIDDEN], act[MOST_HIDDEN], mixed[MOST_HIDDEN] = {0};
         float weight[MOST_HIDDEN][MOST_OUT] = {{0}}, bias[MOST_OUT] = {0};  // side by side: all sums of a cell at once
         for (int o = 0; o < f->out; o++) {
             bias[o] = f->bias[o];
@@ -40,11 +40,15 @@ void flow_forward(const Field *f, float *out, int threads) {
         }
         for (int64_t at = 0; at < f->cells; at++) {
             mix(f, sample, at, look, act, mixed);
-            float sums[MOST_OUT];
+            float sums[MOST_OUT], odd[MOST_OUT] = {0};  // two chains of additions: one waits for itself
             memcpy(sums, bias, sizeof sums);
-            for (int i = 0; i < f->hidden; i++)
+            for (int i = 0; i < f->hidden; i += 4)
 #pragma omp simd
-                for (int o = 0; o < MOST_OUT; o++) sums[o] += mixed[i] * weight[i][o];
+                for (int o = 0; o < MOST_OUT; o++) {
+                    sums[o] += mixed[i] * weight[i][o] + mixed[i + 2] * weight[i + 2][o];
+                    odd[o] += mixed[i + 1] * weight[i + 1][o] + mixed[i + 3] * weight[i + 3][o];
+                }
+            for (int o = 0; o < MOST_OUT; o++) sums[o] += odd[o];
             float *row = out + (sample * f->cells + at) * f->out;
             memcpy(row, sums, f->out * sizeof(float));
             add_places(row, f->basis + at * f->place_count, sample_of(&f->direct, sample), f->place_count, f->out);

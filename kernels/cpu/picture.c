@@ -1,22 +1,25 @@
 // Pictures moved by their flow, bicubic; `move_picture` in worlds/world_model/picture.py has it in PyTorch.
 //
 // canvas [N, H, W', 4]: three colours in [-.5, .5] and `known` in [0, 1]; flow [N, 2, H, W] in pixels; columns [W], where
-// the pixels of a row lie on the canvas. Sums of four numbers at once: `Pixel` is a canvas pixel.
+// the pixels of a row lie on the canvas. `Pixel` is a canvas pixel.
 
 #include "rows.h"
 
 typedef float Pixel __attribute__((vector_size(16), aligned(4)));
 
 typedef struct {
-    int64_t samples, height, width, canvas_width;
+    int64_t samples, height, width, canvas_width, canvas_stride;  // samples of the canvas may lie apart
     const float *canvas, *flow, *columns;
 } Move;
 
-enum { CHUNK = 32 };  // pixels whose places are computed at once
+// Four canvas pixels side by side, as the taps of a row lie away from the edges.
+typedef float Four __attribute__((vector_size(64), aligned(4)));
+
+enum { CHUNK = 32, TAPS = 4 };  // pixels whose places are computed at once
 
 typedef struct {
-    float wx[4][CHUNK], wy[4][CHUNK], dx[4][CHUNK], dy[4][CHUNK];
-    int32_t column[4][CHUNK], row[4][CHUNK], inside[CHUNK];
+    float wx[TAPS][CHUNK], wy[TAPS][CHUNK], dx[TAPS][CHUNK], dy[TAPS][CHUNK];
+    int32_t column[TAPS][CHUNK], row[TAPS][CHUNK], inside[CHUNK];
 } Taps;
 
 // Keys' cubic with a = -.75 at distances 1 + t, t, 1 - t, 2 - t, as in F.grid_sample, and its slopes by t.
@@ -60,8 +63,25 @@ static void find_taps(Taps *restrict taps, const Move *m, int64_t sample, int64_
     }
 }
 
-static inline Pixel pixel_at(const float *canvas, const Taps *taps, int j, int k, int i) {
-    return *(const Pixel *)(canvas + taps->row[j][i] + taps->column[k][i]);
+// The taps of pixel i in row j.
+static inline Four taps_of(const float *canvas, const Taps *taps, int j, int i) {
+    const float *row = canvas + taps->row[j][i];
+    if (taps->column[3][i] - taps->column[0][i] == 12) return *(const Four *)(row + taps->column[0][i]);
+    Four found;
+    for (int k = 0; k < TAPS; k++) memcpy((float *)&found + 4 * k, row + taps->column[k][i], sizeof(Pixel));
+    return found;
+}
+
+// A weight of each of the four pixels, for its four numbers.
+static inline Four spread(const float weight[TAPS][CHUNK], int i) {
+    float a = weight[0][i], b = weight[1][i], c = weight[2][i], d = weight[3][i];
+    return (Four){a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d};
+}
+
+static inline Pixel sum_of(Four x) {
+    Pixel part[TAPS];
+    memcpy(part, &x, sizeof x);
+    return part[0] + part[1] + part[2] + part[3];
 }
 
 static inline int least(int64_t a, int b) { return a < b ? (int)a : b; }
@@ -72,23 +92,25 @@ void move_forward(const Move *m, float *restrict out, int threads) {
 #pragma omp parallel for num_threads(threads)
     for (int64_t line = 0; line < m->samples * m->height; line++) {
         int64_t sample = line / m->height, row = line % m->height;
-        const float *canvas = m->canvas + sample * m->height * m->canvas_width * 4;
+        const float *canvas = m->canvas + sample * m->canvas_stride;
         float *to = out + sample * 4 * pixels + row * m->width;
         for (int64_t begin = 0; begin < m->width; begin += CHUNK, to += CHUNK) {
             Taps taps;
+            float sums[CHUNK][4];
             int count = least(m->width - begin, CHUNK);
             find_taps(&taps, m, sample, row, begin, count);
             for (int i = 0; i < count; i++) {
-                Pixel sum = {0};
-                for (int j = 0; j < 4; j++) {
-                    Pixel along = {0};
-                    for (int k = 0; k < 4; k++) along += taps.wx[k][i] * pixel_at(canvas, &taps, j, k, i);
-                    sum += taps.wy[j][i] * along;
-                }
-                for (int k = 0; k < 3; k++) to[k * pixels + i] = sum[k] < -0.5f ? -0.5f : sum[k] > 0.5f ? 0.5f : sum[k];
-                float known = sum[3] < 0 ? 0 : sum[3] > 1 ? 1 : sum[3];
-                to[3 * pixels + i] = taps.inside[i] ? known : 0;
+                Four rows = {0};
+                for (int j = 0; j < TAPS; j++) rows += taps.wy[j][i] * taps_of(canvas, &taps, j, i);
+                *(Pixel *)sums[i] = sum_of(spread(taps.wx, i) * rows);
             }
+            for (int k = 0; k < 4; k++)
+#pragma omp simd
+                for (int i = 0; i < count; i++) {
+                    float sum = sums[i][k], low = k < 3 ? -0.5f : 0.0f, high = low + 1;
+                    sum = sum < low ? low : sum > high ? high : sum;
+                    to[k * pixels + i] = k < 3 || taps.inside[i] ? sum : 0;
+                }
         }
     }
 }
@@ -99,33 +121,33 @@ void move_backward(const Move *m, const float *dout, float *restrict dflow, int 
 #pragma omp parallel for num_threads(threads)
     for (int64_t line = 0; line < m->samples * m->height; line++) {
         int64_t sample = line / m->height, row = line % m->height;
-        const float *canvas = m->canvas + sample * m->height * m->canvas_width * 4;
+        const float *canvas = m->canvas + sample * m->canvas_stride;
         const float *from = dout + sample * 4 * pixels + row * m->width;
         float *to = dflow + sample * 2 * pixels + row * m->width;
         for (int64_t begin = 0; begin < m->width; begin += CHUNK, from += CHUNK, to += CHUNK) {
             Taps taps;
+            float sums[CHUNK][4], by_x[CHUNK][4], by_y[CHUNK][4];
             int count = least(m->width - begin, CHUNK);
             find_taps(&taps, m, sample, row, begin, count);
             for (int i = 0; i < count; i++) {
-                Pixel sum = {0}, by_x = {0}, by_y = {0};
-                for (int j = 0; j < 4; j++) {
-                    Pixel along = {0}, slope = {0};
-                    for (int k = 0; k < 4; k++) {
-                        Pixel v = pixel_at(canvas, &taps, j, k, i);
-                        along += taps.wx[k][i] * v;
-                        slope += taps.dx[k][i] * v;
-                    }
-                    sum += taps.wy[j][i] * along;
-                    by_x += taps.wy[j][i] * slope;
-                    by_y += taps.dy[j][i] * along;
+                Four rows = {0}, slopes = {0}, along = spread(taps.wx, i);
+                for (int j = 0; j < TAPS; j++) {
+                    Four row = taps_of(canvas, &taps, j, i);
+                    rows += taps.wy[j][i] * row;
+                    slopes += taps.dy[j][i] * row;
                 }
+                *(Pixel *)sums[i] = sum_of(along * rows);
+                *(Pixel *)by_x[i] = sum_of(spread(taps.dx, i) * rows);
+                *(Pixel *)by_y[i] = sum_of(along * slopes);
+            }
+#pragma omp simd
+            for (int i = 0; i < count; i++) {
                 float dx = 0, dy = 0;
                 for (int k = 0; k < 4; k++) {
-                    float low = k < 3 ? -0.5f : 0.0f, high = k < 3 ? 0.5f : 1.0f;
-                    int passes = sum[k] >= low && sum[k] <= high && (k < 3 || taps.inside[i]);
-                    float grad = passes ? from[k * pixels + i] : 0;
-                    dx += grad * by_x[k];
-                    dy += grad * by_y[k];
+                    float low = k < 3 ? -0.5f : 0.0f, high = low + 1, grad = from[k * pixels + i];
+                    grad = sums[i][k] >= low && sums[i][k] <= high && (k < 3 || taps.inside[i]) ? grad : 0;
+                    dx += grad * by_x[i][k];
+                    dy += grad * by_y[i][k];
                 }
                 to[i] = dx;
                 to[pixels + i] = dy;

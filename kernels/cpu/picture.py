@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from terrarium.kernels.cpu.build import pointer
+from terrarium.kernels.cpu.build import cells_last, pointer
 
 Tensor = torch.Tensor
 CHANNELS = 4  # of a canvas: a painter's fifth takes PyTorch's operators
@@ -18,7 +18,7 @@ class Move(ctypes.Structure):
     """`Move` of picture.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("samples", "height", "width", "canvas_width")),
+        *((name, ctypes.c_int64) for name in ("samples", "height", "width", "canvas_width", "canvas_stride")),
         *((name, ctypes.c_void_p) for name in ("canvas", "flow", "columns")),
     ]
 
@@ -26,7 +26,7 @@ class Move(ctypes.Structure):
 class MovePicture(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, programs: ctypes.CDLL, canvas: Tensor, flow: Tensor, columns: Tensor) -> Tensor:
-        canvas, flow = canvas.contiguous(memory_format=torch.channels_last), flow.contiguous()
+        canvas, flow = cells_last(canvas), flow.contiguous()
         out = flow.new_empty(len(flow), CHANNELS, *flow.shape[2:])
         programs.move_forward(byref(move_of(canvas, flow, columns)), pointer(out), torch.get_num_threads())
         ctx.programs = programs
@@ -44,7 +44,8 @@ class MovePicture(torch.autograd.Function):
 
 def move_of(canvas: Tensor, flow: Tensor, columns: Tensor) -> Move:
     n, _, height, width = flow.shape
-    return Move(n, height, width, canvas.shape[3], canvas.data_ptr(), flow.data_ptr(), columns.data_ptr())
+    sizes = n, height, width, canvas.shape[3], canvas.stride(0)
+    return Move(*sizes, canvas.data_ptr(), flow.data_ptr(), columns.data_ptr())
 
 
 def move_picture(programs: ctypes.CDLL, canvas: Tensor, flow: Tensor, columns: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from terrarium.kernels import cpu
 from terrarium.kernels.conv_gru import naive
 from terrarium.worlds.world_model.conv_gru import warp
-from terrarium.worlds.world_model.picture import move_picture
+from terrarium.worlds.world_model.losses import box, contrast, picture_losses
+from terrarium.worlds.world_model.picture import move_picture, picture_flow
 
 N, C, HEIGHT, WIDTH, PLACES = 3, 6, 5, 7, 5
 CLOSE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}  # of the largest value
@@ -86,12 +87,52 @@ def test_warp(programs):
     the_same(cpu.warp(programs, h, field, 2), warp(h, field[:, :4]), [h, field])
 
 
+def test_upsample(programs):
+    field = given(N, 12, HEIGHT, WIDTH)
+    the_same(cpu.upsample(programs, field), picture_flow(field.double()), [field])
+
+
 def test_move_picture(programs):
-    canvas, flow = torch.rand(N, 4, HEIGHT, WIDTH + 6) - 0.5, given(N, 2, HEIGHT, WIDTH)
+    canvas = torch.rand(N, 2, HEIGHT, WIDTH + 6, 4).permute(0, 1, 4, 2, 3)[:, 1] - 0.5  # of every second frame
+    flow = given(N, 2, HEIGHT, WIDTH)
     flow.data.mul_(3)
     columns = torch.arange(3.0, 3 + WIDTH)
     expected = move_picture(canvas, flow, columns=columns)
     the_same(cpu.move_picture(programs, canvas, flow, columns), expected, [flow])
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("width", [10, 72])
+def test_halve(programs, dtype, width):
+    """Of the three colours of canvases."""
+    pictures = torch.randn(N, 4, 6, width)[:, :3].requires_grad_()
+    weight, bias = torch.randn(32, 3, 4, 4), torch.randn(32)
+    expected = F.conv2d(pictures.double(), weight.double(), bias.double(), stride=2, padding=1)
+    found = cpu.halve(programs, pictures, weight, bias, dtype)
+    assert found.dtype == dtype
+    the_same(found, expected, [pictures], dtype)
+
+
+def test_blur(programs):
+    pictures, amounts = torch.rand(3, 2, 3, 8, 12), torch.tensor([0, 0.3, 0.8])
+    soft = box(box(pictures.flatten(0, 1))).view_as(pictures)
+    expected = torch.lerp(pictures, soft, amounts.view(-1, 1, 1, 1, 1))
+    torch.testing.assert_close(cpu.blur(programs, pictures, amounts), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+def test_picture_losses(programs, dtype):
+    """Clips cut out of longer ones; the drawn pictures channels-last, as the tokenizer's decoder leaves them."""
+
+    def pictures(channels):
+        return torch.rand(2, 4, channels, 12, 20)[:, 1:]
+
+    moved, known, mask = ((pictures(c) - shift).requires_grad_() for c, shift in ((3, 0.5), (1, 0), (1, 0)))
+    target, after = (pictures(3) - 0.5 for _ in range(2))
+    drawn = (1.4 * torch.rand(6, 12, 20, 3) - 0.7).to(dtype).permute(0, 3, 1, 2).unflatten(0, (2, 3))
+    given = moved, known, mask, drawn, target, after
+    expected = picture_losses(*(x.double() for x in given), contrast)
+    the_same(cpu.picture_losses(programs, *given), expected, [moved, known, mask])
 
 
 @pytest.mark.parametrize("dtype", list(CLOSE))

@@ -195,6 +195,8 @@ class Dynamics(FullWeights):
         x = self._embed(codes.flatten(0, 1), pictures.flatten(0, 1), noise, t)
         moved_states, states = [], []
         field = codes.new_empty(0)  # of the last layer, after the loop
+        # What takes all T states of a layer are convolutions; attention and a camera take the last one's as they are.
+        whole = self.layers[-1] if self.recent or self.moving_camera else None
         for layer, h in zip(self.stack, memory.layers, strict=True):
             inputs = layer.inputs(x, flat_act, self.basis, t)
             still, after, fields = [], [], []
@@ -203,8 +205,8 @@ class Dynamics(FullWeights):
                 still.append(now)
                 after.append(h)
                 fields.append(field)
-            x, field = fold_time(still), fold_time(fields)
-            moved_states.append(fold_time(after))
+            x, field = fold_time([as_taken(state) for state in still]), fold_time(fields)
+            moved_states.append(fold_time(after if layer is whole else [as_taken(state) for state in after]))
             states.append(h)
         recent = memory.recent
         if self.recent is not None:
@@ -217,14 +219,15 @@ class Dynamics(FullWeights):
             seen = self.moving_camera(moved_states[-1], flat_act, action.flatten(0, 1))
             flow = seen.flow.unflatten(0, (b, t))
         moved, margins = move_pictures(pictures, flow, memory.margins, memory.fresh)
-        moved, known, fresh = moved.tensor_split((3, 4), dim=1)
+        moved, known, fresh = moved.split([3, 1, moved.shape[1] - 4], dim=1)
         looks = memory.looks
         if self.camera and t == 1 and not flow.requires_grad:
             looks = self.stand(looks, action[:, 0], flow[:, 0])
             view, there = look_back(self.camera, memory.views, memory.looks, looks)
             moved, fresh = torch.where(there, view[:, :3], moved), torch.where(there, view[:, 3:], fresh)
             known = torch.where(there, torch.ones_like(known), known)
-        guess = self.tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+        planar = cpu.used(moved)  # as the program of the first convolution takes pictures
+        guess = self.tokenizer.encoder(moved if planar else moved.contiguous(memory_format=torch.channels_last))
         odds = doubted(self.tokenizer.quantiser.logits(guess), self.factors)
         if not self.config.moving:
             known, guess, odds = (torch.zeros_like(x) for x in (known, guess, odds))
@@ -257,13 +260,16 @@ class Dynamics(FullWeights):
             return hot @ table
 
     def _embed(self, codes: torch.Tensor, pictures: torch.Tensor, noise: torch.Tensor | None, t: int) -> torch.Tensor:
-        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]."""
+        """[BT, h, w], [BT, 3, H, W] -> [BT, TOKEN + EYE + places, h, w]. The places, the same in every sample, are left
+        out where the first layer adds them (`InputPart.convolve`)."""
         x = self.embed_codes(codes)
         if noise is not None:
             x = x + noise.repeat_interleave(t).view(-1, 1, 1, 1) * self.corruption
-        place = self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1)
         seen = self.eye(pictures.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
-        return torch.cat([as_taken(y) for y in (x, seen, place)], dim=-1).permute(0, 3, 1, 2)
+        parts = [x, seen]
+        if not cpu.used(x):
+            parts.append(self.basis.permute(1, 2, 0).expand(x.shape[0], -1, -1, -1))
+        return torch.cat([as_taken(y) for y in parts], dim=-1).permute(0, 3, 1, 2)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """codes [N, h, w] -> pictures [N, 3, H, W] in [-.5, .5], as the tokenizer's networks pass them."""

@@ -15,8 +15,8 @@ from functools import reduce
 import torch
 import torch.nn.functional as F
 
+from terrarium.kernels import cpu
 from terrarium.kernels.codes import nats
-from terrarium.kernels.cpu import using
 from terrarium.worlds.training.task import Step
 from terrarium.worlds.world_model.codes import likeliest, sample, soft_latents
 from terrarium.worlds.world_model.conv_gru import MAX_FLOW
@@ -41,6 +41,8 @@ def blur(pictures: torch.Tensor, share: float, box: Callable[[torch.Tensor], tor
     """
     draw = torch.rand(2, len(pictures), device=pictures.device)
     amount = draw[0] * (draw[1] < share)
+    if (programs := cpu.used(pictures)) and cpu.takes_pictures(*pictures.shape[-2:]):
+        return cpu.blur(programs, pictures, amount)
     hit = amount.nonzero().squeeze(1)
     sharp = pictures[hit]
     soft = box(box(sharp.flatten(0, 1)))
@@ -82,7 +84,7 @@ class Losses:
 
     def __call__(self, step: Step, *batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """A batch as below -> loss, metrics."""
-        with using(self.programs):
+        with cpu.using(self.programs):
             return self._of(step, *batch)
 
     def _of(
@@ -98,18 +100,12 @@ class Losses:
             longest = min(self._horizon(step), actions.shape[1] - config.burn_in)
             free = int(step.rng.integers(1, longest + 1)) if longest > 0 else 0
         seen = blur(pictures, config.blur, self.box) if config.moving else pictures
-        predictions, shown = self._predict(codes, seen, actions, drop, free)
+        predictions, drawn = self._predict(codes, seen, actions, drop, free)
         logits, after = torch.cat([p.logits for p in predictions], dim=1), pictures[:, 1:]
         cross_entropy, metrics = self._score(logits, codes)
         losses = {"cross_entropy": cross_entropy}
         if config.moving:
-            known = torch.cat([p.known for p in predictions], dim=1)
-            moved = torch.cat([p.moved for p in predictions], dim=1)
-            last = actions.shape[1] - free  # what is moved up to here was as blurred as `seen`
-            target = torch.cat([seen[:, 1 : last + 1], pictures[:, last + 1 :]], dim=1)
-            losses["photometric"] = difference((moved - target) * known)
-            losses["composed"] = difference(shown - after)
-            losses["contrast"] = (self.contrast(shown) - self.contrast(after)).abs().mean()
+            losses |= self._of_pictures(predictions, drawn, seen, pictures)
         if config.true_flow:
             losses["true_flow"] = self._true_flow(predictions, *truth)
         if config.soft:
@@ -125,6 +121,20 @@ class Losses:
         loss = sum(getattr(config, name) * value for name, value in losses.items())
         parts = {name: value.detach() for name, value in losses.items() if name != "cross_entropy"}
         return loss, metrics | parts
+
+    def _of_pictures(
+        self, predictions: list[Prediction], drawn: list[torch.Tensor], seen: torch.Tensor, pictures: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """What is moved, and what is composed of it and of what was drawn, against the next pictures; `seen` are the
+        clip's pictures as blurred as the first prediction's."""
+        parts, begin, names = [], 1, ("photometric", "composed", "contrast")
+        for p, own in zip(predictions, drawn, strict=True):
+            now = slice(begin, begin + own.shape[1])
+            target, after = (seen if begin == 1 else pictures)[:, now], pictures[:, now]
+            share = own.shape[1] / (pictures.shape[1] - 1)
+            parts.append(share * picture_losses(p.moved, p.known, p.mask, own, target, after, self.contrast))
+            begin = now.stop
+        return dict(zip(names, sum(parts[1:], parts[0]).unbind(), strict=True))
 
     def _horizon(self, step: Step) -> int:
         """A model that is trained on has been through the shorter ones."""
@@ -191,27 +201,29 @@ class Losses:
 
     def _predict(
         self, codes: torch.Tensor, pictures: torch.Tensor, actions: torch.Tensor, drop: torch.Tensor, free: int
-    ) -> tuple[list[Prediction], torch.Tensor]:
-        """Real frames up to the last `free`, then the model's own as its input -> predictions, pictures shown."""
+    ) -> tuple[list[Prediction], list[torch.Tensor]]:
+        """Real frames up to the last `free`, then the model's own as its input -> predictions, and the pictures drawn
+        from codes of each."""
         model, real = self.model, actions.shape[1] - free
         seen, noise = self._corrupt(codes[:, :real])
         p = model(seen, pictures[:, :real], actions[:, :real], model.initial(len(codes)), noise, drop[:, :real])
         if not free and not self.config.moving:
-            return [p], p.moved  # nothing needs what would be shown
-        own, picture = self._show(p)
-        predictions, shown = [p], [picture]
+            return [p], []  # nothing needs what would be shown
+        own, picture = self._draw(p)
+        predictions, drawn = [p], [picture]
         for t in range(real, actions.shape[1]):
-            # Through what was shown no gradient passes: soft tokens over many steps exploded in the prior art.
-            p = model(own[:, -1:], picture[:, -1:].detach(), actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
-            own, picture = self._show(p)
+            shown = shown_last(p, picture)
+            p = model(own[:, -1:], shown, actions[:, t : t + 1], p.memory, None, drop[:, t : t + 1])
+            own, picture = self._draw(p)
             predictions.append(p)
-            shown.append(picture)
-        return predictions, torch.cat(shown, dim=1)
+            drawn.append(picture)
+        return predictions, drawn
 
-    def _show(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sampled codes [B, T, h, w], and the pictures mixed of them and of what was moved."""
-        codes = sample(p.logits.detach().flatten(0, 1), SAMPLE_AT, self.model.factors).unflatten(0, p.logits.shape[:2])
-        return codes, compose(p.moved, self.model.draw(codes), p.mask, soft=True)
+    @torch.no_grad()
+    def _draw(self, p: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sampled codes [B, T, h, w], and pictures drawn from them."""
+        codes = sample(p.logits.flatten(0, 1), SAMPLE_AT, self.model.factors).unflatten(0, p.logits.shape[:2])
+        return codes, self.model.draw(codes)
 
     def _refine(self, logits: torch.Tensor, mask: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Nats of the true codes that are hidden, given the others: a random share, and in half of the frames all that
@@ -236,6 +248,30 @@ class Losses:
             hit = likeliest(logits.flatten(0, 1), self.model.factors) == target.flatten(0, 1)
             metrics = {"ce": cost.mean(), "ce_changed": cost[changed].mean(), "accuracy": hit.float().mean()}
         return loss, metrics
+
+
+@torch.no_grad()
+def shown_last(p: Prediction, drawn: torch.Tensor) -> torch.Tensor:
+    """The last picture of a prediction [B, 1, 3, H, W], mixed of what was moved and drawn. Through it no gradient
+    passes: soft tokens over many steps exploded in the prior art."""
+    return compose(p.moved[:, -1:], drawn[:, -1:], p.mask[:, -1:], soft=True)
+
+
+def picture_losses(
+    moved: torch.Tensor,
+    known: torch.Tensor,
+    mask: torch.Tensor,
+    drawn: torch.Tensor,
+    target: torch.Tensor,
+    after: torch.Tensor,
+    contrast: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Pictures [B, T, 3, H, W], known and mask [B, T, 1, H, W] -> photometric, composed and contrast, [3]."""
+    if (programs := cpu.used(moved, drawn)) and cpu.takes_pictures(*moved.shape[-2:]):
+        return cpu.picture_losses(programs, moved, known, mask, drawn, target, after)
+    shown = compose(moved, drawn, mask, soft=True)
+    apart = (contrast(shown) - contrast(after)).abs().mean()
+    return torch.stack([difference((moved - target) * known), difference(shown - after), apart])
 
 
 def difference(d: torch.Tensor) -> torch.Tensor:

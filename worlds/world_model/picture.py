@@ -25,8 +25,8 @@ FADE = 8.0  # samplings after which a seen pixel counts for 1 / e
 def picture_flow(field: torch.Tensor) -> torch.Tensor:
     """A layer's field in cells (see `Flow`) [N, 12, h, w] -> the picture's flow in pixels [N, 2, H, W]."""
     field = wide(field)
-    if cpu.used(field):
-        field = field.contiguous()  # a few channels last are slow to interpolate
+    if (programs := cpu.used(field)) and cpu.takes_pictures(*(DOWN * side for side in field.shape[2:])):
+        return cpu.upsample(programs, field)
     coarse = F.interpolate(field[:, :2], scale_factor=DOWN, mode="bilinear")
     fine = F.interpolate(F.pixel_shuffle(field[:, 2 * Flow.GROUPS :], 2), scale_factor=DOWN // 2, mode="bilinear")
     return DOWN * (coarse + fine)
@@ -64,13 +64,13 @@ def move_pictures(
     The frames after the first are real ones. The margins move by the flow at the picture's edge; only the picture
     itself passes a gradient to the flow.
     """
+    if flow.requires_grad and margins.shape[1] == cpu.picture.CHANNELS and cpu.used(pictures, flow):
+        return _on_canvases(pictures, flow, margins)
     m, width = margins.shape[-1] // 2, pictures.shape[-1]
     seen, moved = [], []
     with torch.no_grad():
         for picture, flow_t in zip(pictures.unbind(1), flow.unbind(1), strict=True):
             canvas = between_margins(picture, fresh, margins)
-            if cpu.used(canvas):
-                canvas = canvas.contiguous(memory_format=torch.channels_last)
             fresh = torch.ones_like(fresh)
             seen.append(canvas)
             if flow.requires_grad:  # the picture itself is moved below, all T at once
@@ -88,6 +88,22 @@ def move_pictures(
         canvas = torch.stack([each.permute(0, 2, 3, 1) for each in seen], dim=1).flatten(0, 1).permute(0, 3, 1, 2)
         return move_picture(canvas, flow.flatten(0, 1), m), margins
     return torch.stack(moved, dim=1).flatten(0, 1), margins
+
+
+def _on_canvases(
+    pictures: torch.Tensor, flow: torch.Tensor, margins: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `move_pictures`, without a painter and with a gradient: all T canvases lie in one tensor, channels last as the
+    program takes them, and each frame's margins are written into the next one's."""
+    b, t, _, height, width = pictures.shape
+    m = margins.shape[-1] // 2
+    with torch.no_grad():
+        canvases = pictures.new_ones(b, t, height, width + 2 * m, cpu.picture.CHANNELS).permute(0, 1, 4, 2, 3)
+        canvases[:, :, :3, :, m : m + width] = pictures
+        for canvas, flow_t in zip(canvases.unbind(1), flow.unbind(1), strict=True):
+            canvas[..., :m], canvas[..., m + width :] = margins.chunk(2, dim=-1)
+            margins = move_margins(canvas, flow_t, m)
+    return move_picture(canvases.flatten(0, 1), flow.flatten(0, 1), m), margins
 
 
 def move_margins(canvas: torch.Tensor, flow: torch.Tensor, m: int) -> torch.Tensor:

@@ -34,9 +34,26 @@ class ResBlock(nn.Module):
         """silu(norm(x))"""
         norm = self.norm
         if (programs := cpu.used(x)) and not norm.weight.requires_grad:
-            dtype = torch.bfloat16 if precision_now(x.device) == "bf16" else x.dtype
-            return cpu.group_norm_silu(programs, x, norm.num_groups, norm.weight, norm.bias, dtype)
+            return cpu.group_norm_silu(programs, x, norm.num_groups, norm.weight, norm.bias, compute_dtype(x))
         return F.silu(norm(x))
+
+
+def compute_dtype(x: torch.Tensor) -> torch.dtype:
+    """What convolutions take and give here."""
+    return torch.bfloat16 if precision_now(x.device) == "bf16" else x.dtype
+
+
+class Halving(nn.Conv2d):
+    """The first convolution: pictures [N, 3, H, W] -> [N, C, H / 2, W / 2]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(3, channels, 4, stride=2, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        programs, bias = cpu.used(x), self.bias
+        if programs is None or bias is None or bias.requires_grad or not cpu.takes_halving(len(bias), *x.shape[2:]):
+            return super().forward(x)
+        return cpu.halve(programs, x, self.weight, bias, compute_dtype(x))
 
 
 class Tokenizer(FullWeights):
@@ -48,7 +65,7 @@ class Tokenizer(FullWeights):
         self.config = config
         self.quantiser = make_quantiser(config)
         self.encoder = nn.Sequential(
-            nn.Conv2d(3, c, 4, stride=2, padding=1),
+            Halving(c),
             cpu.SiLU(),
             nn.Conv2d(c, wide, 4, stride=2, padding=1),
             ResBlock(wide),
