@@ -50,10 +50,11 @@ class Halving(nn.Conv2d):
         super().__init__(3, channels, 4, stride=2, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        programs, bias = cpu.used(x), self.bias
+        weight, bias = self.weight, self.bias
+        programs = cpu.used(x) if x.dtype == weight.dtype == torch.float32 else None
         if programs is None or bias is None or bias.requires_grad or not cpu.takes_halving(len(bias), *x.shape[2:]):
             return super().forward(x)
-        return cpu.halve(programs, x, self.weight, bias, compute_dtype(x))
+        return cpu.halve(programs, x, weight, bias, compute_dtype(x))
 
 
 class Tokenizer(FullWeights):
