@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from terrarium.kernels import cpu
 from terrarium.kernels.conv_gru import naive
-from terrarium.worlds.world_model.conv_gru import warp
+from terrarium.worlds.world_model.conv_gru import InputPart, warp
 from terrarium.worlds.world_model.losses import box, contrast, picture_losses
 from terrarium.worlds.world_model.picture import move_picture, picture_flow
 
@@ -85,6 +85,14 @@ def test_warp(programs):
     h, field = given(N, C, HEIGHT, WIDTH), given(N, 9, HEIGHT, WIDTH)
     field.data.mul_(4)  # beyond the edges, too
     the_same(cpu.warp(programs, h, field, 2), warp(h, field[:, :4]), [h, field])
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+def test_places_are_convolved_once(dtype):
+    x, basis = given(N, C, HEIGHT, WIDTH, dtype=dtype), torch.randn(PLACES, HEIGHT, WIDTH, dtype=dtype)
+    part = InputPart(C + PLACES, 4, 8, PLACES).to(dtype)
+    expected = part.conv(torch.cat([x, basis.expand(N, -1, -1, -1)], dim=1))
+    the_same(part.convolve(x, basis), expected, [x, part.conv.weight, part.conv.bias], dtype)
 
 
 def test_upsample(programs):

@@ -73,9 +73,8 @@ class Parts:
     conv: torch.Tensor  # [B, 3C, H, W], of the input
     scale: torch.Tensor  # [B, 3C], and the shift's map
     shift: torch.Tensor  # [B, P, 3C]
-    maps: list[
-        torch.Tensor
-    ]  # of a flow, else none: what its look is multiplied by [B, P, hidden], `direct` [B, P, out]
+    # Of a flow what its look is multiplied by [B, P, hidden] and `direct` [B, P, out]; else none.
+    maps: list[torch.Tensor]
     cells: torch.Tensor  # [H, W, P], the place basis
 
 
